@@ -1,0 +1,1 @@
+"""What an administrator and a model author write, validated; `load()` reads it."""

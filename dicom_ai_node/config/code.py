@@ -1,0 +1,35 @@
+"""Coded concepts as they are written in YAML: `SCT:12738006` or `SCT:12738006:Brain`."""
+
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, PlainSerializer
+from pydicom.sr.codedict import CONCEPTS
+from pydicom.sr.coding import Code
+
+
+def parse_code(text: Any) -> Code:
+    """The meaning may be left out for concepts that pydicom's dictionary (PS3.16 CIDs) knows."""
+    if isinstance(text, Code):
+        return text
+    scheme, _, rest = str(text).partition(":")
+    value, _, meaning = rest.partition(":")
+    if not scheme or not value:
+        raise ValueError("write a code as SCHEME:VALUE:MEANING, for example SCT:12738006:Brain")
+    meaning = meaning or _dictionary_meaning(scheme, value)
+    if not meaning:
+        raise ValueError(f"the meaning of {text} is not known: write {text}:MEANING")
+    return Code(value, scheme, meaning)
+
+
+def _dictionary_meaning(scheme: str, value: str) -> str:
+    """The meaning that a context group of PS3.16 gives, before one that no group uses."""
+    entries = [by_value[value] for by_value in CONCEPTS.get(scheme, {}).values() if value in by_value]
+    entries.sort(key=lambda entry: not entry[1])
+    return entries[0][0] if entries else ""
+
+
+def write_code(code: Code) -> str:
+    return f"{code.scheme_designator}:{code.value}:{code.meaning}"
+
+
+ConceptCode = Annotated[Code, BeforeValidator(parse_code), PlainSerializer(write_code)]

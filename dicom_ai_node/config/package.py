@@ -1,0 +1,114 @@
+"""A model package: the folder of one model, described by its `model.yaml`."""
+
+import hashlib
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from dicom_ai_node.config.code import ConceptCode
+
+ModelName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+ResultKind = Literal["seg", "sr"]
+
+
+class Strict(BaseModel):
+    """Unknown keys are errors: a misspelt limit must not silently be no limit."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Weights(Strict):
+    file: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    sha256: Sha256
+
+
+class SegmentEntry(Strict):
+    """One segment of the mask, in the words of PS3.3 C.8.20.4."""
+
+    number: Annotated[int, Field(ge=1, le=255)]
+    label: Annotated[str, Field(min_length=1, max_length=64)]
+    category: ConceptCode
+    type: ConceptCode
+    color: tuple[int, int, int] = (230, 60, 60)
+
+
+class InputGate(Strict):
+    """What the model was made for; anything else is `not_suitable` before inference.
+
+    An absent BodyPartExamined passes: many scanners leave it out.
+    """
+
+    modality: tuple[str, ...] = ()
+    body_part: tuple[str, ...] = ()
+
+
+class VolumeRange(Strict):
+    """A segment whose volume (mL) lies outside is not believed: the answer is `not_suitable`."""
+
+    segment: int
+    between_ml: tuple[float, float]
+
+
+class Package(Strict):
+    """What every kind of model says of itself."""
+
+    name: ModelName
+    version: Annotated[str, Field(min_length=1, max_length=32)]
+    title: Annotated[str, Field(min_length=1, max_length=64)]
+    intended_use: str = "Research use only; not for diagnosis."
+    gate: InputGate = InputGate()
+    plausible: tuple[VolumeRange, ...] = ()
+    segments: tuple[SegmentEntry, ...]
+    results: tuple[ResultKind, ...] = ("seg", "sr")
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    timeout_s: Annotated[float, Field(gt=0)] = 600
+
+    @field_validator("segments")
+    @classmethod
+    def _numbers_are_unique(cls, segments: tuple[SegmentEntry, ...]) -> tuple[SegmentEntry, ...]:
+        numbers = [segment.number for segment in segments]
+        if len(set(numbers)) != len(numbers):
+            raise ValueError("two segments have the same number")
+        return segments
+
+
+class TorchPackage(Package):
+    """A network with weights in safetensors; `pipeline` names the reviewed code around it."""
+
+    kind: Literal["torch"]
+    pipeline: Literal["brain-mr"]
+    weights: Weights
+
+
+class ThresholdPackage(Package):
+    """No network: a voxel belongs to the one segment where its value is within the range.
+
+    For trying the road from a modality to the PACS without weights, and for benchmarks of it.
+    """
+
+    kind: Literal["threshold"]
+    between: tuple[float, float]
+
+
+AnyPackage = Annotated[TorchPackage | ThresholdPackage, Field(discriminator="kind")]
+
+
+class InstalledModel(Strict):
+    """A package in the model store, with the hash that stands for all that changes its results."""
+
+    folder: Path
+    package: AnyPackage
+    sha256: Sha256
+
+    @property
+    def weights_path(self) -> Path | None:
+        if isinstance(self.package, TorchPackage):
+            return self.folder / self.package.weights.file
+        return None
+
+
+def package_sha256(model_yaml: bytes) -> str:
+    """The weights' hash is written in model.yaml, so this one hash covers both."""
+    return hashlib.sha256(model_yaml).hexdigest()

@@ -1,0 +1,41 @@
+"""What can go wrong, by cause.
+
+NodeError
+├ ConfigError         the administrator's files: exit 2, a message without a traceback
+├ AlreadyRunning      another process has this role on this spool: exit 3
+├ InputError          the study is unsuitable: outcome not_suitable, reported, no retry
+├ ModelError          the model broke its contract: outcome failed, reported
+├ PeerUnreachable     transient: backoff
+└ LeaseLost           another worker owns the job now: drop the work
+
+Anything else is our bug: recorded with its traceback and retried to max_attempts.
+Messages are one sentence and the next step, and never hold what identifies a patient.
+"""
+
+
+class NodeError(Exception):
+    """Everything that this package raises on purpose."""
+
+
+class ConfigError(NodeError):
+    """The configuration cannot be used; each line names file, line and key."""
+
+
+class AlreadyRunning(NodeError):
+    """The role is taken on this spool."""
+
+
+class InputError(NodeError):
+    """This input cannot be analysed by this model, and a retry would not change that."""
+
+
+class ModelError(NodeError):
+    """The model did not keep its contract: wrong shape, no output, NaN, changed weights."""
+
+
+class PeerUnreachable(NodeError):
+    """No association, or it broke: the peer may be back later."""
+
+
+class LeaseLost(NodeError):
+    """The job is no longer in the state and under the lease that this worker believes."""

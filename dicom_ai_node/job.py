@@ -1,0 +1,94 @@
+"""A job: one model on one series; its states, its outcome, and what is left to deliver."""
+
+import enum
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+class JobState(enum.StrEnum):
+    QUEUED = "queued"
+    RUNNING = "running"
+    READY = "ready"  # the results are on disk: inference is never repeated because a PACS is down
+    DONE = "done"
+    UNDELIVERED = "undelivered"
+    QUARANTINED = "quarantined"
+    CANCELLED = "cancelled"
+
+
+TRANSITIONS: Mapping[JobState, frozenset[JobState]] = {
+    JobState.QUEUED: frozenset({JobState.RUNNING, JobState.CANCELLED}),
+    JobState.RUNNING: frozenset(
+        {JobState.READY, JobState.QUEUED, JobState.QUARANTINED, JobState.CANCELLED}
+    ),
+    JobState.READY: frozenset({JobState.DONE, JobState.UNDELIVERED, JobState.CANCELLED}),
+    JobState.UNDELIVERED: frozenset({JobState.READY}),
+    JobState.QUARANTINED: frozenset({JobState.QUEUED}),
+    JobState.DONE: frozenset(),
+    JobState.CANCELLED: frozenset(),
+}
+
+
+class Outcome(enum.StrEnum):
+    """What the run found out; every one of them is reported."""
+
+    FINDINGS = "findings"
+    NONE = "none"
+    PARTLY = "partly"
+    FAILED = "failed"
+    NOT_SUITABLE = "not_suitable"
+    ABSTAINED = "abstained"
+
+
+class DeliveryState(enum.StrEnum):
+    PENDING = "pending"
+    STORED = "stored"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A row of the job table. Times are seconds since the epoch, on the database's clock."""
+
+    id: int
+    key: str
+    study_instance_uid: str
+    series_instance_uid: str
+    model: str
+    version: str
+    state: JobState
+    outcome: Outcome | None
+    reason: str | None  # why the outcome is what it is, in a sentence that a radiologist may read
+    attempts: int
+    lease_id: str | None
+    lease_expires_at: float | None
+    run_after: float
+    error_kind: str | None
+    error_text: str | None
+    supersedes: int | None
+    created_at: float
+    timings: Mapping[str, float]  # seconds per stage of the attempt that made the result
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """One object for one peer: its own state, tries and next time."""
+
+    id: int
+    job_id: int
+    peer: str
+    kind: str  # seg, sr
+    sop_instance_uid: str
+    file: str  # in the job's outbox folder
+    state: DeliveryState
+    tries: int
+    next_try_at: float
+    status: str | None  # what the peer said last, in words
+
+
+def job_key(
+    *, model: str, version: str, model_sha256: str, settings_sha256: str, digest: str
+) -> str:
+    """Equal for equal work: the same study sent twice makes one job, a late slice another."""
+    parts = "\n".join((model, version, model_sha256, settings_sha256, digest))
+    return hashlib.sha256(parts.encode()).hexdigest()

@@ -1,0 +1,17 @@
+"""Which strings are UIDs, and how ours are made."""
+
+import hashlib
+import re
+
+_UID = re.compile(r"[0-9]+(?:\.[0-9]+)*")
+
+
+def is_uid(text: str) -> bool:
+    """True for PS3.5 9.1 UIDs; a leading zero in a component is tolerated, scanners write them."""
+    return 0 < len(text) <= 64 and _UID.fullmatch(text) is not None
+
+
+def derived_uid(*parts: object) -> str:
+    """A UID under 2.25 (PS3.5 B.2) from these parts: the same parts, the same UID, on any machine."""
+    digest = hashlib.sha256("\x1f".join(str(part) for part in parts).encode()).digest()
+    return f"2.25.{int.from_bytes(digest[:16], 'big')}"

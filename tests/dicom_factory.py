@@ -1,0 +1,147 @@
+"""DICOM series made to order: phantoms with a known place for everything (LPS, mm)."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from pydicom import Dataset
+from pydicom.dataset import FileMetaDataset
+from pydicom.uid import (
+    UID,
+    CTImageStorage,
+    ExplicitVRLittleEndian,
+    MRImageStorage,
+)
+
+from dicom_ai_node.uids import derived_uid
+
+AXIAL = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
+SAGITTAL = (0.0, 1.0, 0.0, 0.0, 0.0, -1.0)
+CORONAL = (1.0, 0.0, 0.0, 0.0, 0.0, -1.0)
+SOP_CLASS = {"CT": CTImageStorage, "MR": MRImageStorage}
+
+
+def series(
+    *,
+    name: str = "phantom",
+    modality: str = "CT",
+    shape: tuple[int, int, int] = (12, 48, 40),
+    spacing: tuple[float, float, float] = (5.0, 1.5, 2.0),
+    orientation: Sequence[float] = AXIAL,
+    origin: Sequence[float] = (-40.0, -36.0, -30.0),
+    pixels: np.ndarray | None = None,
+    body_part: str = "CHEST",
+    patient_name: str = "Phantom^Left",
+    patient_id: str = "PHANTOM-1",
+    charset: str | list[str] = "ISO_IR 192",
+    study: str | None = None,
+) -> list[Dataset]:
+    """`shape` and `spacing` are (slices, rows, columns); the default pixels are `asymmetric()`.
+
+    UIDs are derived from `name`: the same call makes the same series.
+    """
+    pixels = asymmetric(shape) if pixels is None else pixels
+    orientation = np.asarray(orientation, float)
+    normal = np.cross(orientation[:3], orientation[3:])
+    header = _header(
+        name=name,
+        modality=modality,
+        study=study or name,
+        body_part=body_part,
+        patient_name=patient_name,
+        patient_id=patient_id,
+        charset=charset,
+    )
+    instances = []
+    for k in range(shape[0]):
+        ds = Dataset()
+        ds.update(header)
+        ds.file_meta = FileMetaDataset()
+        ds.SOPInstanceUID = derived_uid(name, "instance", k)
+        ds.file_meta.MediaStorageSOPClassUID = ds.SOPClassUID
+        ds.file_meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID
+        ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        ds.InstanceNumber = k + 1
+        ds.ImageOrientationPatient = [float(v) for v in orientation]
+        position = np.asarray(origin, float) + k * spacing[0] * normal
+        ds.ImagePositionPatient = [round(float(v), 6) for v in position]
+        ds.PixelSpacing = [spacing[1], spacing[2]]
+        ds.SliceThickness = spacing[0]
+        _set_pixels(ds, pixels[k])
+        instances.append(ds)
+    return instances
+
+
+def asymmetric(shape: tuple[int, int, int], *, inside: int = 400, outside: int = -900) -> np.ndarray:
+    """A box towards low column indices (the patient's right in AXIAL), low rows, low slices."""
+    pixels = np.full(shape, outside, np.int16)
+    slices, rows, columns = (slice(size // 6, size // 2) for size in shape)
+    pixels[slices, rows, columns] = inside
+    return pixels
+
+
+def write(instances: Sequence[Dataset], folder: Path) -> list[Path]:
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for index, ds in enumerate(instances):
+        path = folder / f"IM{index:04}.dcm"
+        ds.save_as(path, enforce_file_format=True)
+        paths.append(path)
+    return paths
+
+
+def _header(
+    *,
+    name: str,
+    modality: str,
+    study: str,
+    body_part: str,
+    patient_name: str,
+    patient_id: str,
+    charset: str | list[str],
+) -> Dataset:
+    ds = Dataset()
+    ds.SpecificCharacterSet = charset
+    ds.SOPClassUID = UID(SOP_CLASS[modality])
+    ds.ImageType = ["ORIGINAL", "PRIMARY", "AXIAL"]
+    ds.StudyDate = ds.SeriesDate = ds.AcquisitionDate = ds.ContentDate = "20260102"
+    ds.StudyTime = ds.SeriesTime = ds.AcquisitionTime = ds.ContentTime = "101112"
+    ds.AccessionNumber = "ACC-1"
+    ds.Modality = modality
+    ds.Manufacturer = "Phantom Works"
+    ds.ReferringPhysicianName = "Referrer^R"
+    ds.StudyDescription = "Phantom study"
+    ds.SeriesDescription = name[:64]
+    ds.PatientName = patient_name
+    ds.PatientID = patient_id
+    ds.IssuerOfPatientID = "Phantom Hospital"
+    ds.PatientBirthDate = "19600101"
+    ds.PatientSex = "O"
+    ds.PatientAge = "066Y"
+    ds.BodyPartExamined = body_part
+    ds.PatientPosition = "HFS"
+    ds.StudyInstanceUID = derived_uid(study, "study")
+    ds.SeriesInstanceUID = derived_uid(name, "series")
+    ds.FrameOfReferenceUID = derived_uid(study, "frame of reference")
+    ds.PositionReferenceIndicator = None
+    ds.StudyID = "1"
+    ds.SeriesNumber = 2
+    ds.AcquisitionNumber = 1
+    ds.Laterality = None
+    if modality == "CT":
+        ds.KVP = "120"
+        ds.RescaleIntercept, ds.RescaleSlope, ds.RescaleType = "0", "1", "HU"
+    else:
+        ds.ScanningSequence, ds.SequenceVariant = "GR", "NONE"
+        ds.ScanOptions, ds.MRAcquisitionType = "", "3D"
+        ds.RepetitionTime, ds.EchoTime, ds.EchoTrainLength = "8", "3", "1"
+    return ds
+
+
+def _set_pixels(ds: Dataset, pixels: np.ndarray) -> None:
+    ds.SamplesPerPixel = 1
+    ds.PhotometricInterpretation = "MONOCHROME2"
+    ds.Rows, ds.Columns = pixels.shape
+    ds.BitsAllocated, ds.BitsStored, ds.HighBit, ds.PixelRepresentation = 16, 16, 15, 1
+    ds.PixelData = pixels.astype("<i2").tobytes()
+    ds["PixelData"].VR = "OW"
