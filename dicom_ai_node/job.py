@@ -28,6 +28,8 @@ TRANSITIONS: Mapping[JobState, frozenset[JobState]] = {
     JobState.CANCELLED: frozenset(),
 }
 
+FINAL_STATES = frozenset(state for state, targets in TRANSITIONS.items() if not targets)
+
 
 class Outcome(enum.StrEnum):
     """What the run found out; every one of them is reported."""
@@ -52,10 +54,13 @@ class Job:
 
     id: int
     key: str
+    study_id: int
     study_instance_uid: str
     series_instance_uid: str
     model: str
     version: str
+    send_to: tuple[str, ...]  # names of peers
+    inputs: tuple[str, ...]  # the SOP Instance UIDs that the key was made of
     state: JobState
     outcome: Outcome | None
     reason: str | None  # why the outcome is what it is, in a sentence that a radiologist may read
@@ -82,13 +87,14 @@ class Delivery:
     file: str  # in the job's outbox folder
     state: DeliveryState
     tries: int
-    next_try_at: float
+    created_at: float
     status: str | None  # what the peer said last, in words
 
 
-def job_key(
-    *, model: str, version: str, model_sha256: str, settings_sha256: str, digest: str
-) -> str:
-    """Equal for equal work: the same study sent twice makes one job, a late slice another."""
-    parts = "\n".join((model, version, model_sha256, settings_sha256, digest))
+def job_key(*, model: str, version: str, model_sha256: str, digest: str, variant: str = "") -> str:
+    """Equal for equal work: the same study sent twice makes one job, a late slice another.
+
+    `variant` is whatever else changes the result, such as the reason of a refusal.
+    """
+    parts = f"{model}\n{version}\n{model_sha256}\n{digest}\n{variant}"
     return hashlib.sha256(parts.encode()).hexdigest()

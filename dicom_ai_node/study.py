@@ -14,6 +14,7 @@ class StudyState(enum.StrEnum):
     ROUTED = "routed"
     REFUSED = "refused"
     NEEDS_REVIEW = "needs_review"
+    PURGED = "purged"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

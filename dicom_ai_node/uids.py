@@ -3,6 +3,10 @@
 import hashlib
 import re
 
+# who wrote a Part 10 file or speaks on an association (PS3.7 D.3.3.2)
+IMPLEMENTATION_CLASS_UID = "2.25.77680266916575147967282900357137477716"
+IMPLEMENTATION_VERSION_NAME = "DICOM_AI_NODE"
+
 _UID = re.compile(r"[0-9]+(?:\.[0-9]+)*")
 
 
@@ -12,6 +16,6 @@ def is_uid(text: str) -> bool:
 
 
 def derived_uid(*parts: object) -> str:
-    """A UID under 2.25 (PS3.5 B.2) from these parts: the same parts, the same UID, on any machine."""
+    """A UID under 2.25 (PS3.5 B.2): the same parts, the same UID, on any machine."""
     digest = hashlib.sha256("\x1f".join(str(part) for part in parts).encode()).digest()
     return f"2.25.{int.from_bytes(digest[:16], 'big')}"

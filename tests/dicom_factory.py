@@ -72,7 +72,9 @@ def series(
     return instances
 
 
-def asymmetric(shape: tuple[int, int, int], *, inside: int = 400, outside: int = -900) -> np.ndarray:
+def asymmetric(
+    shape: tuple[int, int, int], *, inside: int = 400, outside: int = -900
+) -> np.ndarray:
     """A box towards low column indices (the patient's right in AXIAL), low rows, low slices."""
     pixels = np.full(shape, outside, np.int16)
     slices, rows, columns = (slice(size // 6, size // 2) for size in shape)

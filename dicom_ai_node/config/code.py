@@ -1,10 +1,13 @@
 """Coded concepts as they are written in YAML: `SCT:12738006` or `SCT:12738006:Brain`."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 from pydantic import BeforeValidator, PlainSerializer
-from pydicom.sr.codedict import CONCEPTS
+from pydicom.sr.codedict import CONCEPTS  # type: ignore[attr-defined]
 from pydicom.sr.coding import Code
+
+# scheme -> keyword -> value -> (meaning, the context groups that have it)
+_Concepts = dict[str, dict[str, dict[str, tuple[str, list[int]]]]]
 
 
 def parse_code(text: Any) -> Code:
@@ -23,7 +26,8 @@ def parse_code(text: Any) -> Code:
 
 def _dictionary_meaning(scheme: str, value: str) -> str:
     """The meaning that a context group of PS3.16 gives, before one that no group uses."""
-    entries = [by_value[value] for by_value in CONCEPTS.get(scheme, {}).values() if value in by_value]
+    by_keyword = cast("_Concepts", CONCEPTS).get(scheme, {})
+    entries = [by_value[value] for by_value in by_keyword.values() if value in by_value]
     entries.sort(key=lambda entry: not entry[1])
     return entries[0][0] if entries else ""
 

@@ -1,0 +1,1 @@
+"""Where attempts run: on this machine in processes of their own; later elsewhere."""

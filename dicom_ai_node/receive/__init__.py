@@ -1,0 +1,1 @@
+"""Reception: pynetdicom at the edge, bytes to the spool, rows to the database."""

@@ -1,0 +1,169 @@
+"""One attempt at one job: load, predict, encode, write. Runs in a fenced process of its own, and
+behind `predict`; it knows no database and no network."""
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+
+from pydicom import Dataset
+
+from dicom_ai_node.config.package import InstalledModel
+from dicom_ai_node.encoders.encode import encode
+from dicom_ai_node.encoders.ids import DerivedIds
+from dicom_ai_node.encoders.run import Run
+from dicom_ai_node.errors import InputError, ModelError
+from dicom_ai_node.job import Outcome
+from dicom_ai_node.load import load, load_headers
+from dicom_ai_node.models.protocol import Model
+from dicom_ai_node.result import Result
+from dicom_ai_node.study import Instance
+
+REPORT = "report.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What an attempt needs to know; `refusal` is set when the routes refused the study."""
+
+    job_key: str
+    model: InstalledModel
+    instances: tuple[Instance, ...]
+    folder: Path  # made by the attempt; nothing outside it is written
+    refusal: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WrittenObject:
+    kind: str
+    sop_instance_uid: str
+    file: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What came out of it; stored beside the objects, so that a crash cannot separate them."""
+
+    outcome: Outcome
+    reason: str | None
+    objects: tuple[WrittenObject, ...]
+    measurements: tuple[tuple[str, str, float, str], ...]  # finding, name, value, unit
+    timings: dict[str, float]
+
+
+def run(request: Request, model: Callable[[], Model]) -> Report:
+    """`model` opens the model, or hands over the warm one; it is not called for a refused study.
+
+    What makes a study unsuitable or the model's answer unusable becomes a report like any other;
+    every other exception is a failed attempt, and the caller's.
+    """
+    timings: dict[str, float] = {}
+    headers: Sequence[Dataset] = ()
+    if request.refusal is not None:
+        result = Result.not_suitable(request.refusal)
+    else:
+        result, headers = _predict(request, model, timings)
+    with _timed(timings, "encode"):
+        headers = headers or load_headers(request.instances)
+        objects = _write(request, result, headers)
+    report = Report(
+        outcome=result.outcome,
+        reason=result.reason,
+        objects=objects,
+        measurements=tuple(
+            (finding.tracking_identifier, m.name.meaning, m.value, m.unit.value)
+            for finding in result.findings
+            for m in finding.measurements
+        ),
+        timings=timings,
+    )
+    _synced(request.folder / REPORT, json.dumps(asdict(report), indent=1).encode())
+    return report
+
+
+def _predict(
+    request: Request, model: Callable[[], Model], timings: dict[str, float]
+) -> tuple[Result, Sequence[Dataset]]:
+    headers: Sequence[Dataset] = ()
+    try:
+        with _timed(timings, "load"):
+            data = load(request.instances)
+            headers = data.headers
+        with _timed(timings, "open"):
+            opened = model()
+        with _timed(timings, "predict"):
+            return opened.predict(data), headers
+    except InputError as error:
+        return Result.not_suitable(str(error)), headers
+    except ModelError as error:
+        return Result.failed(str(error)), headers
+
+
+def read_report(folder: Path) -> Report | None:
+    """The report of a finished attempt, or None where no whole one lies."""
+    try:
+        fields = json.loads((folder / REPORT).read_bytes())
+    except FileNotFoundError:
+        return None
+    fields["outcome"] = Outcome(fields["outcome"])
+    fields["objects"] = tuple(WrittenObject(**entry) for entry in fields["objects"])
+    fields["measurements"] = tuple(tuple(entry) for entry in fields["measurements"])
+    return Report(**fields)
+
+
+def _write(
+    request: Request, result: Result, headers: Sequence[Dataset]
+) -> tuple[WrittenObject, ...]:
+    run_of = Run(
+        ids=DerivedIds(job_key=request.job_key),
+        package=request.model.package,
+        model_sha256=request.model.sha256,
+        finished_at=datetime.now().astimezone(),
+    )
+    request.folder.mkdir(mode=0o700, parents=True)
+    written = []
+    for number, (kind, ds) in enumerate(
+        encode(result, headers, run_of, request.model.package.results), start=1
+    ):
+        path = request.folder / f"{number}-{kind}.dcm"
+        ds.save_as(path, enforce_file_format=True)
+        content = path.read_bytes()
+        _sync(path)
+        written.append(
+            WrittenObject(
+                kind=kind,
+                sop_instance_uid=str(ds.SOPInstanceUID),
+                file=path.name,
+                sha256=hashlib.sha256(content).hexdigest(),
+            )
+        )
+    return tuple(written)
+
+
+@contextmanager
+def _timed(timings: dict[str, float], stage: str) -> Iterator[None]:
+    began = time.perf_counter()
+    try:
+        yield
+    finally:
+        timings[stage] = round(time.perf_counter() - began, 4)
+
+
+def _synced(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+    _sync(path)
+    _sync(path.parent)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,59 @@
+"""`dicom-ai-node`: every verb, and what its failures look like to a person."""
+
+import sys
+
+import typer
+
+from dicom_ai_node import __version__
+from dicom_ai_node.cli import (
+    check,
+    demo,
+    jobs,
+    maintenance,
+    models,
+    predict,
+    roles,
+    status,
+    studies,
+)
+from dicom_ai_node.errors import AlreadyRunning, ConfigError, NodeError
+
+app = typer.Typer(
+    name="dicom-ai-node",
+    help="A DICOM AI node beside the PACS. Research use only.",
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,  # locals may hold patient data
+    add_completion=True,
+)
+for module in (roles, check, predict, status, maintenance, demo):
+    module.add_to(app)
+app.add_typer(jobs.app, name="jobs")
+app.add_typer(studies.app, name="studies")
+app.add_typer(models.app, name="models")
+app.add_typer(maintenance.db, name="db")
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    typer.echo(__version__)
+
+
+def main() -> None:
+    """Exit 2 for mistakes in configuration, 3 for a role that is taken, 1 for other failures."""
+    try:
+        app()
+    except ConfigError as error:
+        _say(error)
+        sys.exit(2)
+    except AlreadyRunning as error:
+        _say(error)
+        sys.exit(3)
+    except NodeError as error:
+        _say(error)
+        sys.exit(1)
+
+
+def _say(error: NodeError) -> None:
+    for line in str(error).splitlines():
+        typer.echo(f"dicom-ai-node: {line}", err=True)

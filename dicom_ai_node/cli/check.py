@@ -1,0 +1,51 @@
+"""`check` the configuration, `echo` a peer."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dicom_ai_node.cli.node import DEFAULT_CONFIG, ConfigDir
+from dicom_ai_node.config.load import load
+from dicom_ai_node.config.settings import DimsePeer
+from dicom_ai_node.errors import ConfigError
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command()(check)
+    app.command()(echo)
+
+
+def check(config: ConfigDir = DEFAULT_CONFIG) -> None:
+    """Name every mistake in the configuration with file, line and key; exit 2 if there is one."""
+    found = load(config, need_models=True)
+    routes = ", ".join(route.label for route in found.routes) or "none"
+    typer.echo(f"{config}: no mistakes. Routes: {routes}. Peers: {', '.join(found.peers)}.")
+    if not found.accept:
+        typer.echo("Nobody may store yet: name your PACS under accept:")
+
+
+def echo(
+    peer: Annotated[str, typer.Argument(help="A name under peers:")],
+    config: ConfigDir = DEFAULT_CONFIG,
+) -> None:
+    """Ask a peer whether it is there, by C-ECHO."""
+    from dicom_ai_node.peers.dimse import DimseStore
+
+    found = load(config)
+    settings = found.peers.get(peer)
+    if settings is None:
+        raise ConfigError(f"no peer {peer}: peers are {', '.join(found.peers) or 'none'}")
+    if not isinstance(settings, DimsePeer):
+        writable = _can_write(settings.path)
+        typer.echo(f"{peer}: {settings.path} {'can' if writable else 'cannot'} be written")
+        raise typer.Exit(0 if writable else 1)
+    DimseStore(settings, calling_ae_title=found.node.ae_title[0]).echo()
+    typer.echo(f"{peer}: {settings.ae_title} at {settings.host}:{settings.port} answers")
+
+
+def _can_write(folder: Path) -> bool:
+    import os
+
+    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    return existing.is_dir() and os.access(existing, os.W_OK)

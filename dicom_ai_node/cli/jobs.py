@@ -1,0 +1,115 @@
+"""`jobs list`, `show`, `retry` and `cancel`."""
+
+import json
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from dicom_ai_node.cli.node import DEFAULT_CONFIG, AsJson, ConfigDir, open_node
+from dicom_ai_node.cli.show import moment, print_json
+from dicom_ai_node.database import deliveries
+from dicom_ai_node.database import jobs as job_table
+from dicom_ai_node.errors import NodeError
+from dicom_ai_node.job import Job, JobState
+
+app = typer.Typer(help="The queue: see, retry, cancel.", no_args_is_help=True)
+
+JobId = Annotated[int, typer.Argument(help="The job's number, as `jobs list` shows it.")]
+
+
+@app.command(name="list")
+def list_(
+    state: Annotated[JobState | None, typer.Option(help="Only jobs in this state.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many, the newest first.")] = 50,
+    as_json: AsJson = False,
+    config: ConfigDir = DEFAULT_CONFIG,
+) -> None:
+    """List jobs, the newest first."""
+    with open_node(config).database.read() as connection:
+        found = job_table.listing(connection, state=state, limit=limit)
+    if as_json:
+        print_json([asdict(job) for job in found])
+        return
+    table = Table("Job", "Created", "Model", "State", "Outcome", "Tries", "Why")
+    for job in found:
+        table.add_row(
+            str(job.id),
+            moment(job.created_at),
+            f"{job.model} {job.version}",
+            job.state,
+            job.outcome or "",
+            str(job.attempts),
+            job.reason or job.error_text or "",
+        )
+    Console().print(table)
+
+
+@app.command()
+def show(job_id: JobId, as_json: AsJson = False, config: ConfigDir = DEFAULT_CONFIG) -> None:
+    """Show one job: its events, and what became of each object at each peer."""
+    with open_node(config).database.read() as connection:
+        job = _find(connection, job_id)
+        events = [dict(row) for row in job_table.events(connection, job_id)]
+        sent = [dict(row) for row in deliveries.of_job(connection, job_id)]
+    if as_json:
+        print_json({**asdict(job), "events": events, "deliveries": sent})
+        return
+    console = Console()
+    for key, value in asdict(job).items():
+        if key != "inputs":
+            console.print(f"{key:>20}  {json.dumps(value) if isinstance(value, dict) else value}")
+    table = Table("When", "From", "To", "Why", title="Events")
+    for event in events:
+        table.add_row(
+            moment(event["at"]), event["from_state"] or "", event["to_state"], event["why"] or ""
+        )
+    console.print(table)
+    table = Table("Peer", "Object", "State", "Tries", "Last answer", title="Deliveries")
+    for row in sent:
+        table.add_row(
+            row["peer"], row["kind"], row["state"], str(row["tries"]), row["status"] or ""
+        )
+    console.print(table)
+
+
+@app.command()
+def retry(job_id: JobId, config: ConfigDir = DEFAULT_CONFIG) -> None:
+    """Run a quarantined job again, or send an undelivered one again with the same objects."""
+    database = open_node(config).database
+    now = database.now()
+    with database.write() as connection:
+        job = _find(connection, job_id)
+        if job.state is JobState.UNDELIVERED:
+            number = deliveries.retry(connection, job, now=now)
+            typer.echo(f"Job {job_id}: {number} objects are sent again.")
+        elif job.state is JobState.QUARANTINED:
+            job_table.move(
+                connection, job, JobState.QUEUED, now=now, why="operator", attempts=0, run_after=now
+            )
+            typer.echo(f"Job {job_id} is queued again.")
+        else:
+            raise NodeError(
+                f"job {job_id} is {job.state}: only undelivered and quarantined jobs can be retried"
+            )
+
+
+@app.command()
+def cancel(job_id: JobId, config: ConfigDir = DEFAULT_CONFIG) -> None:
+    """Cancel a job that is queued, running, or still being delivered."""
+    database = open_node(config).database
+    with database.write() as connection:
+        job = _find(connection, job_id)
+        if job.state not in (JobState.QUEUED, JobState.RUNNING, JobState.READY):
+            raise NodeError(f"job {job_id} is {job.state} and cannot be cancelled any more")
+        job_table.move(connection, job, JobState.CANCELLED, now=database.now(), why="operator")
+    typer.echo(f"Job {job_id} is cancelled.")
+
+
+def _find(connection: Any, job_id: int) -> Job:
+    job = job_table.find(connection, job_id)
+    if job is None:
+        raise NodeError(f"there is no job {job_id}: see `dicom-ai-node jobs list`")
+    return job

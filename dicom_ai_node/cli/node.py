@@ -1,0 +1,64 @@
+"""What most verbs open first: configuration, log, spool, database, models."""
+
+import os
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dicom_ai_node import log
+from dicom_ai_node.config.load import load
+from dicom_ai_node.config.package import InstalledModel
+from dicom_ai_node.config.settings import Config
+from dicom_ai_node.config.store import installed
+from dicom_ai_node.database import schema
+from dicom_ai_node.database.engine import Database
+from dicom_ai_node.spool import Spool
+
+ConfigDir = Annotated[
+    Path, typer.Option("--config", help="The folder of the *.yaml files.", show_default=True)
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print data for programs.")]
+DEFAULT_CONFIG = Path("config")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    directory: Path
+    config: Config
+    spool: Spool
+    database: Database
+    models: Mapping[str, InstalledModel]
+
+
+def open_node(directory: Path, *, need_models: bool = False) -> Node:
+    """Raises ConfigError; makes the spool and an empty database where there is none."""
+    os.umask(0o077)
+    config = load(directory, need_models=need_models)
+    spool = Spool(config.node.spool)
+    configure_log(config, spool)
+    database = Database(config.node.database)
+    schema.require_current(database)
+    models = {each.package.name: each for each in installed(config.node.models)}
+    return Node(directory=directory, config=config, spool=spool, database=database, models=models)
+
+
+def configure_log(config: Config, spool: Spool) -> None:
+    as_json = None if config.log.format == "auto" else config.log.format == "json"
+    log.configure(level=config.log.level, json_lines=as_json, salt=_salt(spool))
+
+
+def _salt(spool: Spool) -> bytes:
+    """The site's salt for pseudonyms in logs, made once."""
+    path = spool.root / "log-salt"
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    except FileExistsError:
+        return path.read_bytes()
+    with os.fdopen(descriptor, "wb") as file:
+        salt = secrets.token_bytes(32)
+        file.write(salt)
+    return salt

@@ -1,0 +1,165 @@
+"""`run`, and its parts one by one: `receive`, `work`, `deliver`, `web`."""
+
+import socket
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dicom_ai_node.cli.node import DEFAULT_CONFIG, ConfigDir, Node, open_node
+from dicom_ai_node.config.settings import Config
+from dicom_ai_node.errors import ConfigError
+from dicom_ai_node.log import get_logger
+from dicom_ai_node.processes import stop_on_signals, stop_with_parent, supervise
+
+log = get_logger(__name__)
+
+ROLES = ("receive", "work", "deliver", "web")
+_LOCK_WAIT_S = 10.0  # for a child whose killed predecessor is still letting go
+
+Supervised = Annotated[bool, typer.Option("--supervised", hidden=True)]
+
+
+def add_to(app: typer.Typer) -> None:
+    for verb in (run, receive, work, deliver, web):
+        app.command()(verb)
+
+
+def run(config: ConfigDir = DEFAULT_CONFIG) -> None:
+    """Run the whole node on this machine: receive, work, deliver, ticks and web."""
+    stop = stop_on_signals()
+    node = open_node(config, need_models=True)
+    _require_senders(node.config)
+    with node.spool.lock("run"):
+        node.database.close()  # the children have connections of their own
+        commands = {role: _command(role, config) for role in ROLES}
+        supervise(commands, stop, drain_s=node.config.node.drain_s + 10)
+
+
+def receive(config: ConfigDir = DEFAULT_CONFIG, supervised: Supervised = False) -> None:
+    """Receive studies by C-STORE."""
+    from dicom_ai_node.receive.rescan import rescan
+    from dicom_ai_node.receive.server import Receiver
+
+    with _role("receive", config, supervised) as (node, stop):
+        _require_senders(node.config)
+        node.spool.sweep_incoming("*.part")
+        rescan(node.spool, node.database)
+        with Receiver(node.config, node.spool, node.database).running():
+            stop.wait()
+
+
+def work(config: ConfigDir = DEFAULT_CONFIG, supervised: Supervised = False) -> None:
+    """Run models on queued jobs."""
+    from dicom_ai_node.engines.local import LocalEngine
+    from dicom_ai_node.work import Worker
+
+    with _role("work", config, supervised, need_models=True) as (node, stop):
+        node.spool.sweep_incoming("attempt-*")
+        routed = {route.model for route in node.config.routes}
+        engine = LocalEngine(
+            threads=node.config.work.threads,
+            preload=[model for name, model in node.models.items() if name in routed],
+        )
+        engine.start()
+        try:
+            Worker(
+                name=socket.gethostname()[:64],
+                config=node.config,
+                models=node.models,
+                spool=node.spool,
+                database=node.database,
+                engine=engine,
+            ).run(stop)
+        finally:
+            engine.close()
+
+
+def deliver(config: ConfigDir = DEFAULT_CONFIG, supervised: Supervised = False) -> None:
+    """Send results to peers; hosts the timed work as well."""
+    from dicom_ai_node import schedule
+    from dicom_ai_node.deliver import PeerQueue
+    from dicom_ai_node.intake import Intake
+    from dicom_ai_node.peers.peer import open_peer
+
+    with _role("deliver", config, supervised, need_models=True) as (node, stop):
+        intake = Intake(
+            config=node.config, models=node.models, spool=node.spool, database=node.database
+        )
+        scheduler = schedule.start(node.config, node.spool, node.database, intake)
+        queues = [
+            PeerQueue(
+                name=name,
+                peer=open_peer(settings, node.config.node),
+                spool=node.spool,
+                database=node.database,
+                settings=node.config.delivery,
+            )
+            for name, settings in node.config.peers.items()
+        ]
+        threads = [threading.Thread(target=queue.run, args=(stop,)) for queue in queues]
+        for thread in threads:
+            thread.start()
+        stop.wait()
+        scheduler.shutdown()
+        for thread in threads:
+            thread.join()
+
+
+def web(config: ConfigDir = DEFAULT_CONFIG, supervised: Supervised = False) -> None:
+    """Serve the status page and the health checks."""
+    from dicom_ai_node.web.server import make_server
+
+    with _role("web", config, supervised) as (node, stop):
+        try:
+            server = make_server(node.config.web, node.database)
+        except OSError as error:
+            raise ConfigError(
+                f"web.port {node.config.web.port} cannot be used ({error.strerror}): "
+                "choose another one"
+            ) from None
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        log.info("web_listening", host=node.config.web.host, port=server.server_address[1])
+        stop.wait()
+        server.shutdown()
+        server.server_close()
+
+
+@contextmanager
+def _role(
+    name: str, directory: Path, supervised: bool, *, need_models: bool = False
+) -> Iterator[tuple[Node, threading.Event]]:
+    """Hold one role on this spool; the event is set by SIGTERM, or when the supervisor is gone."""
+    stop = stop_on_signals()
+    if supervised:
+        stop_with_parent(stop)
+    node = open_node(directory, need_models=need_models)
+    with node.spool.lock(name, wait_s=_LOCK_WAIT_S if supervised else 0):
+        try:
+            yield node, stop
+        finally:
+            node.database.close()
+
+
+def _command(role: str, directory: Path) -> list[str]:
+    return [
+        sys.executable,
+        "-m",
+        "dicom_ai_node",
+        role,
+        "--config",
+        str(directory),
+        "--supervised",
+    ]
+
+
+def _require_senders(config: Config) -> None:
+    if not config.accept:
+        raise ConfigError(
+            "accept: is empty, so nobody may store: name your PACS, for example "
+            "`- {ae_title: PACS, from: [10.0.0.5/32]}`"
+        )

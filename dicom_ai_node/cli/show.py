@@ -1,0 +1,18 @@
+"""How values are printed for people and for programs."""
+
+import json
+from datetime import datetime
+from typing import Any
+
+import typer
+
+
+def print_json(value: Any) -> None:
+    typer.echo(json.dumps(value, indent=1, default=str))
+
+
+def moment(seconds: float | None) -> str:
+    """Local time, to the second."""
+    if seconds is None:
+        return ""
+    return datetime.fromtimestamp(seconds).astimezone().strftime("%Y-%m-%d %H:%M:%S")

@@ -1,0 +1,109 @@
+"""`studies list`, `show` and `explain`."""
+
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from sqlalchemy import Connection, RowMapping
+
+from dicom_ai_node.cli.node import DEFAULT_CONFIG, AsJson, ConfigDir, open_node
+from dicom_ai_node.cli.show import moment, print_json
+from dicom_ai_node.database import jobs as job_table
+from dicom_ai_node.database import studies as study_table
+from dicom_ai_node.errors import NodeError
+
+app = typer.Typer(help="What came, and what was decided about it.", no_args_is_help=True)
+
+StudyUid = Annotated[str, typer.Argument(help="Study Instance UID.")]
+
+
+@app.command(name="list")
+def list_(
+    limit: Annotated[int, typer.Option(min=1, help="At most so many, the newest first.")] = 50,
+    as_json: AsJson = False,
+    config: ConfigDir = DEFAULT_CONFIG,
+) -> None:
+    """List studies, the newest first."""
+    with open_node(config).database.read() as connection:
+        found = study_table.listing(connection, limit=limit)
+    if as_json:
+        print_json([dict(row) for row in found])
+        return
+    table = Table("Last instance", "Study Instance UID", "From", "Instances", "State", "Why")
+    for row in found:
+        table.add_row(
+            moment(row["last_received_at"]),
+            row["study_instance_uid"],
+            row["calling_ae_title"],
+            str(row["instances"]),
+            row["state"],
+            row["reason"] or "",
+        )
+    Console().print(table)
+
+
+@app.command()
+def show(
+    study_instance_uid: StudyUid, as_json: AsJson = False, config: ConfigDir = DEFAULT_CONFIG
+) -> None:
+    """Show one study: when it came, its state, and its jobs."""
+    with open_node(config).database.read() as connection:
+        row = _find(connection, study_instance_uid)
+        jobs = job_table.listing(connection, study_instance_uid=study_instance_uid)
+        number = len(study_table.instances(connection, row["id"]))
+    if as_json:
+        print_json({**row, "instances": number, "jobs": [asdict(job) for job in jobs]})
+        return
+    console = Console()
+    console.print(f"{row['study_instance_uid']} from {row['calling_ae_title']}")
+    console.print(f"{number} instances, the last at {moment(row['last_received_at'])}")
+    console.print(f"{row['state']}{': ' + row['reason'] if row['reason'] else ''}")
+    for job in jobs:
+        console.print(
+            f"job {job.id}: {job.model} {job.state} {job.outcome or ''} {job.reason or ''}"
+        )
+
+
+@app.command()
+def explain(
+    study_instance_uid: StudyUid, as_json: AsJson = False, config: ConfigDir = DEFAULT_CONFIG
+) -> None:
+    """Say for each series and route what matched, what failed, and with which value."""
+    with open_node(config).database.read() as connection:
+        row = _find(connection, study_instance_uid)
+        verdicts = study_table.verdicts(connection, row["id"])
+        jobs = job_table.listing(connection, study_instance_uid=study_instance_uid)
+    if as_json:
+        print_json(
+            {
+                "study_instance_uid": row["study_instance_uid"],
+                "state": row["state"],
+                "reason": row["reason"],
+                "verdicts": [dict(verdict) for verdict in verdicts],
+                "jobs": [asdict(job) for job in jobs],
+            }
+        )
+        return
+    console = Console()
+    console.print(f"The study is {row['state']}{': ' + row['reason'] if row['reason'] else ''}.")
+    for verdict in verdicts:
+        console.print(
+            f"Series of {verdict['instances']} {verdict['modality']} instances "
+            f"({verdict['series_instance_uid']}), route {verdict['route']}: "
+            f"{'taken' if verdict['matched'] else 'not taken'}"
+        )
+        for clause in verdict["failed_clauses"]:
+            console.print(f"  - {clause}")
+    for job in jobs:
+        console.print(f"Job {job.id}, {job.model}: {job.state}, {job.outcome or 'no outcome yet'}")
+        if job.reason:
+            console.print(f"  - {job.reason}")
+
+
+def _find(connection: Connection, study_instance_uid: str) -> dict[str, Any]:
+    row: RowMapping | None = study_table.find(connection, study_instance_uid)
+    if row is None:
+        raise NodeError("no such study: see `dicom-ai-node studies list`")
+    return dict(row)

@@ -1,0 +1,182 @@
+"""`load(directory)`: every `*.yaml` in name order, then the environment, then validation."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+from dicom_ai_node.config.settings import Config
+from dicom_ai_node.config.store import installed
+from dicom_ai_node.errors import ConfigError
+
+ENVIRONMENT_PREFIX = "DICOM_AI_NODE__"
+MAX_FILE_BYTES = 1 << 20
+
+Key = tuple[str | int, ...]
+_TAGS = frozenset({"condition", "any", "all", "dimse", "folder"})
+
+
+@dataclass
+class _Tree:
+    """Merged values, and for each key the `file:line` that said it last."""
+
+    values: dict[str, Any] = field(default_factory=dict)
+    places: dict[Key, str] = field(default_factory=dict)
+
+    def place(self, loc: Sequence[str | int]) -> tuple[str, str]:
+        """Where a key, or the nearest one above it, stands; and the key in dotted form.
+
+        Pydantic's locations hold tags of unions too ("dimse"), which no file has.
+        """
+        here: Any = self.values
+        key: Key = ()
+        for index, part in enumerate(loc):
+            in_mapping = isinstance(here, dict) and part in here
+            in_list = isinstance(here, list) and isinstance(part, int) and part < len(here)
+            if in_mapping or in_list:
+                here = here[part]
+                key = (*key, part)
+            elif index == len(loc) - 1 and part not in _TAGS:
+                key = (*key, part)
+        for end in range(len(key), 0, -1):
+            if key[:end] in self.places:
+                return self.places[key[:end]], ".".join(map(str, key))
+        return "configuration", ".".join(map(str, key))
+
+
+def load(
+    directory: Path, environ: Mapping[str, str] = os.environ, *, need_models: bool = False
+) -> Config:
+    """Raises ConfigError with one line per mistake: file, line, key and what to do.
+
+    With `need_models`, a route to a model that is not in the store is a mistake too.
+    """
+    if not directory.is_dir():
+        raise ConfigError(
+            f"{directory} is not a folder: give the folder of your *.yaml files with --config"
+        )
+    files = sorted(directory.glob("*.yaml"))
+    if not files:
+        raise ConfigError(f"{directory} holds no *.yaml file: start from config/node.yaml")
+    tree = _Tree()
+    for file in files:
+        _merge(tree, _read(file), file)
+    _override(tree, environ)
+    try:
+        config = Config.model_validate(tree.values)
+    except ValidationError as error:
+        raise ConfigError("\n".join(_describe(error, tree))) from None
+    if need_models and (missing := _missing_models(config, tree)):
+        raise ConfigError("\n".join(missing))
+    return config
+
+
+def _missing_models(config: Config, tree: _Tree) -> list[str]:
+    there = {each.package.name for each in installed(config.node.models)}
+    lines = []
+    for index, route in enumerate(config.routes):
+        if route.model not in there:
+            place, key = tree.place(("routes", index, "model"))
+            lines.append(
+                f"{place}: {key}: the model {route.model} is not in {config.node.models}: "
+                f"run `dicom-ai-node models install {route.model}`"
+            )
+    return lines
+
+
+def _read(file: Path) -> CommentedMap:
+    if file.stat().st_size > MAX_FILE_BYTES:
+        raise ConfigError(f"{file} is larger than {MAX_FILE_BYTES} bytes: is it configuration?")
+    yaml = YAML(typ="rt", pure=True)  # round-trip: it alone remembers lines
+    yaml.version = "1.2"
+    try:
+        document = yaml.load(file.read_text(encoding="utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{file}: not UTF-8 text (byte {error.start})") from None
+    except MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 0
+        raise ConfigError(f"{file}:{line}: {error.problem or error}") from None
+    except YAMLError as error:
+        raise ConfigError(f"{file}: {error}") from None
+    if document is None:
+        return CommentedMap()
+    if not isinstance(document, CommentedMap):
+        raise ConfigError(f"{file}:1: expected keys such as node:, peers: and routes:")
+    return document
+
+
+def _merge(tree: _Tree, document: CommentedMap, file: Path) -> None:
+    """Mappings merge, lists append, a later scalar replaces an earlier one."""
+
+    def into(target: dict[str, Any], source: CommentedMap, path: Key) -> None:
+        for name, value in source.items():
+            key = (*path, str(name))
+            tree.places[key] = f"{file}:{source.lc.data[name][0] + 1}"
+            if isinstance(value, CommentedMap):
+                below = target.setdefault(str(name), {})
+                if isinstance(below, dict):
+                    into(below, value, key)
+                    continue
+            if isinstance(value, CommentedSeq):
+                before = target.get(str(name))
+                kept = before if isinstance(before, list) else []
+                target[str(name)] = kept + _items(value, key, len(kept))
+            else:
+                target[str(name)] = value
+
+    def _items(source: CommentedSeq, path: Key, offset: int) -> list[Any]:
+        items: list[Any] = []
+        for index, value in enumerate(source):
+            key = (*path, index + offset)
+            tree.places[key] = f"{file}:{source.lc.data[index][0] + 1}"
+            if isinstance(value, CommentedMap):
+                item: dict[str, Any] = {}
+                into(item, value, key)
+                items.append(item)
+            elif isinstance(value, CommentedSeq):
+                items.append(_items(value, key, 0))
+            else:
+                items.append(value)
+        return items
+
+    into(tree.values, document, ())
+
+
+def _override(tree: _Tree, environ: Mapping[str, str]) -> None:
+    """`DICOM_AI_NODE__NODE__PORT=104` replaces node.port; the value is read as YAML."""
+    yaml = YAML(typ="safe", pure=True)
+    for name, text in sorted(environ.items()):
+        if not name.startswith(ENVIRONMENT_PREFIX):
+            continue
+        parts = tuple(part.lower() for part in name[len(ENVIRONMENT_PREFIX) :].split("__"))
+        target = tree.values
+        for part in parts[:-1]:
+            below = target.setdefault(part, {})
+            if not isinstance(below, dict):
+                raise ConfigError(f"environment {name}: {part} has no keys below it")
+            target = below
+        try:
+            target[parts[-1]] = yaml.load(text)
+        except YAMLError:
+            raise ConfigError(f"environment {name}: the value is not YAML") from None
+        tree.places[parts] = f"environment {name}"
+
+
+def _describe(error: ValidationError, tree: _Tree) -> list[str]:
+    """Never echoes a value: it may be a secret."""
+    lines = []
+    for problem in error.errors(include_url=False, include_input=False):
+        place, key = tree.place(problem["loc"])
+        message = problem["msg"].removeprefix("Value error, ")
+        if problem["type"] == "extra_forbidden":
+            message = "unknown key: check its spelling"
+        elif problem["type"] == "missing":
+            message = "is missing"
+        lines.append(f"{place}: {key}: {message}" if key else f"{place}: {message}")
+    return lines

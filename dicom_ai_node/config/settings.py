@@ -1,0 +1,155 @@
+"""The keys of `config/*.yaml`, their types, their defaults: the only place where either stands."""
+
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
+
+from dicom_ai_node.config.package import ModelName, Strict
+from dicom_ai_node.config.rules import Clause
+
+
+def _not_blank(title: str) -> str:
+    if not title.strip():
+        raise ValueError("an AE title must not be blank")
+    return title
+
+
+# PS3.5 6.2: 16 characters of the default repertoire, no backslash, no control characters
+AETitle = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, pattern=r"^[ -\[\]-~]{1,16}$"),
+    AfterValidator(_not_blank),
+]
+Port = Annotated[int, Field(ge=1, le=65535, strict=True)]
+Seconds = Annotated[float, Field(gt=0)]
+PeerName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$")]
+
+
+def _as_list(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+class NodeSettings(Strict):
+    """Who this node is, and where it keeps things; relative paths start at the working folder."""
+
+    ae_title: Annotated[tuple[AETitle, ...], BeforeValidator(_as_list), Field(min_length=1)]
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535, strict=True)] = 11112  # 0: any free port, for tests
+    spool: Path = Path("var")
+    database: str = "sqlite:///./var/node.db"
+    models: Path = Path("models")
+    retain_days: Annotated[float, Field(ge=0)] = 14
+    accept_deflated: bool = False  # a small deflated object may hold gigabytes
+    max_associations: Annotated[int, Field(ge=1)] = 32
+    max_pdu: Annotated[int, Field(ge=4096)] = 131072
+    association_idle_s: Seconds = 60
+    drain_s: Annotated[float, Field(ge=0)] = 30
+
+
+class StudySettings(Strict):
+    """When a study is complete."""
+
+    quiet_s: Seconds = 60
+
+
+class WorkSettings(Strict):
+    """How jobs are run."""
+
+    lease_s: Seconds = 60
+    max_attempts: Annotated[int, Field(ge=1)] = 3
+    threads: Annotated[int, Field(ge=0)] = 0  # of torch on the CPU; 0: one per core
+
+
+class DeliverySettings(Strict):
+    """How long, and how often, an unreachable peer is tried."""
+
+    backoff_max_s: Seconds = 300
+    max_age_days: Annotated[float, Field(gt=0)] = 7
+
+
+class WebSettings(Strict):
+    """The status page."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535, strict=True)] = 8080
+
+
+class LogSettings(Strict):
+    """`format: auto` is JSON lines unless somebody watches on a terminal."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "json", "text"] = "auto"
+
+
+class AcceptEntry(Strict):
+    """Who may store: this AE title, from these addresses. Nobody else."""
+
+    ae_title: AETitle
+    from_: Annotated[tuple[IPv4Network | IPv6Network, ...], Field(alias="from", min_length=1)]
+
+
+class DimsePeer(Strict):
+    """A PACS or workstation that takes C-STORE."""
+
+    kind: Literal["dimse"]
+    ae_title: AETitle
+    host: str
+    port: Port
+    connect_timeout_s: Seconds = 10
+    timeout_s: Seconds = 60  # for one answer
+
+
+class FolderPeer(Strict):
+    """A folder that takes files, each whole or not at all."""
+
+    kind: Literal["folder"]
+    path: Path
+
+
+AnyPeer = Annotated[DimsePeer | FolderPeer, Field(discriminator="kind")]
+
+
+class Route(Strict):
+    """Which series go to which model, and where its results are sent."""
+
+    model: ModelName
+    name: PeerName | None = None
+    send_to: Annotated[tuple[PeerName, ...], Field(min_length=1)]
+    require: tuple[Clause, ...] = ()
+    report_unsuitable: bool = False  # a report for a study that no route takes
+
+    @property
+    def label(self) -> str:
+        return self.name or self.model
+
+
+class Config(Strict):
+    """The whole configuration."""
+
+    node: NodeSettings
+    study: StudySettings = StudySettings()
+    work: WorkSettings = WorkSettings()
+    delivery: DeliverySettings = DeliverySettings()
+    web: WebSettings = WebSettings()
+    log: LogSettings = LogSettings()
+    accept: tuple[AcceptEntry, ...] = ()
+    peers: dict[PeerName, AnyPeer] = Field(default_factory=dict)
+    routes: tuple[Route, ...] = ()
+
+    @model_validator(mode="after")
+    def _names_agree(self) -> "Config":
+        for route in self.routes:
+            for peer in route.send_to:
+                if peer not in self.peers:
+                    known = ", ".join(self.peers) or "none"
+                    raise ValueError(
+                        f"route {route.label} sends to the peer {peer}, which is not under peers "
+                        f"(there: {known})"
+                    )
+        labels = [route.label for route in self.routes]
+        for label in labels:
+            if labels.count(label) > 1:
+                raise ValueError(f"two routes are called {label}: give one of them a name")
+        return self

@@ -1,0 +1,149 @@
+"""Deliveries: one row per job, peer and object; one queue per peer."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, RowMapping, func, insert, select, update
+
+from dicom_ai_node.database import jobs
+from dicom_ai_node.database.tables import delivery, job
+from dicom_ai_node.job import Delivery, DeliveryState, Job, JobState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutboxObject:
+    """One file of a job's outbox folder."""
+
+    kind: str
+    sop_instance_uid: str
+    file: str
+
+
+def publish(
+    connection: Connection,
+    current: Job,
+    objects: Sequence[OutboxObject],
+    *,
+    outcome: str,
+    reason: str | None,
+    timings: dict[str, float],
+    now: float,
+) -> None:
+    """RUNNING to READY with every delivery, in one transaction under the fence of the lease."""
+    changes = {"outcome": outcome, "reason": reason, "timings": timings}
+    jobs.move(connection, current, JobState.READY, now=now, why=f"outcome {outcome}", **changes)
+    rows = [
+        {
+            "job_id": current.id,
+            "peer": peer,
+            "kind": entry.kind,
+            "sop_instance_uid": entry.sop_instance_uid,
+            "file": entry.file,
+            "state": DeliveryState.PENDING,
+            "next_try_at": now,
+            "created_at": now,
+        }
+        for peer in current.send_to
+        for entry in objects
+    ]
+    if rows:
+        connection.execute(insert(delivery), rows)
+
+
+def due(
+    connection: Connection, peer: str, *, now: float, limit: int = 100
+) -> Sequence[tuple[Delivery, str]]:
+    """What a peer should be sent now, oldest first, each with the key of its job."""
+    query = (
+        select(delivery, job.c.key)
+        .join(job)
+        .where(
+            delivery.c.peer == peer,
+            delivery.c.state == DeliveryState.PENDING,
+            delivery.c.next_try_at <= now,
+        )
+        .order_by(delivery.c.id)
+        .limit(limit)
+    )
+    return [(_delivery(row), row["key"]) for row in connection.execute(query).mappings()]
+
+
+def record(
+    connection: Connection,
+    sent: Delivery,
+    state: DeliveryState,
+    *,
+    status: str,
+    next_try_at: float,
+    now: float,
+) -> None:
+    """The answer of a peer to one object; the job follows when nothing of it is pending."""
+    connection.execute(
+        update(delivery)
+        .where(delivery.c.id == sent.id, delivery.c.state == DeliveryState.PENDING)
+        .values(
+            state=state,
+            tries=delivery.c.tries + 1,
+            status=status,
+            next_try_at=next_try_at,
+            finished_at=None if state is DeliveryState.PENDING else now,
+        )
+    )
+    if state is not DeliveryState.PENDING:
+        _finish_job(connection, sent.job_id, now)
+
+
+def _finish_job(connection: Connection, job_id: int, now: float) -> None:
+    states = set(
+        connection.execute(
+            select(delivery.c.state).where(delivery.c.job_id == job_id).distinct()
+        ).scalars()
+    )
+    current = jobs.find(connection, job_id)
+    if DeliveryState.PENDING in states or current is None or current.state is not JobState.READY:
+        return
+    refused = DeliveryState.REFUSED in states
+    target = JobState.UNDELIVERED if refused else JobState.DONE
+    why = "a peer refused an object for good" if refused else "every object is delivered"
+    jobs.move(connection, current, target, now=now, why=why)
+
+
+def retry(connection: Connection, current: Job, *, now: float) -> int:
+    """Send again what was refused, unchanged: UNDELIVERED to READY."""
+    jobs.move(connection, current, JobState.READY, now=now, why="retried by an operator")
+    again = connection.execute(
+        update(delivery)
+        .where(delivery.c.job_id == current.id, delivery.c.state == DeliveryState.REFUSED)
+        .values(state=DeliveryState.PENDING, next_try_at=now, created_at=now, finished_at=None)
+    )
+    return int(again.rowcount)
+
+
+def of_job(connection: Connection, job_id: int) -> Sequence[RowMapping]:
+    query = select(delivery).where(delivery.c.job_id == job_id).order_by(delivery.c.id)
+    return connection.execute(query).mappings().all()
+
+
+def backlog(connection: Connection) -> dict[str, int]:
+    """How many objects wait for each peer."""
+    query = (
+        select(delivery.c.peer, func.count())
+        .where(delivery.c.state == DeliveryState.PENDING)
+        .group_by(delivery.c.peer)
+    )
+    return dict(connection.execute(query).tuples().all())
+
+
+def _delivery(row: RowMapping) -> Delivery:
+    return Delivery(
+        id=row["id"],
+        job_id=row["job_id"],
+        peer=row["peer"],
+        kind=row["kind"],
+        sop_instance_uid=row["sop_instance_uid"],
+        file=row["file"],
+        state=DeliveryState(row["state"]),
+        tries=row["tries"],
+        created_at=row["created_at"],
+        status=row["status"],
+    )

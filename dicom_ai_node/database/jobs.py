@@ -1,0 +1,260 @@
+"""The job table: enqueue, claim, and the one `move()` by which a job changes its state."""
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, func, insert, select, update
+
+from dicom_ai_node.database.tables import job, job_event
+from dicom_ai_node.errors import LeaseLost
+from dicom_ai_node.job import TRANSITIONS, Job, JobState, Outcome
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewJob:
+    """What is decided about a job before it runs; a refused study has its outcome already."""
+
+    key: str
+    study_id: int
+    study_instance_uid: str
+    series_instance_uid: str
+    model: str
+    version: str
+    send_to: tuple[str, ...]
+    inputs: tuple[str, ...]  # SOP Instance UIDs
+    outcome: Outcome | None = None
+    reason: str | None = None
+
+
+def enqueue(connection: Connection, new: NewJob, *, now: float) -> Job | None:
+    """None when there is a job with this key already: the same work is never queued twice.
+
+    An earlier job of the same model on the same series is superseded, and cancelled unless its
+    results are out already.
+    """
+    if connection.scalar(select(job.c.id).where(job.c.key == new.key)) is not None:
+        return None
+    earlier = _latest(connection, new)
+    added = connection.execute(
+        insert(job)
+        .values(
+            key=new.key,
+            study_id=new.study_id,
+            study_instance_uid=new.study_instance_uid,
+            series_instance_uid=new.series_instance_uid,
+            model=new.model,
+            version=new.version,
+            send_to=list(new.send_to),
+            inputs=list(new.inputs),
+            outcome=new.outcome,
+            reason=new.reason,
+            state=JobState.QUEUED,
+            run_after=now,
+            created_at=now,
+            supersedes=earlier.id if earlier else None,
+            timings={},
+        )
+        .returning(job)
+    )
+    made = _job(added.mappings().one())
+    _event(connection, made.id, None, JobState.QUEUED, None, now)
+    if earlier and earlier.state in (JobState.QUEUED, JobState.RUNNING):
+        move(connection, earlier, JobState.CANCELLED, now=now, why=f"superseded by job {made.id}")
+    return made
+
+
+def claim(connection: Connection, *, worker: str, lease_s: float, now: float) -> Job | None:
+    """Lease the oldest runnable job; None when there is none.
+
+    One statement on purpose: select-then-update hands the same job to two workers.
+    """
+    oldest = (
+        select(job.c.id)
+        .where(job.c.state == JobState.QUEUED, job.c.run_after <= now)
+        .order_by(job.c.priority, job.c.id)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+        .scalar_subquery()
+    )
+    leased = connection.execute(
+        update(job)
+        .where(job.c.id == oldest)
+        .values(
+            state=JobState.RUNNING,
+            attempts=job.c.attempts + 1,  # counted before it starts (P10)
+            lease_id=str(uuid.uuid4()),
+            lease_expires_at=now + lease_s,
+            worker=worker,
+        )
+        .returning(job)
+    )
+    row = leased.mappings().one_or_none()
+    if row is None:
+        return None
+    _event(connection, row["id"], JobState.QUEUED, JobState.RUNNING, f"attempt by {worker}", now)
+    return _job(row)
+
+
+def move(
+    connection: Connection,
+    current: Job,
+    target: JobState,
+    *,
+    now: float,
+    why: str | None = None,
+    **changes: Any,
+) -> None:
+    """Change a job's state, if it still is as `current` says; raises LeaseLost if it is not.
+
+    Leaving RUNNING ends the lease. `changes` are columns that change with the state.
+    """
+    if target not in TRANSITIONS[current.state]:
+        raise ValueError(f"a job does not go from {current.state} to {target}")
+    moved = connection.execute(
+        update(job)
+        .where(
+            job.c.id == current.id,
+            job.c.state == current.state,
+            job.c.lease_id.is_not_distinct_from(current.lease_id),
+        )
+        .values(state=target, lease_id=None, lease_expires_at=None, worker=None, **changes)
+    )
+    if moved.rowcount != 1:
+        raise LeaseLost(f"job {current.id} is no longer {current.state} under this lease")
+    _event(connection, current.id, current.state, target, why, now)
+
+
+def renew(connection: Connection, current: Job, *, lease_s: float, now: float) -> None:
+    renewed = connection.execute(
+        update(job)
+        .where(
+            job.c.id == current.id,
+            job.c.state == JobState.RUNNING,
+            job.c.lease_id == current.lease_id,
+        )
+        .values(lease_expires_at=now + lease_s)
+    )
+    if renewed.rowcount != 1:
+        raise LeaseLost(f"job {current.id} was taken from this worker")
+
+
+def give_back(
+    connection: Connection,
+    current: Job,
+    *,
+    error_kind: str,
+    error_text: str,
+    max_attempts: int,
+    backoff_s: float = 0,
+    now: float,
+) -> JobState:
+    """After an attempt without a result: queue the job again, or quarantine it (P10)."""
+    spent = current.attempts >= max_attempts
+    target = JobState.QUARANTINED if spent else JobState.QUEUED
+    why = f"{error_kind}: {error_text}"
+    changes = {"error_kind": error_kind, "error_text": error_text, "run_after": now + backoff_s}
+    move(connection, current, target, now=now, why=why, **changes)
+    return target
+
+
+def expired_leases(connection: Connection, *, now: float) -> Sequence[Job]:
+    query = select(job).where(job.c.state == JobState.RUNNING, job.c.lease_expires_at < now)
+    return [_job(row) for row in connection.execute(query).mappings()]
+
+
+def running_on(connection: Connection, worker: str) -> Sequence[Job]:
+    """Jobs that an earlier process under this worker's name left behind."""
+    query = select(job).where(job.c.state == JobState.RUNNING, job.c.worker == worker)
+    return [_job(row) for row in connection.execute(query).mappings()]
+
+
+def find(connection: Connection, job_id: int) -> Job | None:
+    row = connection.execute(select(job).where(job.c.id == job_id)).mappings().one_or_none()
+    return _job(row) if row else None
+
+
+def listing(
+    connection: Connection,
+    *,
+    state: JobState | None = None,
+    study_instance_uid: str | None = None,
+    limit: int = 100,
+) -> Sequence[Job]:
+    """The newest jobs first."""
+    query = select(job).order_by(job.c.id.desc()).limit(limit)
+    if state is not None:
+        query = query.where(job.c.state == state)
+    if study_instance_uid is not None:
+        query = query.where(job.c.study_instance_uid == study_instance_uid)
+    return [_job(row) for row in connection.execute(query).mappings()]
+
+
+def events(connection: Connection, job_id: int) -> Sequence[RowMapping]:
+    query = select(job_event).where(job_event.c.job_id == job_id).order_by(job_event.c.id)
+    return connection.execute(query).mappings().all()
+
+
+def keys_of_study(connection: Connection, study_id: int) -> Sequence[str]:
+    return connection.execute(select(job.c.key).where(job.c.study_id == study_id)).scalars().all()
+
+
+def counts(connection: Connection) -> Mapping[JobState, int]:
+    query = select(job.c.state, func.count()).group_by(job.c.state)
+    found = {JobState(state): number for state, number in connection.execute(query)}
+    return {state: found.get(state, 0) for state in JobState}
+
+
+def _latest(connection: Connection, new: NewJob) -> Job | None:
+    query = (
+        select(job)
+        .where(
+            job.c.series_instance_uid == new.series_instance_uid,
+            job.c.model == new.model,
+            job.c.state != JobState.CANCELLED,
+        )
+        .order_by(job.c.id.desc())
+        .limit(1)
+    )
+    row = connection.execute(query).mappings().one_or_none()
+    return _job(row) if row else None
+
+
+def _event(
+    connection: Connection,
+    job_id: int,
+    before: JobState | None,
+    after: JobState,
+    why: str | None,
+    now: float,
+) -> None:
+    connection.execute(
+        insert(job_event).values(job_id=job_id, at=now, from_state=before, to_state=after, why=why)
+    )
+
+
+def _job(row: RowMapping) -> Job:
+    return Job(
+        id=row["id"],
+        key=row["key"],
+        study_id=row["study_id"],
+        study_instance_uid=row["study_instance_uid"],
+        series_instance_uid=row["series_instance_uid"],
+        model=row["model"],
+        version=row["version"],
+        send_to=tuple(row["send_to"]),
+        inputs=tuple(row["inputs"]),
+        state=JobState(row["state"]),
+        outcome=Outcome(row["outcome"]) if row["outcome"] else None,
+        reason=row["reason"],
+        attempts=row["attempts"],
+        lease_id=row["lease_id"],
+        lease_expires_at=row["lease_expires_at"],
+        run_after=row["run_after"],
+        error_kind=row["error_kind"],
+        error_text=row["error_text"],
+        supersedes=row["supersedes"],
+        created_at=row["created_at"],
+        timings=row["timings"],
+    )

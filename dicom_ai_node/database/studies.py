@@ -1,0 +1,221 @@
+"""Studies and their instances: what came, from whom, and whether it is one patient."""
+
+import enum
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, RowMapping, delete, func, insert, select, update
+
+from dicom_ai_node.database.tables import instance, job, study, verdict
+from dicom_ai_node.job import FINAL_STATES
+from dicom_ai_node.study import StudyState
+
+PATIENT_DIFFERS = "instances of this study name different patients"
+BYTES_DIFFER = "an instance came twice with the same UID and different contents"
+
+
+class Arrival(enum.Enum):
+    """What a received instance is to the node."""
+
+    NEW = "new"
+    DUPLICATE = "duplicate"  # the same bytes again
+    CONFLICT = "conflict"  # the same UID, other bytes (P3)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceivedInstance:
+    """What reception knows of an instance; `file` is its name in the spool."""
+
+    study_instance_uid: str
+    series_instance_uid: str
+    sop_class_uid: str
+    sop_instance_uid: str
+    transfer_syntax_uid: str
+    patient_digest: str
+    calling_ae_title: str
+    called_ae_title: str
+    sha256: str
+    size: int
+
+
+def arrival(connection: Connection, received: ReceivedInstance) -> Arrival:
+    known = connection.execute(
+        select(instance.c.sha256, instance.c.series_instance_uid, study.c.study_instance_uid)
+        .join(study)
+        .where(instance.c.sop_instance_uid == received.sop_instance_uid)
+    ).one_or_none()
+    if known is None:
+        return Arrival.NEW
+    same = (received.sha256, received.series_instance_uid, received.study_instance_uid)
+    return Arrival.DUPLICATE if tuple(known) == same else Arrival.CONFLICT
+
+
+def add(connection: Connection, received: ReceivedInstance, file: str, *, now: float) -> Arrival:
+    """Commit the row of a durable file; `file` is not taken over unless the answer is NEW."""
+    found = arrival(connection, received)
+    if found is Arrival.NEW:
+        connection.execute(
+            insert(instance).values(
+                study_id=_touch(connection, received, now),
+                series_instance_uid=received.series_instance_uid,
+                sop_class_uid=received.sop_class_uid,
+                sop_instance_uid=received.sop_instance_uid,
+                transfer_syntax_uid=received.transfer_syntax_uid,
+                sha256=received.sha256,
+                size=received.size,
+                file=file,
+                received_at=now,
+            )
+        )
+    elif found is Arrival.CONFLICT:
+        conflict(connection, received.sop_instance_uid)
+    return found
+
+
+def conflict(connection: Connection, sop_instance_uid: str) -> None:
+    """Stop the study of the instance that was kept: a person must say which one is right."""
+    owner = select(instance.c.study_id).where(instance.c.sop_instance_uid == sop_instance_uid)
+    connection.execute(
+        update(study)
+        .where(study.c.id.in_(owner))
+        .values(state=StudyState.NEEDS_REVIEW, reason=BYTES_DIFFER)
+    )
+
+
+def _touch(connection: Connection, received: ReceivedInstance, now: float) -> int:
+    """A new instance (re)opens its study, unless the patient differs (P6)."""
+    row = (
+        connection.execute(
+            select(study).where(study.c.study_instance_uid == received.study_instance_uid)
+        )
+        .mappings()
+        .one_or_none()
+    )
+    if row is None:
+        added = connection.execute(
+            insert(study)
+            .values(
+                study_instance_uid=received.study_instance_uid,
+                state=StudyState.RECEIVING,
+                calling_ae_title=received.calling_ae_title,
+                called_ae_title=received.called_ae_title,
+                patient_digest=received.patient_digest,
+                first_received_at=now,
+                last_received_at=now,
+            )
+            .returning(study.c.id)
+        )
+        return int(added.scalar_one())
+    changes: dict[str, object] = {"last_received_at": max(now, row["last_received_at"])}
+    if row["patient_digest"] != received.patient_digest:
+        changes |= {"state": StudyState.NEEDS_REVIEW, "reason": PATIENT_DIFFERS}
+    elif row["state"] != StudyState.NEEDS_REVIEW:
+        changes |= {"state": StudyState.RECEIVING, "reason": None}
+    connection.execute(update(study).where(study.c.id == row["id"]).values(**changes))
+    return int(row["id"])
+
+
+def quiet(connection: Connection, *, quiet_s: float, now: float) -> Sequence[RowMapping]:
+    """Studies of which nothing new has come for so long, oldest first."""
+    return (
+        connection.execute(
+            select(study)
+            .where(study.c.state == StudyState.RECEIVING, study.c.last_received_at <= now - quiet_s)
+            .order_by(study.c.last_received_at)
+        )
+        .mappings()
+        .all()
+    )
+
+
+def settle(
+    connection: Connection,
+    row: RowMapping,
+    state: StudyState,
+    *,
+    reason: str | None,
+    verdicts: Sequence[dict[str, object]],
+    now: float,
+) -> bool:
+    """Record how a quiet study was judged; False when it has grown since `row` was read."""
+    settled = connection.execute(
+        update(study)
+        .where(
+            study.c.id == row["id"],
+            study.c.state == StudyState.RECEIVING,
+            study.c.last_received_at == row["last_received_at"],
+        )
+        .values(state=state, reason=reason, routed_at=now)
+    )
+    if settled.rowcount != 1:
+        return False
+    connection.execute(delete(verdict).where(verdict.c.study_id == row["id"]))
+    if verdicts:
+        rows = [{**entry, "study_id": row["id"], "at": now} for entry in verdicts]
+        connection.execute(insert(verdict), rows)
+    return True
+
+
+def instances(
+    connection: Connection, study_id: int, series_instance_uid: str | None = None
+) -> Sequence[RowMapping]:
+    query = select(instance).where(instance.c.study_id == study_id)
+    if series_instance_uid is not None:
+        query = query.where(instance.c.series_instance_uid == series_instance_uid)
+    return connection.execute(query.order_by(instance.c.sop_instance_uid)).mappings().all()
+
+
+def find(connection: Connection, study_instance_uid: str) -> RowMapping | None:
+    return (
+        connection.execute(select(study).where(study.c.study_instance_uid == study_instance_uid))
+        .mappings()
+        .one_or_none()
+    )
+
+
+def listing(connection: Connection, *, limit: int = 100) -> Sequence[RowMapping]:
+    """The newest studies first, with the number of their instances."""
+    counted = (
+        select(instance.c.study_id, func.count().label("instances"))
+        .group_by(instance.c.study_id)
+        .subquery()
+    )
+    query = (
+        select(study, func.coalesce(counted.c.instances, 0).label("instances"))
+        .outerjoin(counted, counted.c.study_id == study.c.id)
+        .order_by(study.c.last_received_at.desc())
+        .limit(limit)
+    )
+    return connection.execute(query).mappings().all()
+
+
+def verdicts(connection: Connection, study_id: int) -> Sequence[RowMapping]:
+    query = select(verdict).where(verdict.c.study_id == study_id).order_by(verdict.c.id)
+    return connection.execute(query).mappings().all()
+
+
+def files(connection: Connection) -> set[str]:
+    """Every file name that a row speaks of; for the rescan."""
+    return set(connection.execute(select(instance.c.file)).scalars())
+
+
+def expired(connection: Connection, *, before: float) -> Sequence[RowMapping]:
+    """Studies that may be purged: quiet since `before`, and no job that still needs them."""
+    busy = select(job.c.study_id).where(job.c.state.not_in(FINAL_STATES))
+    query = select(study).where(
+        study.c.last_received_at < before,
+        study.c.state.in_((StudyState.ROUTED, StudyState.REFUSED)),
+        study.c.id.not_in(busy),
+    )
+    return connection.execute(query).mappings().all()
+
+
+def purge(connection: Connection, study_id: int) -> list[str]:
+    """Forget the instances of a study and return their files; the study and its jobs stay known."""
+    rows = connection.execute(select(instance.c.file).where(instance.c.study_id == study_id))
+    names = list(rows.scalars())
+    connection.execute(delete(instance).where(instance.c.study_id == study_id))
+    connection.execute(
+        update(study).where(study.c.id == study_id).values(state=StudyState.PURGED, reason=None)
+    )
+    return names

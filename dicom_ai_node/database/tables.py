@@ -1,0 +1,132 @@
+"""The tables. Times are seconds since the epoch; enumerations are stored as their values."""
+
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+study = Table(
+    "study",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("study_instance_uid", String(64), nullable=False, unique=True),
+    Column("state", String(16), nullable=False),
+    Column("reason", Text),
+    Column("calling_ae_title", String(16), nullable=False),
+    Column("called_ae_title", String(16), nullable=False),
+    # a hash of what identifies the patient: one study is one patient (GUARANTEES P6)
+    Column("patient_digest", String(64), nullable=False),
+    Column("first_received_at", Float, nullable=False),
+    Column("last_received_at", Float, nullable=False),
+    Column("routed_at", Float),
+    Index(None, "state", "last_received_at"),
+)
+
+instance = Table(
+    "instance",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("study_id", ForeignKey("study.id"), nullable=False),
+    Column("series_instance_uid", String(64), nullable=False),
+    Column("sop_class_uid", String(64), nullable=False),
+    Column("sop_instance_uid", String(64), nullable=False, unique=True),
+    Column("transfer_syntax_uid", String(64), nullable=False),
+    Column("sha256", String(64), nullable=False),  # of the data set as it was received
+    Column("size", Integer, nullable=False),
+    Column("file", String(64), nullable=False, unique=True),  # a name of ours in the spool
+    Column("received_at", Float, nullable=False),
+    Index(None, "study_id", "series_instance_uid"),
+)
+
+verdict = Table(
+    "verdict",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("study_id", ForeignKey("study.id"), nullable=False, index=True),
+    Column("series_instance_uid", String(64), nullable=False),
+    Column("modality", String(16), nullable=False),
+    Column("instances", Integer, nullable=False),
+    Column("route", String(64), nullable=False),
+    Column("matched", Boolean, nullable=False),
+    Column("failed_clauses", JSON, nullable=False),
+    Column("at", Float, nullable=False),
+)
+
+job = Table(
+    "job",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("key", String(64), nullable=False, unique=True),
+    Column("study_id", ForeignKey("study.id"), nullable=False, index=True),
+    Column("study_instance_uid", String(64), nullable=False),
+    Column("series_instance_uid", String(64), nullable=False),
+    Column("model", String(64), nullable=False),
+    Column("version", String(32), nullable=False),
+    Column("send_to", JSON, nullable=False),  # names of peers
+    Column("inputs", JSON, nullable=False),  # the SOP Instance UIDs that the digest was made of
+    Column("state", String(16), nullable=False),
+    Column("outcome", String(16)),
+    Column("reason", Text),
+    Column("priority", Integer, nullable=False, default=100),  # lower runs first
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("lease_id", String(36)),
+    Column("lease_expires_at", Float),
+    Column("worker", String(64)),
+    Column("run_after", Float, nullable=False),
+    Column("error_kind", String(64)),
+    Column("error_text", Text),
+    Column("supersedes", ForeignKey("job.id")),
+    Column("created_at", Float, nullable=False),
+    Column("timings", JSON, nullable=False),
+    Index(None, "state", "priority", "id"),
+    Index(None, "series_instance_uid", "model"),
+)
+
+job_event = Table(
+    "job_event",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("job_id", ForeignKey("job.id"), nullable=False, index=True),
+    Column("at", Float, nullable=False),
+    Column("from_state", String(16)),
+    Column("to_state", String(16), nullable=False),
+    Column("why", Text),
+)
+
+delivery = Table(
+    "delivery",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("job_id", ForeignKey("job.id"), nullable=False),
+    Column("peer", String(64), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("sop_instance_uid", String(64), nullable=False),
+    Column("file", String(64), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("tries", Integer, nullable=False, default=0),
+    Column("next_try_at", Float, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("finished_at", Float),
+    Column("status", Text),
+    UniqueConstraint("job_id", "peer", "sop_instance_uid"),
+    Index(None, "state", "peer", "next_try_at"),
+)

@@ -1,0 +1,76 @@
+"""What all objects of one run share: whose work it is, and when it was finished."""
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+
+from pydicom.sr.coding import Code
+
+from dicom_ai_node import __version__
+from dicom_ai_node.config.package import Package, ThresholdPackage, TorchPackage
+from dicom_ai_node.encoders.ids import DerivedIds
+from dicom_ai_node.uids import derived_uid
+
+MANUFACTURER = "dicom-ai-node"
+SERIES_NUMBERS = {"seg": 9001, "sr": 9002}  # a fixed block: a viewer sorts results after images
+RESEARCH = "research use only"
+ARTIFICIAL_INTELLIGENCE = Code("123110", "DCM", "Artificial Intelligence")
+HISTOGRAM_ANALYSIS = Code("123105", "DCM", "Histogram Analysis")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """`finished_at` knows its time zone; `node_name` is what the site calls this node."""
+
+    ids: DerivedIds
+    package: Package
+    model_sha256: str
+    finished_at: datetime
+    node_version: str = __version__
+    node_name: str = "dicom-ai-node"
+
+    @property
+    def device_uid(self) -> str:
+        """Of the model, not the machine: a retrained model is another device (IHE AIR 6.5.3.1)."""
+        return derived_uid("model", self.model_sha256)
+
+    @property
+    def observer_uid(self) -> str:
+        """Of this model on this node (TID 1004)."""
+        return derived_uid("observer", self.node_name, self.model_sha256)
+
+    @property
+    def serial_number(self) -> str:
+        """Type 1 in PS3.3 C.7.5.2, and a node has none: the start of the model's hash."""
+        return self.model_sha256[:16]
+
+    @property
+    def software_versions(self) -> list[str]:
+        package = self.package
+        return [f"dicom-ai-node {self.node_version}"[:64], f"{package.name} {package.version}"[:64]]
+
+    @property
+    def algorithm_family(self) -> Code:
+        """CID 7162, which has no code for a plain threshold: the nearest, as type 1 wants one."""
+        if isinstance(self.package, ThresholdPackage):
+            return HISTOGRAM_ANALYSIS
+        return ARTIFICIAL_INTELLIGENCE
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """What a reader needs to know which model this was, without the node's database."""
+        found = {"model_sha256": self.model_sha256}
+        if isinstance(self.package, TorchPackage):
+            found["weights_sha256"] = self.package.weights.sha256
+        if isinstance(self.package, ThresholdPackage):
+            found["between"] = "{} and {}".format(*self.package.between)
+        return found
+
+    @property
+    def content_label(self) -> str:
+        """CS: capitals, digits, space and underscore, at most 16 (PS3.5 6.2)."""
+        return ("AI_" + re.sub(r"[^A-Z0-9_ ]", "_", self.package.name.upper()))[:16]
+
+    def description(self, what: str) -> str:
+        """LO of at most 64 characters that never loses the words about research."""
+        return f"AI {what} ({RESEARCH}) {self.package.title}"[:64].rstrip()

@@ -1,0 +1,91 @@
+"""A model's mask as a Segmentation object (PS3.3 A.51): BINARY, on the source's own grid."""
+
+from collections.abc import Sequence
+
+import highdicom as hd
+import numpy as np
+from pydicom import Dataset
+from pydicom.uid import ExplicitVRLittleEndian
+
+from dicom_ai_node.encoders.finish import finish
+from dicom_ai_node.encoders.planes import planes_of_slices, source_planes
+from dicom_ai_node.encoders.run import MANUFACTURER, SERIES_NUMBERS, Run
+from dicom_ai_node.encoders.segments import PresentSegment, present_segments
+from dicom_ai_node.encoders.source import in_order, stand_in
+from dicom_ai_node.result import Result
+
+
+def encode_seg(result: Result, headers: Sequence[Dataset], run: Run) -> Dataset | None:
+    """None where no segment has a voxel: highdicom would write every frame of an empty mask.
+
+    Frames without voxels and segments without frames are left out; each frame names its source.
+    """
+    segments = present_segments(result, run.ids)
+    if not segments or result.mask is None:
+        return None
+    ordered = in_order(headers)
+    sources = [stand_in(header) for header in ordered]
+    planes_of_slices(result.mask, source_planes(sources))
+    if not sources[0].get("SliceThickness"):  # type 2, but highdicom reads it of the first
+        sources[0].SliceThickness = str(round(result.mask.spacing[0], 6))
+    seg = hd.seg.Segmentation(
+        source_images=sources,
+        pixel_array=_numbered(result.mask, segments),
+        segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
+        segment_descriptions=[_description(segment, run) for segment in segments],
+        series_instance_uid=run.ids.uid("seg", "series"),
+        series_number=SERIES_NUMBERS["seg"],
+        sop_instance_uid=run.ids.uid("seg", "instance"),
+        instance_number=1,
+        manufacturer=MANUFACTURER,
+        manufacturer_model_name=MANUFACTURER,
+        software_versions=run.node_version,
+        device_serial_number=run.serial_number,
+        content_label=run.content_label,
+        content_description=run.description("segmentation"),
+        content_creator_name=None,
+        transfer_syntax_uid=ExplicitVRLittleEndian,
+        omit_empty_frames=True,
+    )
+    _derive_dimension_uid(seg, run)
+    return finish(seg, ordered[0], run, run.description("segmentation"))
+
+
+def _numbered(mask: hd.Volume, segments: Sequence[PresentSegment]) -> hd.Volume:
+    """The slices from the first to the last with a voxel, as a view where numbers have no gaps."""
+    filled = np.flatnonzero(sum(segment.voxels for segment in segments))
+    mask = mask[int(filled[0]) : int(filled[-1]) + 1]
+    if all(segment.number == segment.segment.number for segment in segments):
+        return mask
+    numbers = np.zeros(256, np.uint8)
+    for segment in segments:
+        numbers[segment.segment.number] = segment.number
+    return mask.with_array(numbers[mask.array])
+
+
+def _description(present: PresentSegment, run: Run) -> hd.seg.SegmentDescription:
+    segment = present.segment
+    return hd.seg.SegmentDescription(
+        segment_number=present.number,
+        segment_label=segment.label,
+        segmented_property_category=segment.category,
+        segmented_property_type=segment.type,
+        algorithm_type=hd.seg.SegmentAlgorithmTypeValues.AUTOMATIC,
+        algorithm_identification=hd.AlgorithmIdentificationSequence(
+            name=run.package.title,
+            family=run.algorithm_family,
+            version=run.package.version,
+            source=MANUFACTURER,
+            parameters=run.parameters,
+        ),
+        tracking_uid=present.tracking_uid,
+        tracking_id=present.tracking_identifier,
+        display_color=hd.color.CIELabColor.from_rgb(*segment.color),
+    )
+
+
+def _derive_dimension_uid(seg: Dataset, run: Run) -> None:
+    """highdicom draws it by lot, and a retry is to make the same bytes."""
+    uid = run.ids.uid("seg", "dimensions")
+    for item in (*seg.DimensionOrganizationSequence, *seg.DimensionIndexSequence):
+        item.DimensionOrganizationUID = uid

@@ -1,0 +1,73 @@
+"""The segments that really have voxels, and what they are called in every object of the run."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dicom_ai_node.encoders.ids import DerivedIds
+from dicom_ai_node.errors import ModelError
+from dicom_ai_node.job import Outcome
+from dicom_ai_node.result import Finding, Result, Segment
+
+SHOWN = (Outcome.FINDINGS, Outcome.PARTLY)  # any other outcome vouches for no voxel
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PresentSegment:
+    """`number` counts from 1 without gaps, as a BINARY SEG wants it (PS3.3 C.8.20.2.3).
+
+    `voxels` are counts per slice of the mask. The tracking pair is the same in SEG and SR.
+    """
+
+    number: int
+    segment: Segment
+    voxels: NDArray[np.int64]
+    tracking_identifier: str
+    tracking_uid: str
+
+
+def present_segments(result: Result, ids: DerivedIds) -> list[PresentSegment]:
+    """In the order of the model's numbers; none where the outcome speaks for no mask."""
+    if result.mask is None or result.outcome not in SHOWN:
+        return []
+    counts = _voxels(result.mask.array)
+    numbers = [int(number) for number in np.flatnonzero(counts.sum(axis=0)) if number]
+    described = {segment.number: segment for segment in result.segments}
+    unknown = set(numbers) - set(described)
+    if unknown:
+        raise ModelError(f"The mask holds segments that are not described: {sorted(unknown)}.")
+    return [
+        PresentSegment(
+            number=index,
+            segment=described[number],
+            voxels=counts[:, number],
+            tracking_identifier=_tracking_identifier(result, described[number]),
+            tracking_uid=ids.uid("tracking", "segment", number),
+        )
+        for index, number in enumerate(numbers, 1)
+    ]
+
+
+def tracking_uid(finding: Finding, ids: DerivedIds) -> str:
+    """Of a finding that no segment locates."""
+    code = finding.code
+    return ids.uid(
+        "tracking", "finding", finding.tracking_identifier, code.scheme_designator, code.value
+    )
+
+
+def _tracking_identifier(result: Result, segment: Segment) -> str:
+    names = [f.tracking_identifier for f in result.findings if f.segment_number == segment.number]
+    return names[0] if names else segment.label
+
+
+def _voxels(mask: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Counts[slice, number]; a slice at a time, since bincount makes eight bytes of each voxel."""
+    if mask.dtype != np.uint8 or mask.ndim != 3:
+        raise ModelError("The mask is not a three-dimensional volume of uint8 segment numbers.")
+    counts = np.zeros((len(mask), 256), np.int64)
+    for index in np.flatnonzero(mask.any(axis=(1, 2))):
+        counts[index] = np.bincount(mask[index].ravel(), minlength=256)
+    counts[:, 0] = 0
+    return counts

@@ -1,0 +1,91 @@
+"""Headers of the source: copies that do not change a byte, and stand-ins without a person."""
+
+import copy
+from collections.abc import Iterable, Sequence
+from typing import cast
+
+from pydicom import DataElement, Dataset
+from pydicom.charset import convert_encodings, default_encoding
+from pydicom.datadict import dictionary_VR, tag_for_keyword
+from pydicom.dataelem import RawDataElement
+from pydicom.dataset import FileMetaDataset
+from pydicom.sequence import Sequence as DicomSequence
+from pydicom.tag import BaseTag
+from pydicom.uid import ExplicitVRLittleEndian
+from pydicom.valuerep import STR_VR
+
+from dicom_ai_node.encoders.modules import PLACE, TYPE_2
+
+
+def in_order(headers: Iterable[Dataset]) -> list[Dataset]:
+    """By SOP Instance UID: nothing in a result may depend on the order in which files came."""
+    return sorted(headers, key=lambda header: str(header.SOPInstanceUID))
+
+
+def encodings_of(source: Dataset) -> str | list[str]:
+    """pydicom's codecs for a Specific Character Set; for one that it does not know, its default."""
+    value = source.get("SpecificCharacterSet")
+    return convert_encodings(value) if value else default_encoding
+
+
+def copy_keywords(source: Dataset, target: Dataset, keywords: Iterable[str]) -> None:
+    """Make `target` have what `source` has; anything else is absent, or empty if type 2.
+
+    Text that nobody has read yet is copied as the bytes that came, whatever its character set.
+    """
+    encodings = encodings_of(source)
+    for keyword in keywords:
+        tag = BaseTag(tag_for_keyword(keyword) or 0)
+        if tag in source:
+            target[tag] = _copied(source, tag, encodings)
+        elif keyword in TYPE_2:
+            setattr(target, keyword, None)
+        elif tag in target:
+            del target[tag]
+
+
+def stand_in(header: Dataset) -> Dataset:
+    """The header as the encoders see it: type 2 attributes empty, and no text of the source.
+
+    highdicom refuses ISO 2022 character sets, and reading text would decode it in the original.
+    """
+    ds = Dataset()
+    ds.file_meta = FileMetaDataset()
+    ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    for keyword in TYPE_2:
+        setattr(ds, keyword, None)
+    for keyword in PLACE:
+        tag = BaseTag(tag_for_keyword(keyword) or 0)
+        if tag in header:
+            ds[tag] = header.get_item(tag)
+    return ds
+
+
+def read_only_items(source: Dataset, keyword: str) -> Sequence[Dataset]:
+    """Items of a sequence for looking into: the originals stay undecoded."""
+    return copy.deepcopy(source[keyword].value or []) if keyword in source else []
+
+
+def _copied(
+    source: Dataset, tag: BaseTag, encodings: str | list[str]
+) -> DataElement | RawDataElement:
+    element = cast("DataElement | RawDataElement", source.get_item(tag))
+    vr = element.VR or dictionary_VR(tag)
+    if vr == "UN":
+        vr = dictionary_VR(tag)
+    if vr == "SQ":
+        items = [_copied_item(item, encodings) for item in source[tag].value or []]
+        return DataElement(tag, "SQ", DicomSequence(items))
+    if isinstance(element, RawDataElement) and vr in STR_VR and element.value is not None:
+        return element._replace(VR=vr, is_implicit_VR=False, is_little_endian=True)
+    return copy.deepcopy(source[tag])
+
+
+def _copied_item(item: Dataset, encodings: str | list[str]) -> Dataset:
+    own = encodings_of(item) if item.get("SpecificCharacterSet") else encodings
+    result = Dataset()
+    for tag in item.keys():  # noqa: SIM118 - iterating over the item itself would decode it
+        if not tag.is_private and tag.element != 0:
+            result[tag] = _copied(item, tag, own)
+    result.set_original_encoding(False, True, own)
+    return result

@@ -1,0 +1,149 @@
+"""A model's result as a report: Comprehensive 3D SR (PS3.3 A.35.13), TID 1500."""
+
+from collections.abc import Sequence
+from typing import TypeAlias
+
+from highdicom import sr
+from pydicom import Dataset
+from pydicom.sr.codedict import codes
+from pydicom.sr.coding import Code
+
+from dicom_ai_node.encoders.finish import finish
+from dicom_ai_node.encoders.groups import outline_group, plain_group, status_group, volume_group
+from dicom_ai_node.encoders.modules import REQUEST
+from dicom_ai_node.encoders.planes import SourcePlane, planes_of_slices, source_planes
+from dicom_ai_node.encoders.run import MANUFACTURER, SERIES_NUMBERS, Run
+from dicom_ai_node.encoders.segments import SHOWN, PresentSegment, present_segments
+from dicom_ai_node.encoders.source import copy_keywords, in_order, read_only_items, stand_in
+from dicom_ai_node.encoders.status import STATUS
+from dicom_ai_node.errors import ModelError
+from dicom_ai_node.job import Outcome
+from dicom_ai_node.result import Result
+
+GENERIC_PROCEDURE = Code("363679005", "SCT", "Imaging procedure")
+IN_LIBRARY = (  # what TID 1602 wants of a cross-sectional image
+    *("Rows", "Columns", "PixelSpacing", "SliceThickness"),
+    *("ImagePositionPatient", "ImageOrientationPatient"),
+)
+Group: TypeAlias = (
+    sr.MeasurementsAndQualitativeEvaluations
+    | sr.PlanarROIMeasurementsAndQualitativeEvaluations
+    | sr.VolumetricROIMeasurementsAndQualitativeEvaluations
+)
+
+
+def encode_sr(result: Result, headers: Sequence[Dataset], run: Run, seg: Dataset | None) -> Dataset:
+    """The report of any outcome; `seg` is that of the same run, for the volumes to refer to.
+
+    Evidence is all that was analysed, the Image Library only what the report cites.
+    """
+    ordered = in_order(headers)
+    sources = [stand_in(header) for header in ordered]
+    groups, cited = _finding_groups(result, sources, run, seg)
+    if result.outcome is Outcome.FINDINGS and result.findings and not groups:
+        raise ModelError("The model reports findings, but has not marked a single voxel of them.")
+    cited = cited or [source for source in sources if "Rows" in source][:1]
+    status = status_group(
+        result, run, has_findings=bool(groups), source=cited[0] if cited else None
+    )
+    report = sr.MeasurementReport(
+        observation_context=_observer(run),
+        procedure_reported=_procedures(ordered[0]),
+        imaging_measurements=[status, *groups],
+        title=codes.DCM.ImagingMeasurementReport,
+        referenced_images=[source for source in cited if _fits_in_library(source)],
+    )
+    ds: Dataset = sr.Comprehensive3DSR(
+        evidence=[*sources, seg] if seg is not None else sources,
+        content=report[0],
+        series_instance_uid=run.ids.uid("sr", "series"),
+        series_number=SERIES_NUMBERS["sr"],
+        sop_instance_uid=run.ids.uid("sr", "instance"),
+        instance_number=1,
+        manufacturer=MANUFACTURER,
+        is_complete=True,
+        is_final=False,
+        is_verified=False,
+    )
+    if requests := _requests(ordered[0]):
+        ds.ReferencedRequestSequence = requests
+    return finish(ds, ordered[0], run, run.description(STATUS[result.outcome].short))
+
+
+def _finding_groups(
+    result: Result, sources: Sequence[Dataset], run: Run, seg: Dataset | None
+) -> tuple[list[Group], list[Dataset]]:
+    """The groups, and the source images that they cite.
+
+    A finding whose segment has no voxel is absent, and an absent finding is never reported.
+    """
+    if result.outcome not in SHOWN:
+        return [], []
+    segments = {present.segment.number: present for present in present_segments(result, run.ids)}
+    planes = _planes(result, sources) if segments else []
+    groups: list[Group] = []
+    cited: dict[str, Dataset] = {}
+    for finding in result.findings:
+        if finding.segment_number is None:
+            groups.append(plain_group(finding, run))
+        elif (present := segments.get(finding.segment_number)) is not None:
+            assert result.mask is not None  # noqa: S101 - else no segment were present
+            if seg is not None:
+                groups.append(volume_group(finding, present, result.mask, seg, run))
+            else:
+                groups.append(plain_group(finding, run, present))
+            groups.append(outline_group(finding, present, result.mask, planes, run))
+            header = planes[_largest_slice(present)].header
+            cited[header.SOPInstanceUID] = header
+    return groups, list(cited.values())
+
+
+def _planes(result: Result, sources: Sequence[Dataset]) -> list[SourcePlane]:
+    return planes_of_slices(result.mask, source_planes(sources)) if result.mask else []
+
+
+def _largest_slice(present: PresentSegment) -> int:
+    return int(present.voxels.argmax())
+
+
+def _observer(run: Run) -> sr.ObservationContext:
+    """TID 1002 and 1004: a device, never a person."""
+    device = sr.DeviceObserverIdentifyingAttributes(
+        uid=run.observer_uid,
+        name=run.node_name,
+        manufacturer_name=MANUFACTURER,
+        model_name=f"{run.package.name} {run.package.version}",
+        serial_number=run.serial_number,
+    )
+    return sr.ObservationContext(
+        observer_device_context=sr.ObserverContext(codes.DCM.Device, device)
+    )
+
+
+def _procedures(header: Dataset) -> list[Code]:
+    """Those of the study where they are complete codes."""
+    found = [
+        Code(str(item.CodeValue), str(item.CodingSchemeDesignator), str(item.CodeMeaning))
+        for item in read_only_items(header, "ProcedureCodeSequence")
+        if item.get("CodeValue") and item.get("CodingSchemeDesignator") and item.get("CodeMeaning")
+    ]
+    return found or [GENERIC_PROCEDURE]
+
+
+def _fits_in_library(source: Dataset) -> bool:
+    return source.Modality in {"CT", "MR", "PT"} and all(
+        source.get(keyword) not in (None, "") for keyword in IN_LIBRARY
+    )
+
+
+def _requests(header: Dataset) -> list[Dataset]:
+    """Referenced Request Sequence (PS3.3 C.17.2): what was ordered, in the words of the order."""
+    items = [*header.RequestAttributesSequence] if "RequestAttributesSequence" in header else []
+    requests = []
+    for item in items:
+        request = Dataset()
+        request.StudyInstanceUID = header.StudyInstanceUID
+        request.ReferencedStudySequence = []
+        copy_keywords(item, request, REQUEST)
+        requests.append(request)
+    return requests

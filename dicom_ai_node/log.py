@@ -1,0 +1,103 @@
+"""One event name plus fields; JSON lines unless somebody watches. Never what names a patient.
+
+Fields are an allow-list by convention: our own ids, counts, seconds, codes, AE titles, addresses.
+UIDs are hashed with a salt of this site, so that two lines about one study can be put together.
+"""
+
+import hashlib
+import logging
+import sys
+import traceback
+import unicodedata
+from collections.abc import MutableMapping
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+_MAX_TEXT = 500
+_salt = b""
+
+
+def configure(*, level: str = "info", json_lines: bool | None = None, salt: bytes = b"") -> None:
+    """Once per process, before anything is logged; `json_lines` None: unless stderr is a tty."""
+    global _salt
+    _salt = salt
+    as_json = not sys.stderr.isatty() if json_lines is None else json_lines
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _frames,
+        _escape,
+    ]
+    renderer = structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer()
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                renderer,
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    _quieten()
+
+
+def get_logger(name: str) -> structlog.stdlib.BoundLogger:
+    logger: structlog.stdlib.BoundLogger = structlog.get_logger(name)
+    return logger
+
+
+def pseudonym(uid: str) -> str:
+    """A short stand-in for a UID in logs: equal for equal UIDs on this site, nothing elsewhere."""
+    return hashlib.blake2b(uid.encode(), key=_salt[:64], digest_size=6).hexdigest()
+
+
+def _quieten() -> None:
+    """Libraries that put values of data sets into their messages say nothing here (P20)."""
+    logging.captureWarnings(capture=True)
+    for name in ("pydicom", "pynetdicom", "highdicom", "py.warnings"):
+        logger = logging.getLogger(name)
+        logger.handlers[:] = [logging.NullHandler()]
+        logger.propagate = False
+    for name in ("apscheduler", "alembic", "sqlalchemy"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def where(error: BaseException) -> str:
+    """An exception's class and the frames it passed: never its text, which may quote a data set."""
+    frames = traceback.extract_tb(error.__traceback__)
+    path = " < ".join(f"{Path(f.filename).name}:{f.lineno} {f.name}" for f in reversed(frames))
+    return f"{type(error).__name__} at {path}"
+
+
+def _frames(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    found = event.pop("exc_info", None)
+    error = sys.exc_info()[1] if found is True else found[1] if isinstance(found, tuple) else found
+    if isinstance(error, BaseException):
+        event["exception"] = where(error)
+    return event
+
+
+def _escape(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """No string from outside can end a line, colour a terminal or hide text (D28)."""
+    for key, value in event.items():
+        if isinstance(value, str) and not key.startswith("_"):
+            event[key] = "".join(_visible(char) for char in value[:_MAX_TEXT])
+    return event
+
+
+def _visible(char: str) -> str:
+    hidden = unicodedata.category(char) in ("Cc", "Cf", "Zl", "Zp", "Cs")
+    return f"\\u{ord(char):04x}" if hidden else char

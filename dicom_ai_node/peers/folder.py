@@ -1,0 +1,36 @@
+"""A folder as a destination: files appear whole, under the UID that the node gave the object."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pydicom
+
+from dicom_ai_node.config.settings import FolderPeer
+from dicom_ai_node.errors import PeerUnreachable
+from dicom_ai_node.job import DeliveryState
+from dicom_ai_node.peers.peer import StoreOutcome
+from dicom_ai_node.spool import durable_write
+from dicom_ai_node.uids import is_uid
+
+
+class FolderStore:
+    def __init__(self, settings: FolderPeer) -> None:
+        self.folder = settings.path.absolute()
+
+    def store(self, objects: Sequence[Path]) -> Sequence[StoreOutcome]:
+        try:
+            return [self._store(path) for path in objects]
+        except OSError as error:
+            raise PeerUnreachable(f"the folder cannot be written ({error.strerror})") from error
+
+    def _store(self, path: Path) -> StoreOutcome:
+        uid = str(pydicom.dcmread(path, specific_tags=["SOPInstanceUID"]).SOPInstanceUID)
+        if not is_uid(uid):
+            return StoreOutcome(state=DeliveryState.REFUSED, status="the object has no valid UID")
+        target = self.folder / f"{uid}.dcm"
+        if not target.exists():  # the same UID is the same object
+            part = self.folder / f".{uid}.part"
+            self.folder.mkdir(parents=True, exist_ok=True)
+            part.unlink(missing_ok=True)  # of a killed process: one process has the deliver role
+            durable_write(target, [path.read_bytes()], part)
+        return StoreOutcome(state=DeliveryState.STORED, status="written")

@@ -1,0 +1,96 @@
+"""Several roles on one machine: child processes, restarted when one dies, stopped together."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from dicom_ai_node.log import get_logger
+
+log = get_logger(__name__)
+
+RESTART_FIRST_S = 0.5
+RESTART_MAX_S = 30.0
+_STEADY_S = 60.0  # a child that ran so long is restarted at once
+
+
+def stop_on_signals() -> threading.Event:
+    """Set by SIGTERM and SIGINT; call it in the main thread."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
+
+
+def stop_with_parent(stop: threading.Event) -> None:
+    """Set `stop` when standard input ends: a killed supervisor takes its children along."""
+
+    def watch() -> None:
+        while os.read(sys.stdin.fileno(), 1024):
+            pass
+        stop.set()
+
+    threading.Thread(target=watch, name="parent-watch", daemon=True).start()
+
+
+@dataclass
+class _Child:
+    name: str
+    command: Sequence[str]
+    process: subprocess.Popen[bytes] | None = None
+    started_at: float = 0.0
+    start_after: float = 0.0
+    pause_s: float = RESTART_FIRST_S
+
+    def start(self) -> None:
+        # a group of its own: Ctrl-C reaches the supervisor alone, which stops them in order
+        self.process = subprocess.Popen(self.command, stdin=subprocess.PIPE, process_group=0)
+        self.started_at = time.monotonic()
+        log.info("role_started", role=self.name, pid=self.process.pid)
+
+    def look_after(self) -> None:
+        """Restart it when it has died, after a pause that grows while it keeps dying."""
+        now = time.monotonic()
+        if self.process is None:
+            if now >= self.start_after:
+                self.start()
+        elif (status := self.process.poll()) is not None:
+            steady = now - self.started_at > _STEADY_S
+            self.pause_s = RESTART_FIRST_S if steady else min(self.pause_s * 2, RESTART_MAX_S)
+            self.start_after = now + self.pause_s
+            self.process = None
+            log.error("role_died", role=self.name, status=status, restart_in_s=self.pause_s)
+
+    def stop(self, deadline: float) -> None:
+        if self.process is None:
+            return
+        try:
+            self.process.wait(timeout=max(0.1, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            log.warning("role_killed", role=self.name)
+            self.process.kill()
+            self.process.wait()
+
+
+def supervise(
+    commands: Mapping[str, Sequence[str]], stop: threading.Event, *, drain_s: float
+) -> None:
+    """One process per command, alive until `stop`; then SIGTERM, and after `drain_s` SIGKILL."""
+    children = [_Child(name=name, command=command) for name, command in commands.items()]
+    try:
+        while not stop.is_set():
+            for child in children:
+                child.look_after()
+            stop.wait(0.2)
+    finally:
+        log.info("stopping")
+        for child in children:
+            if child.process is not None:
+                child.process.terminate()
+        deadline = time.monotonic() + drain_s
+        for child in children:
+            child.stop(deadline)

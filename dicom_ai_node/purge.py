@@ -1,0 +1,30 @@
+"""Retention: what is delivered and old is deleted, never to make room (P29)."""
+
+import shutil
+
+from dicom_ai_node.config.settings import Config
+from dicom_ai_node.database import jobs, studies
+from dicom_ai_node.database.engine import Database
+from dicom_ai_node.log import get_logger, pseudonym
+from dicom_ai_node.spool import Spool
+
+log = get_logger(__name__)
+
+_DAY_S = 86_400
+
+
+def purge_expired(config: Config, spool: Spool, database: Database, *, now: float) -> int:
+    """Delete files of studies older than `retain_days`; rows of studies and jobs stay."""
+    before = now - config.node.retain_days * _DAY_S
+    with database.read() as connection:
+        expired = studies.expired(connection, before=before)
+    for row in expired:
+        with database.write() as connection:
+            files = studies.purge(connection, row["id"])
+            keys = jobs.keys_of_study(connection, row["id"])
+        for file in files:  # after the commit: a row without a file would be a lost instance
+            spool.instance_path(file).unlink(missing_ok=True)
+        for key in keys:
+            shutil.rmtree(spool.outbox_path(key), ignore_errors=True)
+        log.info("study_purged", study=pseudonym(row["study_instance_uid"]), instances=len(files))
+    return len(expired)

@@ -1,0 +1,67 @@
+"""Who an instance says it is, checked against who the message says it is (P4)."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
+
+from dicom_ai_node.receive.elements import Malformed, walk, walk_deflated_head
+from dicom_ai_node.uids import is_uid
+
+_SOP_CLASS, _SOP_INSTANCE = 0x00080016, 0x00080018
+_STUDY, _SERIES = 0x0020000D, 0x0020000E
+# who the patient is: name, ID, issuer of the ID, birth date
+_PATIENT = (0x00100010, 0x00100020, 0x00100021, 0x00100030)
+_WANTED = frozenset({_SOP_CLASS, _SOP_INSTANCE, _STUDY, _SERIES, *_PATIENT})
+
+
+class Mismatch(Exception):
+    """Message, presentation context and data set name different SOP classes or instances."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    sop_class_uid: str
+    sop_instance_uid: str
+    study_instance_uid: str
+    series_instance_uid: str
+    patient_digest: str
+
+
+def identify(data: bytes, transfer_syntax_uid: UID) -> Identity:
+    """Read the identity of an encoded data set; raises Malformed."""
+    if transfer_syntax_uid == DeflatedExplicitVRLittleEndian:
+        values = walk_deflated_head(data, wanted=_WANTED)
+    else:
+        values = walk(
+            data,
+            implicit=transfer_syntax_uid.is_implicit_VR,
+            little_endian=transfer_syntax_uid.is_little_endian,
+            wanted=_WANTED,
+        )
+    return Identity(
+        sop_class_uid=_uid(values, _SOP_CLASS, "SOP Class UID"),
+        sop_instance_uid=_uid(values, _SOP_INSTANCE, "SOP Instance UID"),
+        study_instance_uid=_uid(values, _STUDY, "Study Instance UID"),
+        series_instance_uid=_uid(values, _SERIES, "Series Instance UID"),
+        patient_digest=_patient_digest(values),
+    )
+
+
+def _uid(values: Mapping[int, bytes], tag: int, name: str) -> str:
+    """PS3.5 9.1 pads with one NUL; some senders pad with a space."""
+    if tag not in values:
+        raise Malformed(f"{name} is missing")
+    text = values[tag].rstrip(b"\0 ").decode("ascii", errors="replace")
+    if not is_uid(text):
+        raise Malformed(f"{name} is not a valid UID")
+    return text
+
+
+def _patient_digest(values: Mapping[int, bytes]) -> str:
+    digest = hashlib.sha256()
+    for tag in _PATIENT:
+        value = values.get(tag, b"").strip(b"\0 ")
+        digest.update(len(value).to_bytes(4, "big") + value)
+    return digest.hexdigest()

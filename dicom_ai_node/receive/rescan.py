@@ -1,0 +1,79 @@
+"""Disk and table reconciled: files without a row are adopted, rows without a file counted."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydicom.errors import InvalidDicomError
+from pydicom.filereader import read_file_meta_info
+
+from dicom_ai_node.database import studies
+from dicom_ai_node.database.engine import Database
+from dicom_ai_node.database.studies import Arrival, ReceivedInstance
+from dicom_ai_node.header import dataset_offset
+from dicom_ai_node.log import get_logger
+from dicom_ai_node.receive.elements import Malformed
+from dicom_ai_node.receive.identity import identify
+from dicom_ai_node.spool import Spool
+
+log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What a rescan did; `lost` are rows whose file is gone, which only a person can mend."""
+
+    adopted: int
+    removed: int
+    lost: int
+
+
+def rescan(spool: Spool, database: Database) -> Found:
+    """Run while nothing is received: by the role that receives, before it listens."""
+    with database.read() as connection:
+        known = studies.files(connection)
+    on_disk = {path.name: path for path in spool.instance_files()}
+    adopted = removed = 0
+    for name, path in on_disk.items():
+        if name in known:
+            continue
+        if _adopt(path, database):
+            adopted += 1
+        else:
+            path.unlink()
+            removed += 1
+    lost = len(known - on_disk.keys())
+    level = log.error if lost else log.info
+    level("spool_rescanned", files=len(on_disk), adopted=adopted, removed=removed, lost=lost)
+    return Found(adopted=adopted, removed=removed, lost=lost)
+
+
+def _adopt(path: Path, database: Database) -> bool:
+    """The row that the receiver was about to commit; False for a copy of a known instance."""
+    try:
+        received = describe(path)
+    except (InvalidDicomError, Malformed, OSError):
+        log.exception("orphan_unreadable")
+        return False
+    with database.write() as connection:
+        found = studies.add(connection, received, path.name, now=path.stat().st_mtime)
+    return found is Arrival.NEW
+
+
+def describe(path: Path) -> ReceivedInstance:
+    """What reception knew of a file that it wrote, read back from the file."""
+    meta = read_file_meta_info(path)
+    data = path.read_bytes()[dataset_offset(path) :]
+    identity = identify(data, meta.TransferSyntaxUID)
+    return ReceivedInstance(
+        study_instance_uid=identity.study_instance_uid,
+        series_instance_uid=identity.series_instance_uid,
+        sop_class_uid=identity.sop_class_uid,
+        sop_instance_uid=identity.sop_instance_uid,
+        transfer_syntax_uid=meta.TransferSyntaxUID,
+        patient_digest=identity.patient_digest,
+        calling_ae_title=str(meta.get("SourceApplicationEntityTitle", "")),
+        called_ae_title=str(meta.get("ReceivingApplicationEntityTitle", "")),
+        sha256=hashlib.sha256(data).hexdigest(),
+        size=len(data),
+    )

@@ -1,0 +1,71 @@
+"""APScheduler wakes things up; it stores nothing, and every tick may be repeated or missed."""
+
+from collections.abc import Callable
+
+from apscheduler.schedulers.background import BackgroundScheduler
+
+from dicom_ai_node.config.settings import Config
+from dicom_ai_node.database import jobs
+from dicom_ai_node.database.engine import Database
+from dicom_ai_node.intake import Intake
+from dicom_ai_node.job import JobState
+from dicom_ai_node.log import get_logger
+from dicom_ai_node.purge import purge_expired
+from dicom_ai_node.spool import Spool
+
+log = get_logger(__name__)
+
+SETTLE_EVERY_S = 0.25
+REAP_EVERY_S = 5
+PURGE_EVERY_S = 3600
+
+
+def start(config: Config, spool: Spool, database: Database, intake: Intake) -> BackgroundScheduler:
+    """The ticks, running in threads of this process until `shutdown()`."""
+    scheduler = BackgroundScheduler(
+        timezone="UTC",
+        job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
+    )
+    ticks: tuple[tuple[str, float, Callable[[], object]], ...] = (
+        ("settle", SETTLE_EVERY_S, lambda: intake.settle_quiet(now=database.now())),
+        ("reap", REAP_EVERY_S, lambda: reap_leases(config, database, now=database.now())),
+        (
+            "purge",
+            PURGE_EVERY_S,
+            lambda: purge_expired(config, spool, database, now=database.now()),
+        ),
+    )
+    for name, seconds, tick in ticks:
+        scheduler.add_job(_guarded(name, tick), "interval", seconds=seconds, id=name)
+    scheduler.start()
+    return scheduler
+
+
+def reap_leases(config: Config, database: Database, *, now: float) -> int:
+    """Jobs whose worker went silent run again elsewhere, or are quarantined (P10, P12)."""
+    with database.write() as connection:
+        expired = jobs.expired_leases(connection, now=now)
+        for job in expired:
+            state = jobs.give_back(
+                connection,
+                job,
+                error_kind="lease_expired",
+                error_text="the worker went silent",
+                max_attempts=config.work.max_attempts,
+                now=now,
+            )
+            level = log.error if state is JobState.QUARANTINED else log.warning
+            level("lease_expired", job=job.id, state=state)
+    return len(expired)
+
+
+def _guarded(name: str, tick: Callable[[], object]) -> Callable[[], None]:
+    """The tick boundary: one failed tick is logged, and the next one comes."""
+
+    def run() -> None:
+        try:
+            tick()
+        except Exception:
+            log.exception("tick_failed", tick=name)
+
+    return run

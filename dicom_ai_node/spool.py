@@ -1,0 +1,144 @@
+"""The disk: where every file lies, how it becomes durable, and when it goes.
+
+    instances/ab/ab12….dcm   what was received, Part 10, one file an instance
+    outbox/ab/ab12…/         the results of one job, whole or not there at all
+    incoming/                files and folders on their way; emptied at start
+    locks/                   one lock a role
+
+Names are random or hashes of ours: nothing from the wire is ever part of a path (P19).
+"""
+
+import fcntl
+import os
+import shutil
+import time
+import uuid
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from dicom_ai_node.errors import AlreadyRunning, ConfigError
+
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class Spool:
+    """Paths below one root; the folders are made when it is opened."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.absolute()
+        self.incoming = self.root / "incoming"
+        self.instances = self.root / "instances"
+        self.outbox = self.root / "outbox"
+        self.locks = self.root / "locks"
+        try:
+            for folder in (self.root, self.incoming, self.instances, self.outbox, self.locks):
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(
+                f"the spool {root} cannot be made ({error.strerror}): check node.spool"
+            ) from error
+
+    def instance_path(self, file: str) -> Path:
+        return self.instances / file[:2] / file
+
+    def keep_instance(self, chunks: Iterable[bytes]) -> str:
+        """Write one instance durably under a new name of ours, and return the name."""
+        file = f"{uuid.uuid4().hex}.dcm"
+        durable_write(self.instance_path(file), chunks, self.incoming / f"{file}.part")
+        return file
+
+    def instance_files(self) -> Iterator[Path]:
+        return self.instances.glob("??/*.dcm")
+
+    def outbox_path(self, job_key: str) -> Path:
+        return self.outbox / job_key[:2] / job_key
+
+    def attempt_path(self, lease_id: str) -> Path:
+        """Where one attempt builds its results; `publish()` moves the folder into the outbox."""
+        return self.incoming / f"attempt-{lease_id}"
+
+    def publish(self, attempt: Path, job_key: str) -> Path:
+        """Rename a finished attempt into the outbox; the first result stored wins (P7, E11)."""
+        target = self.outbox_path(job_key)
+        make_durable_folder(target.parent)
+        if target.exists():
+            shutil.rmtree(attempt, ignore_errors=True)
+        else:
+            attempt.rename(target)
+            _sync_folder(target.parent)
+        return target
+
+    def sweep_incoming(self, pattern: str) -> None:
+        """Remove what a killed process of the caller's own role left half done."""
+        for path in self.incoming.glob(pattern):
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+
+    @contextmanager
+    def lock(self, role: str, wait_s: float = 0) -> Iterator[None]:
+        """Hold the role on this spool, or raise AlreadyRunning; a killed process lets go of it."""
+        path = self.locks / f"{role}.lock"
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            _flock(descriptor, role, self.root, wait_s)
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+            yield
+        finally:
+            os.close(descriptor)
+
+
+def durable_write(target: Path, chunks: Iterable[bytes], part: Path) -> None:
+    """Bytes on disk before the name is: write, sync, rename, sync the folder (P1).
+
+    Nothing is left behind when any step fails.
+    """
+    make_durable_folder(target.parent)
+    descriptor = os.open(part, _CREATE, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            for chunk in chunks:
+                file.write(chunk)
+            file.flush()
+            os.fdatasync(file.fileno())
+        part.rename(target)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+    _sync_folder(target.parent)
+
+
+def make_durable_folder(folder: Path) -> None:
+    """A folder whose own entry survives a power cut, made once."""
+    if not folder.is_dir():
+        make_durable_folder(folder.parent)
+        folder.mkdir(mode=0o700, exist_ok=True)
+        _sync_folder(folder.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _flock(descriptor: int, role: str, root: Path, wait_s: float) -> None:
+    deadline = time.monotonic() + wait_s
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() < deadline:
+                time.sleep(0.1)
+                continue
+            holder = os.pread(descriptor, 20, 0).decode(errors="replace").strip() or "unknown"
+            raise AlreadyRunning(
+                f"{role} already runs on the spool {root} (process {holder}): "
+                "stop that one, or give this node a spool of its own"
+            ) from None
+        return

@@ -1,0 +1,205 @@
+"""The SEG: the same voxels at the same place, however the source lies."""
+
+import gzip
+import random
+import re
+from pathlib import Path
+
+import highdicom as hd
+import numpy as np
+import pytest
+
+from dicom_ai_node.encoders.encode import encode
+from dicom_ai_node.encoders.seg import encode_seg
+from dicom_ai_node.errors import ModelError
+from dicom_ai_node.job import Outcome
+from dicom_ai_node.result import Result
+from tests import dicom_factory
+from tests.encoders import made
+from tests.validators import segimage2itkimage
+
+OBLIQUE = (0.96, 0.28, 0.0, -0.28 * 0.8, 0.96 * 0.8, 0.6)
+ORIENTATIONS = {
+    "axial": dicom_factory.AXIAL,
+    "sagittal": dicom_factory.SAGITTAL,
+    "coronal": dicom_factory.CORONAL,
+    "oblique": OBLIQUE,
+    "feet first": (-1.0, 0.0, 0.0, 0.0, 1.0, 0.0),
+}
+
+
+@pytest.fixture(scope="module")
+def instances():
+    return dicom_factory.series(name="seg phantom")
+
+
+@pytest.fixture(scope="module")
+def result(instances):
+    return made.findings(instances)
+
+
+@pytest.fixture(scope="module")
+def seg(instances, result):
+    return made.encoded(result, instances)["seg"]
+
+
+def _read_back(seg):
+    return hd.seg.Segmentation.from_dataset(seg).get_volume(combine_segments=True)
+
+
+@pytest.mark.parametrize("order", ["as acquired", "reversed", "shuffled"])
+@pytest.mark.parametrize("orientation", ORIENTATIONS)
+def test_voxels_come_back_equal_and_in_place(orientation, order):
+    instances = dicom_factory.series(
+        name=f"{orientation} {order}", orientation=ORIENTATIONS[orientation]
+    )
+    if order == "reversed":
+        instances.reverse()
+    elif order == "shuffled":
+        random.Random(7).shuffle(instances)
+    result = made.findings(instances, numbers=(1,))
+    seg = made.encoded(result, instances)["seg"]
+    back = _read_back(seg).match_geometry(result.mask)
+    assert np.array_equal(back.array, result.mask.array)
+    assert np.allclose(_true_centre(instances), _centre(result.mask), atol=1e-3)
+    assert np.allclose(_true_centre(instances), _centre(_read_back(seg)), atol=1e-3)
+
+
+def _true_centre(instances):
+    """LPS mm of the phantom's box, from the headers alone (PS3.3 C.7.6.2.1.1)."""
+    points = []
+    for ds in instances:
+        rows, columns = np.nonzero(ds.pixel_array > 0)
+        along_row, along_column = np.reshape(np.array(ds.ImageOrientationPatient, float), (2, 3))
+        row_mm, column_mm = ds.PixelSpacing
+        points.append(
+            np.array(ds.ImagePositionPatient, float)
+            + columns[:, None] * column_mm * along_row
+            + rows[:, None] * row_mm * along_column
+        )
+    return np.concatenate(points).mean(axis=0)
+
+
+def _centre(volume):
+    return volume.map_indices_to_reference(np.argwhere(volume.array)).mean(axis=0)
+
+
+def test_the_patients_right_stays_right(instances, seg):
+    """In LPS the right is negative; the phantom's box lies there by its headers."""
+    assert _true_centre(instances)[0] < -10
+    assert _centre(_read_back(seg))[0] < -10
+
+
+@pytest.mark.validators
+@pytest.mark.parametrize("orientation", ["axial", "oblique"])
+def test_dcmqi_reads_the_same_voxels_at_the_same_place(orientation, tmp_path):
+    instances = dicom_factory.series(name=orientation, orientation=ORIENTATIONS[orientation])
+    result = made.findings(instances)
+    encoded = encode(result, made.without_pixels(instances), made.run(), ("seg",))
+    paths = made.written(encoded, tmp_path)
+    files = segimage2itkimage(paths["seg"], tmp_path / "nrrd")
+    assert len(files) == 2
+    for number, file in zip((1, 3), files, strict=True):
+        theirs = np.argwhere(_nrrd(file)[0])
+        place = theirs[:, ::-1] @ _nrrd(file)[1].T + _nrrd(file)[2]
+        ours = result.mask.map_indices_to_reference(np.argwhere(result.mask.array == number))
+        assert {tuple(p) for p in np.round(place, 2) + 0.0} == {
+            tuple(p) for p in np.round(ours, 2) + 0.0
+        }
+
+
+def _nrrd(path: Path):
+    """-> array[k, j, i], matrix whose columns are the i, j, k steps in LPS mm, origin."""
+    head, _, body = path.read_bytes().partition(b"\n\n")
+    fields = dict(line.split(":", 1) for line in head.decode().splitlines()[1:] if ":" in line)
+    if "gz" in fields["encoding"]:
+        body = gzip.decompress(body)
+    assert "left-posterior-superior" in fields["space"]
+    kind = {"short": "<i2", "unsigned char": "u1"}[fields["type"].strip()]
+    sizes = [int(size) for size in fields["sizes"].split()]
+    steps = [_numbers(text) for text in re.findall(r"\(([^)]*)\)", fields["space directions"])]
+    origin = _numbers(fields["space origin"].strip(" ()"))
+    return np.frombuffer(body, kind).reshape(sizes[::-1]), np.array(steps).T, np.array(origin)
+
+
+def _numbers(text):
+    return [float(number) for number in text.split(",")]
+
+
+def test_only_present_segments_are_described_and_numbered_without_gaps(seg, result):
+    assert [(s.SegmentNumber, s.SegmentLabel) for s in seg.SegmentSequence] == [
+        (1, "Lung"),
+        (2, "Heart"),
+    ]
+    back = _read_back(seg).match_geometry(result.mask)
+    assert np.array_equal(back.array == 2, result.mask.array == 3)
+
+
+def test_segments_are_coded_coloured_and_tracked(seg):
+    assert seg.SegmentsOverlap == "NO"
+    assert seg.SegmentationType == "BINARY"
+    for segment in seg.SegmentSequence:
+        assert segment.SegmentAlgorithmType == "AUTOMATIC"
+        assert segment.SegmentedPropertyCategoryCodeSequence[0].CodingSchemeDesignator == "SCT"
+        assert segment.SegmentedPropertyTypeCodeSequence[0].CodingSchemeDesignator == "SCT"
+        assert len(segment.RecommendedDisplayCIELabValue) == 3
+        assert segment.TrackingUID.startswith("2.25.")
+        algorithm = segment.SegmentationAlgorithmIdentificationSequence[0]
+        assert algorithm.AlgorithmVersion == "1.2"
+        assert "0123456789abcdef" in algorithm.AlgorithmParameters
+    assert [s.TrackingID for s in seg.SegmentSequence] == ["Lung volume", "Heart volume"]
+
+
+def test_every_frame_names_the_source_under_it(seg, instances):
+    place = {ds.SOPInstanceUID: ds for ds in instances}
+    assert seg.NumberOfFrames == len(seg.PerFrameFunctionalGroupsSequence) > 2
+    for frame in seg.PerFrameFunctionalGroupsSequence:
+        source = frame.DerivationImageSequence[0].SourceImageSequence[0]
+        assert source.SpatialLocationsPreserved == "YES"
+        original = place[source.ReferencedSOPInstanceUID]
+        position = frame.PlanePositionSequence[0].ImagePositionPatient
+        assert np.allclose(
+            np.array(position, float), np.array(original.ImagePositionPatient, float), atol=1e-3
+        )
+    assert (seg.Rows, seg.Columns) == (instances[0].Rows, instances[0].Columns)
+    assert seg.FrameOfReferenceUID == instances[0].FrameOfReferenceUID
+    series = seg.ReferencedSeriesSequence
+    assert [item.SeriesInstanceUID for item in series] == [instances[0].SeriesInstanceUID]
+    referenced = {item.ReferencedSOPInstanceUID for item in series[0].ReferencedInstanceSequence}
+    assert referenced == set(place)
+
+
+def test_no_voxel_no_object(instances, result):
+    empty = Result(
+        outcome=Outcome.FINDINGS,
+        mask=result.mask.with_array(np.zeros_like(result.mask.array)),
+        segments=made.SEGMENTS,
+    )
+    headers = made.without_pixels(instances)
+    assert encode_seg(empty, headers, made.run()) is None
+    assert encode_seg(Result.failed("Out of memory."), headers, made.run()) is None
+
+
+def test_a_mask_that_does_not_fit_the_source_is_the_models_fault(instances, result):
+    headers = made.without_pixels(instances)
+    for mask in (
+        result.mask.flip_spatial(2),
+        result.mask[:, 1:, :],
+        result.mask.pad([[1, 0], [0, 0], [0, 0]]),
+    ):
+        shifted = Result(outcome=Outcome.FINDINGS, mask=mask, segments=made.SEGMENTS)
+        with pytest.raises(ModelError, match="does not lie on"):
+            encode_seg(shifted, headers, made.run())
+
+
+def test_an_undescribed_segment_is_the_models_fault(instances, result):
+    wrong = Result(outcome=Outcome.FINDINGS, mask=result.mask, segments=made.SEGMENTS[:1])
+    with pytest.raises(ModelError, match="not described"):
+        encode_seg(wrong, made.without_pixels(instances), made.run())
+
+
+def test_a_source_without_slice_thickness_is_no_obstacle():
+    instances = dicom_factory.series(name="no thickness")
+    for ds in instances:
+        del ds.SliceThickness
+    assert set(made.encoded(made.findings(instances), instances)) == {"seg", "sr"}
