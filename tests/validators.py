@@ -59,7 +59,8 @@ def sr_validator(path: Path) -> list[str]:
     """Errors against the SR templates (PixelMed).
 
     It tries every group template on every group of a report with different ones: what it says of
-    a group under another template than the group's own is left out.
+    a group under another template than the group's own is left out. A group without the item that
+    tells its template apart goes unnoticed: tests look for those items themselves.
     """
     output = _run(tool("DicomSRValidator"), path, env=_JAVA)
     assert "IOD validation complete" in output, output

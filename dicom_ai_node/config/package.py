@@ -90,6 +90,7 @@ class ThresholdPackage(Package):
 
     kind: Literal["threshold"]
     between: tuple[float, float]
+    segments: Annotated[tuple[SegmentEntry, ...], Field(min_length=1, max_length=1)]
 
 
 AnyPackage = Annotated[TorchPackage | ThresholdPackage, Field(discriminator="kind")]

@@ -26,8 +26,8 @@ def outline(component: NDArray[np.bool_]) -> NDArray[np.float64]:
     tolerance = 0.1
     points = approximate_polygon(outer, tolerance)  # type: ignore[no-untyped-call]
     while len(points) > MAX_POINTS:
-        tolerance *= 1.5
-        points = approximate_polygon(outer, tolerance)  # type: ignore[no-untyped-call]
+        tolerance *= 2
+        points = approximate_polygon(points, tolerance)  # type: ignore[no-untyped-call]
     return np.asarray(points[:, ::-1] - 1 + 0.5, np.float64)
 
 

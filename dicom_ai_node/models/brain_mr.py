@@ -24,6 +24,7 @@ from dicom_ai_node.result import Result
 Array = np.ndarray[Any, np.dtype[Any]]
 Box = tuple[slice, ...]
 
+CANONICAL = "RAH"  # indices grow towards right, anterior and head: nibabel's RAS
 WHOLE_SHAPE = (128, 128, 128)
 CROP_SHAPE = (256, 256, 256)
 PERCENTILES = (0.5, 99.5)
@@ -48,8 +49,7 @@ class BrainMr:
         self._brain_network = _network(tensors, "brain.", device)
 
     def predict(self, data: ModelInput) -> Result:
-        # indices that grow towards right, anterior and head: what other software calls RAS
-        head = data.volume.to_patient_orientation("RAH")
+        head = data.volume.to_patient_orientation(CANONICAL)
         brain = self._find(head.array)
         if brain is None:
             return Result.not_suitable(NO_BRAIN)
@@ -60,7 +60,7 @@ class BrainMr:
 
     def _find(self, head: Array) -> tuple[Box, Array] | None:
         """A box of the head (RAS order), and the brain in it; None where there is nothing."""
-        whole = np.nan_to_num(sample(head, WHOLE_SHAPE))
+        whole = np.nan_to_num(sample(head, WHOLE_SHAPE), copy=False)
         low, high = (float(value) for value in np.percentile(whole, PERCENTILES))
         if not low < high:
             return None
@@ -69,13 +69,16 @@ class BrainMr:
         if box is None:
             return None
         crop = head[box]
-        detail = np.nan_to_num(sample(crop, CROP_SHAPE))
+        detail = np.nan_to_num(sample(crop, CROP_SHAPE), copy=False)
         inside = sample(self._foreground(self._brain_network, detail, low, high), crop.shape)
         brain = fill_holes(largest_component(inside))
         return (box, brain) if brain.any() else None
 
     def _foreground(self, network: LinkNet3d, values: Array, low: float, high: float) -> Array:
-        """Where the network sees its object; `low` and `high` are those of the whole volume."""
+        """Where the network sees its object; `low` and `high` are those of the whole volume.
+
+        `values` are overwritten.
+        """
         with torch.inference_mode():
             x = torch.from_numpy(values).to(self._device)
             x = x.sub_(low).div_(high - low).clamp_(0, 1)

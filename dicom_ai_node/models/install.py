@@ -61,7 +61,12 @@ def install(name: str, store: Path, progress: Progress) -> InstalledModel:
     present = _present(name, store)
     if present is not None:
         return present
-    store.mkdir(parents=True, exist_ok=True)
+    try:
+        store.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            f"the model store {store} cannot be made ({error.strerror}): check node.models"
+        ) from None
     with tempfile.TemporaryDirectory(dir=store, prefix=f".{name}-") as scratch:
         folder = Path(scratch) / name
         folder.mkdir()

@@ -125,6 +125,7 @@ def test_times_are_in_the_zone_of_the_study(instances, result):
 def test_the_body_part_belongs_to_the_seg_alone(objects):
     assert objects["seg"].BodyPartExamined == "CHEST"
     assert "BodyPartExamined" not in objects["sr"]
+    assert "Laterality" not in objects["seg"]  # not of this IOD, says dciodvfy
 
 
 def test_a_retry_makes_the_same_bytes_in_any_order_of_files(instances, result):
@@ -180,15 +181,13 @@ def test_a_wrong_character_set_neither_stops_nor_changes_a_byte(charset, raw):
         for keyword in ("PatientName", "StudyDescription"):
             item = ds.get_item(keyword)
             ds[keyword] = item._replace(value=raw + b" " * (len(raw) % 2))
-        ds["SpecificCharacterSet"] = ds.get_item("SpecificCharacterSet")._replace(
-            value=charset.encode() + b" " * (len(charset) % 2)
-        )
+        ds.SpecificCharacterSet = charset
     result = made.findings(instances, numbers=(1,))
     for _, ds in encode(result, headers, made.run(), KINDS):
         back = pydicom.dcmread(BytesIO(_bytes(ds)))
         for keyword in ("PatientName", "StudyDescription"):
             assert back.get_item(keyword).value.rstrip(b" ") == raw
-        assert back.get_item("SpecificCharacterSet").value.strip() == charset.encode()
+        assert back.SpecificCharacterSet == charset
 
 
 def test_our_own_text_is_written_in_letters_that_the_set_has():
@@ -244,7 +243,7 @@ def test_reports_without_findings_are_valid(outcome, tmp_path):
     paths = made.written(encoded, tmp_path)
     assert list(paths) == ["sr"]
     assert dciodvfy(paths["sr"]) == []
-    if outcome in (Outcome.NOT_SUITABLE, Outcome.ABSTAINED):
+    if outcome is Outcome.NOT_SUITABLE:  # the slow one
         assert sr_validator(paths["sr"]) == []
 
 

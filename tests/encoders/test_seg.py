@@ -1,7 +1,6 @@
 """The SEG: the same voxels at the same place, however the source lies."""
 
 import gzip
-import random
 import re
 from pathlib import Path
 
@@ -56,7 +55,9 @@ def test_voxels_come_back_equal_and_in_place(orientation, order):
     if order == "reversed":
         instances.reverse()
     elif order == "shuffled":
-        random.Random(7).shuffle(instances)
+        instances = [
+            instances[index] for index in np.random.default_rng(7).permutation(len(instances))
+        ]
     result = made.findings(instances, numbers=(1,))
     seg = made.encoded(result, instances)["seg"]
     back = _read_back(seg).match_geometry(result.mask)

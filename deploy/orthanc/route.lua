@@ -1,0 +1,34 @@
+-- Auto-routing from Orthanc to the AI node: when a study has been stable, its image series are
+-- sent to the modality "ainode" (DicomModalities in orthanc.json), each series once.
+--
+-- Results come back into the same study and make it stable again: a script that sent whole
+-- studies would run for ever. A series that has grown since it was sent is sent again.
+-- The number that was sent is kept as user metadata, which orthanc.json must declare:
+--   "UserMetadata": { "SentToAiNode": 5001 }
+
+local TARGET = "ainode"
+local IMAGES = {
+  CT = true, MR = true, PT = true, NM = true, US = true,
+  CR = true, DX = true, MG = true, XA = true,
+}
+
+local function AlreadySent(series)
+  for _, name in pairs(ParseJson(RestApiGet("/series/" .. series .. "/metadata"))) do
+    if name == "SentToAiNode" then
+      return RestApiGet("/series/" .. series .. "/metadata/SentToAiNode")
+    end
+  end
+end
+
+function OnStableStudy(study, tags, metadata)
+  for _, id in pairs(ParseJson(RestApiGet("/studies/" .. study))["Series"]) do
+    local series = ParseJson(RestApiGet("/series/" .. id))
+    local count = tostring(#series["Instances"])
+    if IMAGES[series["MainDicomTags"]["Modality"]] and AlreadySent(id) ~= count then
+      RestApiPut("/series/" .. id .. "/metadata/SentToAiNode", count)
+      -- asynchronous: Orthanc holds the Lua lock while a callback runs
+      RestApiPost("/modalities/" .. TARGET .. "/store",
+        DumpJson({ Resources = { id }, Asynchronous = true, Permissive = false }, true))
+    end
+  end
+end

@@ -1,0 +1,85 @@
+"""The model store as an administrator leaves it."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dicom_ai_node.config.package import package_sha256
+from dicom_ai_node.config.store import find, installed, read_package
+from dicom_ai_node.errors import ConfigError
+from dicom_ai_node.models.install import CATALOGUE
+
+MODEL_YAML = (CATALOGUE / "threshold-ct" / "model.yaml").read_text()
+
+
+def add(store: Path, name: str, text: str | None = None) -> Path:
+    folder = store / name
+    folder.mkdir(parents=True)
+    content = MODEL_YAML.replace("threshold-ct", name) if text is None else text
+    (folder / "model.yaml").write_text(content)
+    return folder
+
+
+def test_models_are_listed_by_name_with_the_hash_of_their_description(tmp_path: Path) -> None:
+    add(tmp_path, "second")
+    folder = add(tmp_path, "first")
+    (tmp_path / "lost+found").mkdir()
+    add(tmp_path, ".first-abc")
+    first, second = installed(tmp_path)
+    assert (first.package.name, second.package.name) == ("first", "second")
+    assert first.sha256 == package_sha256((folder / "model.yaml").read_bytes())
+    assert find(tmp_path, "first") == first
+
+
+def test_a_store_that_is_not_there_is_empty(tmp_path: Path) -> None:
+    assert installed(tmp_path / "models") == []
+
+
+def test_an_unknown_model_is_answered_with_those_that_are_there(tmp_path: Path) -> None:
+    add(tmp_path, "first")
+    with pytest.raises(ConfigError, match=r"brain-mr is not in .*there: first"):
+        find(tmp_path, "brain-mr")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name: [", r"model.yaml:\d+: "),
+        ("", "model.yaml: "),
+        ("- 1", "model.yaml: "),
+        ("kind: pickle", "model.yaml: .*'torch', 'threshold'"),
+        (MODEL_YAML.replace("gate:", "gates:"), "model.yaml: gates: unknown key"),
+        (MODEL_YAML.replace("between: ", "between: 7 #"), "model.yaml: between: "),
+        (MODEL_YAML + "\nname: twice", "model.yaml:.*duplicate key"),
+        (MODEL_YAML.replace("version: 1.0.0", ""), "model.yaml: version: is missing"),
+        (MODEL_YAML, "they must be equal"),
+    ],
+)
+def test_a_description_that_cannot_be_used_names_file_and_key(
+    tmp_path: Path, text: str, message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        read_package(add(tmp_path, "bad", text))
+
+
+def test_a_description_that_is_not_text_says_so(tmp_path: Path) -> None:
+    folder = add(tmp_path, "bad")
+    (folder / "model.yaml").write_bytes("title: Caf\xe9".encode("latin-1"))
+    with pytest.raises(ConfigError, match=r"model.yaml: not UTF-8 text \(byte 10\)"):
+        read_package(folder)
+
+
+def test_a_folder_without_a_description_says_so(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"model.yaml cannot be read: No such file"):
+        read_package(tmp_path)
+
+
+def test_reading_the_store_loads_no_model_software() -> None:
+    code = (
+        "import sys, dicom_ai_node.config.store; "
+        "print(sorted({'torch', 'highdicom', 'monai', 'scipy'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+    assert done.stdout.strip() == b"[]"
