@@ -29,6 +29,7 @@ from tests import dicom_factory
 from tests.acceptance.node_process import NodeProcess
 
 QUIET_S = 1.0
+CATALOGUE = Path(__file__).parents[1] / "dicom_ai_node" / "models" / "catalogue"
 STAGES = ("complete", "queued", "load", "predict", "encode", "publish", "deliver")
 
 
@@ -72,18 +73,19 @@ def main() -> None:
     arguments = parser.parse_args()
     head = arguments.study or Path("var/demo/head")
     cases = {
-        "head MR, brain-mr": ("brain-mr", "MR", _read(head)),
+        "head MR, brain-mr": (arguments.models, "brain-mr", "MR", _read(head)),
         "CT 300 × 512², threshold-ct": (
+            CATALOGUE,
             "threshold-ct",
             "CT",
             dicom_factory.series(name="bench", shape=(300, 512, 512), spacing=(1.0, 0.8, 0.8)),
         ),
     }
     rows = []
-    for name, (model, modality, series) in cases.items():
+    for name, (store, model, modality, series) in cases.items():
         with tempfile.TemporaryDirectory() as folder:
             pacs = Pacs()
-            node = _node(Path(folder) / "node", arguments.models, model, modality, pacs.start())
+            node = _node(Path(folder) / "node", store, model, modality, pacs.start())
             node.start()
             time.sleep(15)  # weights are warm, as on any node that has been up for a while
             try:

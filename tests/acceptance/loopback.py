@@ -2,9 +2,9 @@
 
 import ctypes
 import fcntl
-import os
 import socket
 import struct
+from pathlib import Path
 
 _CLONE_NEWNET = 0x40000000
 _SIOCGIFFLAGS, _SIOCSIFFLAGS = 0x8913, 0x8914
@@ -31,14 +31,13 @@ def free_port() -> int:
 def descendants(pid: int) -> list[int]:
     """Every process below this one, from /proc."""
     children: dict[int, list[int]] = {}
-    for name in os.listdir("/proc"):
-        if name.isdigit():
-            try:
-                with open(f"/proc/{name}/stat", encoding="latin-1") as stat:
-                    parent = int(stat.read().rpartition(")")[2].split()[1])
-            except OSError:
-                continue  # it ended while we looked
-            children.setdefault(parent, []).append(int(name))
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            stat = (process / "stat").read_text(encoding="latin-1")
+        except OSError:
+            continue  # it ended while we looked
+        parent = int(stat.rpartition(")")[2].split()[1])
+        children.setdefault(parent, []).append(int(process.name))
     found = list(children.get(pid, []))
     for each in found:
         found += children.get(each, [])

@@ -193,6 +193,19 @@ def test_a_mask_that_does_not_fit_the_source_is_the_models_fault(instances, resu
             encode_seg(shifted, headers, made.run())
 
 
+def test_a_mask_with_turned_rows_and_columns_is_the_models_fault(instances, result):
+    """The same first voxels and the same shape: only the directions tell."""
+    turned = hd.Volume(
+        array=result.mask.array,
+        affine=result.mask.affine[:, [0, 2, 1, 3]],
+        coordinate_system="PATIENT",
+        frame_of_reference_uid=instances[0].FrameOfReferenceUID,
+    )
+    wrong = Result(outcome=Outcome.FINDINGS, mask=turned, segments=made.SEGMENTS)
+    with pytest.raises(ModelError, match="does not lie on"):
+        encode_seg(wrong, made.without_pixels(instances), made.run())
+
+
 def test_an_undescribed_segment_is_the_models_fault(instances, result):
     wrong = Result(outcome=Outcome.FINDINGS, mask=result.mask, segments=made.SEGMENTS[:1])
     with pytest.raises(ModelError, match="not described"):
