@@ -13,7 +13,7 @@ NODE_STAMP := $(VENV)/.installed
 DEV_STAMP := $(VENV)/.installed-dev
 
 .DEFAULT_GOAL := help
-.PHONY: demo test lint clean help
+.PHONY: demo test lint clean help downloads python
 
 help:
 	@echo "make demo    a head MR goes through the node: brain volume, SEG, SR and a picture"
@@ -21,8 +21,37 @@ help:
 	@echo "make lint    ruff, mypy and the import contracts"
 	@echo "make clean   remove the virtual environment and caches; models/ and var/ stay"
 	@echo
-	@echo "All of them install into $(VENV). Settings: PYTHON, TORCH, TORCH_INDEX_URL; see"
-	@echo "scripts/say_downloads.sh, which make demo prints first, for CPU and CUDA."
+	@$(MAKE) --no-print-directory downloads
+
+downloads:
+	@echo "The first time, this is downloaded into $(VENV) and models/, all of it pinned:"
+	@echo "  torch ($(TORCH)): 190 MB for the CPU alone, some GB with CUDA;"
+	@echo "  the node's other packages: 110 MB; the weights of brain-mr: 16 MB;"
+	@echo "  the head of the demo: 12 MB."
+	@echo "Which torch: on Linux with an x86 processor pip takes the CUDA build by default."
+	@echo "Choose another one by the address that pytorch.org names for it, for example"
+	@echo "  make demo TORCH_INDEX_URL=ADDRESS"
+	@echo "To change it later: make clean first."
+
+python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "Python 3.11 or newer is needed, and $(PYTHON) is not:" \
+	    "install it, and name it with: make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "$(PYTHON) has no venv:" \
+	    "install it with your packages, for example: apt install python3-venv" >&2; exit 1; }
+
+# A stamp is written last: an installation that broke off is begun again.
+$(NODE_STAMP): pyproject.toml constraints.txt
+	@$(MAKE) --no-print-directory python downloads
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install $(if $(TORCH_INDEX_URL),--index-url $(TORCH_INDEX_URL)) '$(TORCH)'
+	$(PIP) install -c constraints.txt -e .
+	touch $@
+
+$(DEV_STAMP): $(NODE_STAMP)
+	$(PIP) install -c constraints.txt -e '.[dev]'
+	touch $@
 
 demo: $(NODE_STAMP)
 	$(BIN)/dicom-ai-node demo
@@ -30,7 +59,7 @@ demo: $(NODE_STAMP)
 # $(BIN) stays off PATH: pynetdicom installs namesakes of DCMTK's programs there.
 test: $(DEV_STAMP)
 	scripts/install_test_tools.sh
-	$(BIN)/dicom-ai-node models install brain-mr
+	$(BIN)/python -m tests.demo.fetched
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(DEV_STAMP)

@@ -26,13 +26,15 @@ def read_header(path: Path, keywords: Iterable[str]) -> Dataset:
     with path.open("rb") as file:
         file.seek(dataset_offset(path))
         head = zlib.decompressobj(-zlib.MAX_WBITS).decompress(file.read(), MAX_INFLATED)
-    return pydicom.filereader.read_dataset(
+    ds = pydicom.filereader.read_dataset(
         BytesIO(head),
         is_implicit_VR=False,
         is_little_endian=True,
         stop_when=lambda tag, _vr, _length: tag >= 0x7FE00008,
         specific_tags=[*tags],
     )
+    ds.file_meta = meta
+    return ds
 
 
 def dataset_offset(path: Path) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.constructor import DuplicateKeyError
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from dicom_ai_node.config.settings import Config
@@ -91,19 +92,24 @@ def _missing_models(config: Config, tree: _Tree) -> list[str]:
 
 
 def _read(file: Path) -> CommentedMap:
-    if file.stat().st_size > MAX_FILE_BYTES:
-        raise ConfigError(f"{file} is larger than {MAX_FILE_BYTES} bytes: is it configuration?")
     yaml = YAML(typ="rt", pure=True)  # round-trip: it alone remembers lines
     yaml.version = "1.2"
     try:
+        if file.stat().st_size > MAX_FILE_BYTES:
+            raise ConfigError(f"{file} is larger than {MAX_FILE_BYTES} bytes: is it configuration?")
         document = yaml.load(file.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise ConfigError(f"{file} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
         raise ConfigError(f"{file}: not UTF-8 text (byte {error.start})") from None
+    except DuplicateKeyError as error:  # its text repeats the values
+        line = error.problem_mark.line + 1 if error.problem_mark else 0
+        raise ConfigError(f"{file}:{line}: this key is there twice") from None
     except MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 0
         raise ConfigError(f"{file}:{line}: {error.problem or error}") from None
     except YAMLError as error:
-        raise ConfigError(f"{file}: {error}") from None
+        raise ConfigError(f"{file}: {' '.join(str(error).split())}") from None
     if document is None:
         return CommentedMap()
     if not isinstance(document, CommentedMap):
@@ -117,7 +123,9 @@ def _merge(tree: _Tree, document: CommentedMap, file: Path) -> None:
     def into(target: dict[str, Any], source: CommentedMap, path: Key) -> None:
         for name, value in source.items():
             key = (*path, str(name))
-            tree.places[key] = f"{file}:{source.lc.data[name][0] + 1}"
+            # a key that came by a merge (<<) has no line of its own
+            line = source.lc.data.get(name, (source.lc.line,))[0] + 1
+            tree.places[key] = f"{file}:{line}"
             if isinstance(value, CommentedMap):
                 below = target.setdefault(str(name), {})
                 if isinstance(below, dict):
@@ -170,9 +178,15 @@ def _override(tree: _Tree, environ: Mapping[str, str]) -> None:
 
 def _describe(error: ValidationError, tree: _Tree) -> list[str]:
     """Never echoes a value: it may be a secret."""
+    problems = error.errors(include_url=False, include_input=False)
     lines = []
-    for problem in error.errors(include_url=False, include_input=False):
-        place, key = tree.place(problem["loc"])
+    for problem in problems:
+        loc = problem["loc"]
+        if problem["type"] == "too_short" and any(
+            len(other["loc"]) > len(loc) and other["loc"][: len(loc)] == loc for other in problems
+        ):
+            continue  # a list whose items are wrong counts as empty, too
+        place, key = tree.place(loc)
         message = problem["msg"].removeprefix("Value error, ")
         if problem["type"] == "extra_forbidden":
             message = "unknown key: check its spelling"

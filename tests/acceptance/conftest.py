@@ -1,45 +1,46 @@
 """A real PACS and a real node, on a network where there is nobody else."""
 
-import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.acceptance.loopback import leave_the_network
+from tests.acceptance.loopback import own_network
 from tests.acceptance.node_process import NodeProcess
 from tests.acceptance.orthanc import Orthanc, executable
+from tests.models_fixture import head_nifti, model_store  # noqa: F401 — fixtures
 from tests.tools import missing_tool
 
 CATALOGUE = Path(__file__).parents[2] / "dicom_ai_node" / "models" / "catalogue"
 
 
-@pytest.fixture(scope="session", autouse=True)
-def own_network() -> None:
-    """Where that is allowed; without it Orthanc is reachable from outside while tests run."""
-    if os.geteuid() == 0:
-        leave_the_network()
-
-
 @pytest.fixture
 def road(tmp_path: Path) -> Iterator[tuple[NodeProcess, Orthanc]]:
     """CT from Orthanc to threshold-ct and back to Orthanc."""
+    with connected(tmp_path, model="threshold-ct", models=CATALOGUE, modality="CT") as both:
+        yield both
+
+
+@contextmanager
+def connected(
+    home: Path, *, model: str, models: Path, modality: str
+) -> Iterator[tuple[NodeProcess, Orthanc]]:
+    """A started PACS and a configured node that is not started yet, alone on their network."""
     if executable() is None:
         missing_tool("Orthanc")
-    node, pacs = connect(tmp_path, model="threshold-ct", models=CATALOGUE, modality="CT")
-    try:
-        yield node, pacs
-    finally:
-        pacs.stop()
-        node.stop()
+    with own_network():
+        node, pacs = _connect(home, model=model, models=models, modality=modality)
+        try:
+            yield node, pacs
+        finally:
+            pacs.stop()
+            node.stop()
 
 
-def connect(
-    home: Path, *, model: str, models: Path, modality: str, routing: bool = True
-) -> tuple[NodeProcess, Orthanc]:
-    """A started PACS and a configured node that is not started yet."""
+def _connect(home: Path, *, model: str, models: Path, modality: str) -> tuple[NodeProcess, Orthanc]:
     node = NodeProcess(home / "node", models=models, peers={}, routes=[])
-    pacs = Orthanc(home / "pacs", node_port=node.port, routing=routing).start()
+    pacs = Orthanc(home / "pacs", node_port=node.port).start()
     node.configure(
         models=models,
         peers={

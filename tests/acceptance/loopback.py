@@ -4,6 +4,8 @@ import ctypes
 import fcntl
 import socket
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 _CLONE_NEWNET = 0x40000000
@@ -11,15 +13,29 @@ _SIOCGIFFLAGS, _SIOCSIFFLAGS = 0x8913, 0x8914
 _IFF_UP = 1
 
 
-def leave_the_network() -> bool:
-    """Debian's Orthanc listens on every interface: leave it only one. False where not allowed."""
-    if ctypes.CDLL(None, use_errno=True).unshare(_CLONE_NEWNET) != 0:
-        return False
+@contextmanager
+def own_network() -> Iterator[None]:
+    """Debian's Orthanc listens on every interface: leave it only one, where that is allowed.
+
+    For this thread and the processes that it starts.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    with Path("/proc/thread-self/ns/net").open("rb") as before:
+        alone = libc.unshare(_CLONE_NEWNET) == 0
+        if alone:
+            _bring_up_loopback()
+        try:
+            yield
+        finally:
+            if alone:
+                libc.setns(before.fileno(), _CLONE_NEWNET)
+
+
+def _bring_up_loopback() -> None:
     with socket.socket() as lo:
         request = struct.pack("16sH14s", b"lo", 0, b"")
         flags = struct.unpack("16sH14s", fcntl.ioctl(lo, _SIOCGIFFLAGS, request))[1]
         fcntl.ioctl(lo, _SIOCSIFFLAGS, struct.pack("16sH14s", b"lo", flags | _IFF_UP, b""))
-    return True
 
 
 def free_port() -> int:

@@ -1,0 +1,1 @@
+"""`demo`: a real head MR goes through a real node, beside a small throw-away archive."""

@@ -1,0 +1,68 @@
+"""A real head through the real model and a real PACS, with the worker killed on the way."""
+
+import os
+import signal
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+
+import nibabel as nib
+import pydicom
+import pytest
+from pydicom import Dataset
+
+from dicom_ai_node.demo.head import write_series
+from tests.acceptance.conftest import connected
+from tests.acceptance.node_process import NodeProcess
+from tests.acceptance.orthanc import Orthanc
+
+pytestmark = [pytest.mark.orthanc, pytest.mark.weights, pytest.mark.slow]
+
+Road = tuple[NodeProcess, Orthanc]
+
+
+@pytest.fixture
+def brain_road(tmp_path: Path, model_store: Path) -> Iterator[Road]:
+    with connected(tmp_path, model="brain-mr", models=model_store, modality="MR") as both:
+        yield both
+
+
+def volume_ml(report: Dataset) -> float:
+    """The value of the one NUM item whose concept is Volume."""
+    found = [
+        float(item.MeasuredValueSequence[0].NumericValue)
+        for item in _walk(report)
+        if item.get("ValueType") == "NUM"
+        and item.ConceptNameCodeSequence[0].CodeValue == "118565006"
+    ]
+    assert len(found) == 1
+    return found[0]
+
+
+def _walk(item: Dataset) -> Iterator[Dataset]:
+    for child in item.get("ContentSequence", []):
+        yield child
+        yield from _walk(child)
+
+
+@pytest.mark.parametrize("victim", ["worker", "attempt"])
+def test_a_kill_during_inference_costs_nothing_but_time(
+    brain_road: Road, head_nifti: nib.Nifti1Image, tmp_path: Path, victim: str
+) -> None:
+    node, pacs = brain_road
+    node.start()
+    paths = write_series(head_nifti, tmp_path / "head")
+    study = str(pydicom.dcmread(paths[0], stop_before_pixels=True).StudyInstanceUID)
+    for path in paths:
+        pacs.upload(path)
+    node.wait(lambda: node.status()["jobs"]["running"] == 1)
+    worker, *below = node.wait(lambda: node.pids_of("work"))
+    os.kill(worker if victim == "worker" else below[-1], signal.SIGKILL)
+
+    pacs.wait(lambda: pacs.instances(study, "SR"), timeout_s=120)
+    node.wait(lambda: node.status()["jobs"]["done"] == 1)
+    (job,) = node.verb("jobs", "list")
+    assert job["attempts"] == 2
+    assert len(pacs.instances(study, "SEG")) == 1
+    (report,) = pacs.instances(study, "SR")
+    assert volume_ml(pydicom.dcmread(BytesIO(report))) == pytest.approx(1910, rel=0.01)

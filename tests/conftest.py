@@ -1,0 +1,54 @@
+"""A node's parts in a folder of the test's own: real files, a real database, a real socket."""
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from dicom_ai_node.config.settings import Config
+from dicom_ai_node.database import schema
+from dicom_ai_node.database.engine import Database
+from dicom_ai_node.receive.server import Receiver
+from dicom_ai_node.spool import Spool
+from tests.made import configuration
+
+pytest_plugins = ["tests.models_fixture"]  # weights of the built-in models, where a test asks
+
+# machines that test are busy: a slow example is no failure
+settings.register_profile(
+    "node", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+)
+settings.load_profile("node")
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    return configuration(tmp_path)
+
+
+@pytest.fixture
+def spool(config: Config) -> Spool:
+    return Spool(config.node.spool)
+
+
+@pytest.fixture
+def database(config: Config) -> Iterator[Database]:
+    opened = Database(config.node.database)
+    schema.upgrade(opened)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def receiver(config: Config, spool: Spool, database: Database) -> Iterator[int]:
+    """The port of a storage SCP that takes what PACS sends to AI_NODE."""
+    with Receiver(config, spool, database).running() as port:
+        yield port
+
+
+@pytest.fixture
+def dice() -> random.Random:
+    """Chance that is the same in every run."""
+    return random.Random(20260102)  # noqa: S311 — for order, not for secrets

@@ -1,0 +1,96 @@
+"""The schema is made once, and a strange one is not touched."""
+
+import multiprocessing
+from pathlib import Path
+
+import pytest
+from sqlalchemy import inspect, text
+
+from dicom_ai_node.database import schema
+from dicom_ai_node.database.engine import Database, journal_mode
+from dicom_ai_node.database.tables import metadata
+from dicom_ai_node.errors import ConfigError
+
+
+def url(folder: Path) -> str:
+    return f"sqlite:///{folder}/new/node.db"
+
+
+def open_database(where: str) -> None:
+    """What every role does first."""
+    database = Database(where)
+    schema.require_current(database)
+    database.close()
+
+
+def test_a_new_database_gets_every_table_and_column(tmp_path: Path) -> None:
+    database = Database(url(tmp_path))
+    schema.require_current(database)
+    with database.read() as connection:
+        found = inspect(connection)
+        for table in metadata.sorted_tables:
+            columns = {column["name"] for column in found.get_columns(table.name)}
+            assert columns == set(table.columns.keys())
+            indexes = {index["name"] for index in found.get_indexes(table.name)}
+            assert {str(index.name) for index in table.indexes} <= indexes
+    assert schema.current(database) == schema.head()
+    database.close()
+
+
+def test_two_processes_at_once_make_one_schema(tmp_path: Path) -> None:
+    spawn = multiprocessing.get_context("spawn")
+    roles = [spawn.Process(target=open_database, args=(url(tmp_path),)) for _ in range(2)]
+    for role in roles:
+        role.start()
+    for role in roles:
+        role.join()
+    assert [role.exitcode for role in roles] == [0, 0]
+
+
+def test_the_schema_of_a_newer_program_is_refused(tmp_path: Path) -> None:
+    database = Database(url(tmp_path))
+    schema.upgrade(database)
+    with database.write() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(ConfigError, match="schema 9999, which this program does not know"):
+        schema.require_current(database)
+    assert schema.current(database) == "9999"
+    database.close()
+
+
+def test_upgrading_twice_changes_nothing(database: Database) -> None:
+    assert schema.upgrade(database) == schema.head()
+
+
+@pytest.mark.parametrize("where", ["node.db", "postgresql://h/d", "sqlite://", "sqlite:///"])
+def test_only_a_sqlite_file_is_a_database(where: str) -> None:
+    with pytest.raises(ConfigError, match=r"sqlite:///\./var/node\.db"):
+        Database(where)
+
+
+@pytest.mark.parametrize(
+    ("version", "mode"),
+    [
+        ((3, 40, 1), "DELETE"),
+        ((3, 44, 6), "WAL"),
+        ((3, 50, 4), "DELETE"),
+        ((3, 50, 7), "WAL"),
+        ((3, 51, 2), "DELETE"),
+        ((3, 51, 3), "WAL"),
+        ((4, 0, 0), "WAL"),
+    ],
+)
+def test_wal_is_used_where_its_race_is_fixed(version: tuple[int, int, int], mode: str) -> None:
+    assert journal_mode(version) == mode
+
+
+def test_what_fails_in_a_transaction_is_not_there(database: Database) -> None:
+    with pytest.raises(RuntimeError), database.write() as connection:
+        connection.execute(text("INSERT INTO alembic_version VALUES ('x')"))
+        raise RuntimeError
+    assert schema.current(database) == schema.head()
+
+
+def test_foreign_keys_are_enforced(database: Database) -> None:
+    with database.read() as connection:
+        assert connection.scalar(text("PRAGMA foreign_keys")) == 1

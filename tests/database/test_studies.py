@@ -1,0 +1,144 @@
+"""Studies: what came, from whom, and whether it is one patient."""
+
+import pytest
+from sqlalchemy import Connection, RowMapping
+
+from dicom_ai_node.database import jobs, studies
+from dicom_ai_node.database.engine import Database
+from dicom_ai_node.database.studies import BYTES_DIFFER, PATIENT_DIFFERS, Arrival
+from dicom_ai_node.job import JobState
+from dicom_ai_node.study import StudyState
+from tests.database.made import NOW, claimed, enqueued, received
+
+
+def add(
+    connection: Connection, instance: str, *, now: float = NOW, **changes: object
+) -> Arrival:
+    return studies.add(connection, received(instance, **changes), f"{instance}.dcm", now=now)
+
+
+def the_study(connection: Connection) -> RowMapping:
+    row = studies.find(connection, "1.2")
+    assert row is not None
+    return row
+
+
+def settle(connection: Connection, row: RowMapping, *, now: float = NOW) -> bool:
+    entry = {
+        "series_instance_uid": "1.2.3",
+        "modality": "CT",
+        "instances": 1,
+        "route": "bright",
+        "matched": True,
+        "failed_clauses": [],
+    }
+    return studies.settle(
+        connection, row, StudyState.ROUTED, reason=None, verdicts=[entry], now=now
+    )
+
+
+def test_the_first_instance_opens_the_study(database: Database) -> None:
+    with database.write() as connection:
+        assert add(connection, "1") is Arrival.NEW
+        row = the_study(connection)
+        assert (row["state"], row["calling_ae_title"]) == (StudyState.RECEIVING, "PACS")
+        (entry,) = studies.listing(connection)
+        assert (entry["study_instance_uid"], entry["instances"]) == ("1.2", 1)
+
+
+def test_the_same_bytes_again_change_nothing(database: Database) -> None:
+    with database.write() as connection:
+        add(connection, "1")
+        before = the_study(connection)
+        assert add(connection, "1", now=NOW + 9) is Arrival.DUPLICATE
+        assert dict(the_study(connection)) == dict(before)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"sha256": "b" * 64}, {"series_instance_uid": "1.2.4"}, {"study_instance_uid": "1.9"}],
+    ids=["other bytes", "other series", "other study"],
+)
+def test_one_uid_for_two_things_needs_a_person(
+    database: Database, changes: dict[str, object]
+) -> None:
+    with database.write() as connection:
+        add(connection, "1")
+        assert add(connection, "1", **changes) is Arrival.CONFLICT
+        row = the_study(connection)
+        assert (row["state"], row["reason"]) == (StudyState.NEEDS_REVIEW, BYTES_DIFFER)
+        assert len(studies.instances(connection, row["id"])) == 1
+
+
+def test_two_patients_in_a_study_need_a_person_for_good(database: Database) -> None:
+    with database.write() as connection:
+        add(connection, "1")
+        add(connection, "2", patient_digest="q" * 64)
+        add(connection, "3")
+        row = the_study(connection)
+        assert (row["state"], row["reason"]) == (StudyState.NEEDS_REVIEW, PATIENT_DIFFERS)
+        assert studies.quiet(connection, quiet_s=1, now=NOW + 100) == []
+
+
+def test_only_a_quiet_study_is_judged(database: Database) -> None:
+    with database.write() as connection:
+        add(connection, "1")
+        add(connection, "2", now=NOW + 30)
+        assert studies.quiet(connection, quiet_s=60, now=NOW + 89) == []
+        assert len(studies.quiet(connection, quiet_s=60, now=NOW + 90)) == 1
+
+
+def test_a_late_instance_reopens_the_study(database: Database) -> None:
+    with database.write() as connection:
+        add(connection, "1")
+        assert settle(connection, the_study(connection))
+        assert studies.quiet(connection, quiet_s=1, now=NOW + 100) == []
+        add(connection, "2", now=NOW + 50)
+        assert the_study(connection)["state"] == StudyState.RECEIVING
+        assert len(studies.quiet(connection, quiet_s=1, now=NOW + 100)) == 1
+
+
+@pytest.mark.parametrize("after", [5, 0, -5], ids=["later", "the same instant", "a file found"])
+def test_a_study_that_has_grown_is_not_settled(database: Database, after: float) -> None:
+    """Even where the clock did not move, or a rescan adopts an older file."""
+    with database.write() as connection:
+        add(connection, "1")
+        row = the_study(connection)
+        add(connection, "2", now=NOW + after)
+        assert not settle(connection, row, now=NOW + 10)
+        assert studies.verdicts(connection, row["id"]) == []
+        assert settle(connection, the_study(connection), now=NOW + 20)
+
+
+def test_a_second_judgement_replaces_the_first(database: Database) -> None:
+    with database.write() as connection:
+        add(connection, "1")
+        for number in (2, 3):
+            settle(connection, the_study(connection))
+            add(connection, str(number))
+        settle(connection, the_study(connection))
+        assert len(studies.verdicts(connection, the_study(connection)["id"])) == 1
+
+
+def test_what_is_old_and_finished_expires(database: Database) -> None:
+    with database.write() as connection:
+        add(connection, "1")
+        assert studies.expired(connection, before=NOW + 1) == []
+        settle(connection, the_study(connection))
+        assert studies.expired(connection, before=NOW) == []
+        assert len(studies.expired(connection, before=NOW + 1)) == 1
+        enqueued(connection)
+        assert studies.expired(connection, before=NOW + 1) == []
+        jobs.move(connection, claimed(connection), JobState.CANCELLED, now=NOW)
+        assert len(studies.expired(connection, before=NOW + 1)) == 1
+
+
+def test_a_purged_study_is_still_known(database: Database) -> None:
+    with database.write() as connection:
+        add(connection, "1")
+        add(connection, "2")
+        assert studies.files(connection) == {"1.dcm", "2.dcm"}
+        row = the_study(connection)
+        assert sorted(studies.purge(connection, row["id"])) == ["1.dcm", "2.dcm"]
+        assert the_study(connection)["state"] == StudyState.PURGED
+        assert studies.files(connection) == set()
