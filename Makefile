@@ -24,7 +24,7 @@ help:
 	@$(MAKE) --no-print-directory downloads
 
 downloads:
-	@echo "The first time, this is downloaded into $(VENV) and models/, all of it pinned:"
+	@echo "The first time, this is downloaded into $(VENV), models/ and var/:"
 	@echo "  torch ($(TORCH)): 190 MB for the CPU alone, some GB with CUDA;"
 	@echo "  the node's other packages: 110 MB; the weights of brain-mr: 16 MB;"
 	@echo "  the head of the demo: 12 MB."

@@ -3,6 +3,7 @@
 NodeError
 ├ ConfigError         the administrator's files: exit 2, a message without a traceback
 ├ AlreadyRunning      another process has this role on this spool: exit 3
+├ NotStartable        a role of the node gave up for one of those reasons
 ├ InputError          the study is unsuitable: outcome not_suitable, reported, no retry
 ├ ModelError          the model broke its contract: outcome failed, reported
 ├ PeerUnreachable     transient: backoff
@@ -16,13 +17,23 @@ Messages are one sentence and the next step, and never hold what identifies a pa
 class NodeError(Exception):
     """Everything that this package raises on purpose."""
 
+    exit_status = 1
+
 
 class ConfigError(NodeError):
     """The configuration cannot be used; each line names file, line and key."""
 
+    exit_status = 2
+
 
 class AlreadyRunning(NodeError):
     """The role is taken on this spool."""
+
+    exit_status = 3
+
+
+class NotStartable(NodeError):
+    """A child process ended in a way that no restart cures."""
 
 
 class InputError(NodeError):

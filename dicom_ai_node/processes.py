@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from dicom_ai_node.errors import AlreadyRunning, ConfigError, NotStartable
 from dicom_ai_node.log import get_logger
 
 log = get_logger(__name__)
@@ -64,6 +65,8 @@ class _Child:
             self.start_after = now + self.pause_s
             self.process = None
             log.error("role_died", role=self.name, status=status, restart_in_s=self.pause_s)
+            if status in (ConfigError.exit_status, AlreadyRunning.exit_status):
+                raise NotStartable(f"{self.name} cannot run here: see what it said above")
 
     def stop(self, deadline: float) -> None:
         if self.process is None:

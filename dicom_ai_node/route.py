@@ -81,8 +81,8 @@ def _fails(clause: Clause, series: Series, known: dict[str, Values]) -> str | No
         texts = [text for each in clause.all if (text := _fails(each, series, known))]
         return "; ".join(texts) or None
     if isinstance(clause, AnyOf):
-        texts = [_fails(each, series, known) for each in clause.any]
-        return None if None in texts else "none of: " + "; ".join(filter(None, texts))
+        each_fails = [_fails(each, series, known) for each in clause.any]
+        return None if None in each_fails else "none of: " + "; ".join(filter(None, each_fails))
     if clause.attr.startswith("$"):
         values: Values = known.get(clause.attr[1:], ())
     else:

@@ -49,7 +49,7 @@ def reap_leases(config: Config, database: Database, *, now: float) -> int:
             state = jobs.give_back(
                 connection,
                 job,
-                error_kind="lease_expired",
+                error_kind=jobs.WORKER_LOST,
                 error_text="the worker went silent",
                 max_attempts=config.work.max_attempts,
                 now=now,

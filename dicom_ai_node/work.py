@@ -45,34 +45,44 @@ class Worker:
 
     def take_back(self) -> None:
         """Queue again what a killed worker of this name had: nobody else can still be at it."""
-        now = self.database.now()
-        with self.database.write() as connection:
-            for left in jobs.running_on(connection, self.name):
-                self._give_back(left, Failure(kind="crash", text="the worker ended"), now, 0)
+        with self.database.read() as connection:
+            left = jobs.running_on(connection, self.name)
+        for job in left:
+            log.warning("job_taken_back", job=job.id)
+            self._give_back(job, Failure(kind=jobs.WORKER_LOST, text="the worker ended"), 0)
 
     def work_once(self, stop: threading.Event) -> bool:
         """Run one job to its end, if there is one to run."""
-        with self.database.write() as connection:
-            job = jobs.claim(
-                connection,
-                worker=self.name,
-                lease_s=self.config.work.lease_s,
-                now=self.database.now(),
-            )
+        job = self._claim()
         if job is None:
             return False
         logger = log.bind(job=job.id, study=pseudonym(job.study_instance_uid), model=job.model)
         logger.info("job_started", attempt=job.attempts)
         try:
-            self._attempt(job, stop)
+            self._guarded(job, stop)
         except LeaseLost:
             logger.info("lease_lost")
-        except Exception as error:  # the work boundary
-            logger.exception("job_failed")
-            self._give_back(
-                job, Failure(kind="error", text=where(error)), self.database.now(), RETRY_AFTER_S
-            )
         return True
+
+    def _guarded(self, job: Job, stop: threading.Event) -> None:
+        """The work boundary: whatever goes wrong with one job, the next one comes."""
+        try:
+            self._attempt(job, stop)
+        except LeaseLost:
+            raise
+        except Exception as error:
+            log.exception("job_failed", job=job.id)
+            self._give_back(job, Failure(kind="error", text=where(error)), RETRY_AFTER_S)
+
+    def _claim(self) -> Job | None:
+        now = self.database.now()
+        with self.database.read() as connection:
+            if not jobs.any_runnable(connection, now=now):
+                return None  # an idle worker takes no write lock
+        with self.database.write() as connection:
+            return jobs.claim(
+                connection, worker=self.name, lease_s=self.config.work.lease_s, now=now
+            )
 
     def _attempt(self, job: Job, stop: threading.Event) -> None:
         folder = self.spool.outbox_path(job.key)
@@ -84,7 +94,7 @@ class Worker:
             self._hand_over(job)
         elif isinstance(found, Failure):
             log.warning("attempt_without_result", job=job.id, kind=found.kind, text=found.text)
-            self._give_back(job, found, self.database.now(), RETRY_AFTER_S * job.attempts)
+            self._give_back(job, found, RETRY_AFTER_S * job.attempts)
         else:
             self._publish(job, found)
 
@@ -160,7 +170,7 @@ class Worker:
             )
         log.info("job_ready", job=job.id, outcome=report.outcome, seconds=report.timings)
 
-    def _give_back(self, job: Job, failure: Failure, now: float, backoff_s: float) -> None:
+    def _give_back(self, job: Job, failure: Failure, backoff_s: float) -> None:
         with self.database.write() as connection:
             state = jobs.give_back(
                 connection,
@@ -169,7 +179,7 @@ class Worker:
                 error_text=failure.text,
                 max_attempts=self.config.work.max_attempts,
                 backoff_s=backoff_s,
-                now=now,
+                now=self.database.now(),
             )
         if state is JobState.QUARANTINED:
             log.error("job_quarantined", job=job.id, kind=failure.kind, text=failure.text)

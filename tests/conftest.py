@@ -24,8 +24,9 @@ settings.load_profile("node")
 
 
 @pytest.fixture
-def config(tmp_path: Path) -> Config:
-    return configuration(tmp_path)
+def config(tmp_path: Path, request: pytest.FixtureRequest) -> Config:
+    """Parametrise it indirectly with the sections that differ."""
+    return configuration(tmp_path, **getattr(request, "param", {}))
 
 
 @pytest.fixture

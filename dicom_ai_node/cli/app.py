@@ -16,7 +16,7 @@ from dicom_ai_node.cli import (
     status,
     studies,
 )
-from dicom_ai_node.errors import AlreadyRunning, ConfigError, NodeError
+from dicom_ai_node.errors import NodeError
 
 app = typer.Typer(
     name="dicom-ai-node",
@@ -43,17 +43,7 @@ def main() -> None:
     """Exit 2 for mistakes in configuration, 3 for a role that is taken, 1 for other failures."""
     try:
         app()
-    except ConfigError as error:
-        _say(error)
-        sys.exit(2)
-    except AlreadyRunning as error:
-        _say(error)
-        sys.exit(3)
     except NodeError as error:
-        _say(error)
-        sys.exit(1)
-
-
-def _say(error: NodeError) -> None:
-    for line in str(error).splitlines():
-        typer.echo(f"dicom-ai-node: {line}", err=True)
+        for line in str(error).splitlines():
+            typer.echo(f"dicom-ai-node: {line}", err=True)
+        sys.exit(error.exit_status)

@@ -12,6 +12,7 @@ import typer
 
 from dicom_ai_node.cli.node import DEFAULT_CONFIG, ConfigDir, Node, open_node
 from dicom_ai_node.config.settings import Config
+from dicom_ai_node.database import deliveries
 from dicom_ai_node.errors import ConfigError
 from dicom_ai_node.log import get_logger
 from dicom_ai_node.processes import stop_on_signals, stop_with_parent, supervise
@@ -90,6 +91,7 @@ def deliver(config: ConfigDir = DEFAULT_CONFIG, supervised: Supervised = False) 
         intake = Intake(
             config=node.config, models=node.models, spool=node.spool, database=node.database
         )
+        _name_orphans(node)
         scheduler = schedule.start(node.config, node.spool, node.database, intake)
         queues = [
             PeerQueue(
@@ -143,6 +145,15 @@ def _role(
             yield node, stop
         finally:
             node.database.close()
+
+
+def _name_orphans(node: Node) -> None:
+    """Results that wait for a peer which the configuration no longer has are kept, and said."""
+    with node.database.read() as connection:
+        waiting = deliveries.backlog(connection)
+    for peer, number in waiting.items():
+        if peer not in node.config.peers:
+            log.error("peer_not_configured", peer=peer, objects_waiting=number)
 
 
 def _command(role: str, directory: Path) -> list[str]:

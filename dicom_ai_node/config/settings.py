@@ -1,6 +1,6 @@
 """The keys of `config/*.yaml`, their types, their defaults: the only place where either stands."""
 
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -25,6 +25,16 @@ AETitle = Annotated[
 Port = Annotated[int, Field(ge=1, le=65535, strict=True)]
 Seconds = Annotated[float, Field(gt=0)]
 PeerName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$")]
+
+
+def _network(value: Any) -> IPv4Network | IPv6Network:
+    try:
+        return ip_network(value)
+    except ValueError:
+        raise ValueError("write an address or a whole network: 10.0.0.5, 10.0.0.0/24") from None
+
+
+Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(_network)]
 
 
 def _as_list(value: Any) -> Any:
@@ -87,7 +97,7 @@ class AcceptEntry(Strict):
     """Who may store: this AE title, from these addresses. Nobody else."""
 
     ae_title: AETitle
-    from_: Annotated[tuple[IPv4Network | IPv6Network, ...], Field(alias="from", min_length=1)]
+    from_: Annotated[tuple[Network, ...], Field(alias="from", min_length=1)]
 
 
 class DimsePeer(Strict):

@@ -23,7 +23,7 @@ class Books:
 
 def books(connection: Connection) -> Books:
     query = select(study.c.state, func.count()).group_by(study.c.state)
-    by_state: dict[str, int] = dict(connection.execute(query).tuples().all())
+    by_state: dict[str, int] = dict(connection.execute(query).all())
     return Books(
         instances=connection.scalar(select(func.count()).select_from(instance)) or 0,
         studies={state.value: by_state.get(state, 0) for state in StudyState},

@@ -48,6 +48,8 @@ def publish(
     ]
     if rows:
         connection.execute(insert(delivery), rows)
+    else:
+        _finish_job(connection, current.id, now)
 
 
 def due(
@@ -61,6 +63,7 @@ def due(
             delivery.c.peer == peer,
             delivery.c.state == DeliveryState.PENDING,
             delivery.c.next_try_at <= now,
+            job.c.state == JobState.READY,  # an operator may have cancelled it
         )
         .order_by(delivery.c.id)
         .limit(limit)
@@ -128,10 +131,11 @@ def backlog(connection: Connection) -> dict[str, int]:
     """How many objects wait for each peer."""
     query = (
         select(delivery.c.peer, func.count())
-        .where(delivery.c.state == DeliveryState.PENDING)
+        .join(job)
+        .where(delivery.c.state == DeliveryState.PENDING, job.c.state == JobState.READY)
         .group_by(delivery.c.peer)
     )
-    return dict(connection.execute(query).tuples().all())
+    return dict(connection.execute(query).all())
 
 
 def _delivery(row: RowMapping) -> Delivery:

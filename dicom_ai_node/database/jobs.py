@@ -11,6 +11,9 @@ from dicom_ai_node.database.tables import job, job_event
 from dicom_ai_node.errors import LeaseLost
 from dicom_ai_node.job import TRANSITIONS, Job, JobState, Outcome
 
+WORKER_LOST = "worker_lost"
+LOST_WORKERS_FORGIVEN = 3  # times max_attempts
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewJob:
@@ -97,6 +100,11 @@ def claim(connection: Connection, *, worker: str, lease_s: float, now: float) ->
     return _job(row)
 
 
+def any_runnable(connection: Connection, *, now: float) -> bool:
+    query = select(job.c.id).where(job.c.state == JobState.QUEUED, job.c.run_after <= now).limit(1)
+    return connection.scalar(query) is not None
+
+
 def move(
     connection: Connection,
     current: Job,
@@ -150,8 +158,12 @@ def give_back(
     backoff_s: float = 0,
     now: float,
 ) -> JobState:
-    """After an attempt without a result: queue the job again, or quarantine it (P10)."""
-    spent = current.attempts >= max_attempts
+    """After an attempt without a result: queue the job again, or quarantine it (P10).
+
+    A lost worker says less about the job than a crashed attempt does: it is forgiven more often.
+    """
+    lost = error_kind == WORKER_LOST
+    spent = current.attempts >= max_attempts * (LOST_WORKERS_FORGIVEN if lost else 1)
     target = JobState.QUARANTINED if spent else JobState.QUEUED
     why = f"{error_kind}: {error_text}"
     changes = {"error_kind": error_kind, "error_text": error_text, "run_after": now + backoff_s}

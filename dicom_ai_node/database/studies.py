@@ -1,6 +1,7 @@
 """Studies and their instances: what came, from whom, and whether it is one patient."""
 
 import enum
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -106,7 +107,9 @@ def _touch(connection: Connection, received: ReceivedInstance, now: float) -> in
             .returning(study.c.id)
         )
         return int(added.scalar_one())
-    changes: dict[str, object] = {"last_received_at": max(now, row["last_received_at"])}
+    # never the same time twice, whatever the clock says: settle() sees by it that the study grew
+    later = math.nextafter(row["last_received_at"], math.inf)
+    changes: dict[str, object] = {"last_received_at": max(now, later)}
     if row["patient_digest"] != received.patient_digest:
         changes |= {"state": StudyState.NEEDS_REVIEW, "reason": PATIENT_DIFFERS}
     elif row["state"] != StudyState.NEEDS_REVIEW:

@@ -1,5 +1,6 @@
 """The demo from end to end: fetch, convert, start, send, wait, show, clean up."""
 
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from dicom_ai_node.demo.node_process import NodeProcess, running_node
 from dicom_ai_node.demo.results import job_of, stages, volume_ml
 from dicom_ai_node.demo.show import Say, print_facts, print_stages, step
 from dicom_ai_node.demo.stopping import Stopped, stopping
+from dicom_ai_node.errors import PeerUnreachable
 from dicom_ai_node.job import DeliveryState, Job, JobState, Outcome
 from dicom_ai_node.models.install import install
 
@@ -75,7 +77,10 @@ def _ask(
     console: Console, node: NodeProcess, archive: Archive, database: Database, images: list[Path]
 ) -> Answer:
     with step(console, f"Sending {len(images)} images by C-STORE"):
-        outcomes = node.entrance.store(images)
+        try:
+            outcomes = node.entrance.store(images)
+        except PeerUnreachable as error:
+            raise node.failure(f"the images could not be sent ({error})") from None
         refused = [each.status for each in outcomes if each.state is not DeliveryState.STORED]
         if refused:
             raise node.failure(f"the node took not all of the images ({refused[0]})")
@@ -136,7 +141,8 @@ def _show(
 def _stay(console: Console, home: Home, node: NodeProcess) -> None:
     settings = node.config
     where = f"{settings.node.host} {settings.node.port}"
-    sender = "python -m pynetdicom storescu -aet PACS -aec AI_NODE -cx -r"
+    python = sys.executable
+    sender = f"{python} -m pynetdicom storescu -aet PACS -aec AI_NODE -cx -r"
     console.print("\nThe node and the archive stay until you press Ctrl-C.")
     print_facts(
         console,
@@ -144,7 +150,7 @@ def _stay(console: Console, home: Home, node: NodeProcess) -> None:
             ("Status page", f"http://{settings.web.host}:{settings.web.port}/"),
             ("Send more", f"{sender} {where} YOUR_FOLDER"),
             ("Results", f"{home.archive} takes them"),
-            ("Look inside", f"dicom-ai-node jobs list --config {home.config}"),
+            ("Look inside", f"{python} -m dicom_ai_node jobs list --config {home.config}"),
         ],
     )
     try:

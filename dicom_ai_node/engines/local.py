@@ -44,6 +44,7 @@ class LocalEngine:
         if self._busy:
             raise RuntimeError("the one slot is taken")
         if self._process is None or not self._process.is_alive():
+            self.close()
             self.start()
         assert self._pipe is not None  # noqa: S101 — start() made it
         self._pipe.send(request)

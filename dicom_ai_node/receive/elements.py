@@ -4,6 +4,7 @@ The values of a few top-level elements are kept as bytes; pixel data is stepped 
 values and forgives what is cut off; reception must do neither.
 """
 
+import contextlib
 import struct
 import zlib
 from collections.abc import Mapping
@@ -31,16 +32,18 @@ def walk(
 
 def walk_deflated_head(data: bytes, *, wanted: frozenset[int]) -> Mapping[int, bytes]:
     """The same for a deflated data set, of which only the head is ever inflated here (P18)."""
+    inflate = zlib.decompressobj(-zlib.MAX_WBITS)
     try:
-        head = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, MAX_INFLATED_HEAD)
+        head = inflate.decompress(data, MAX_INFLATED_HEAD)
     except zlib.error:
         raise Malformed("the data set is not deflated") from None
+    if len(head) < MAX_INFLATED_HEAD:
+        if not inflate.eof:
+            raise Malformed("the deflated data set is cut off")
+        return walk(head, implicit=False, little_endian=True, wanted=wanted)
     walker = _Walk(head, implicit=False, little_endian=True, wanted=wanted)
-    try:
+    with contextlib.suppress(Malformed):  # of course: the head ends anywhere
         walker.run()
-    except Malformed:
-        if not wanted <= walker.found.keys() and len(head) < MAX_INFLATED_HEAD:
-            raise
     return walker.found
 
 
@@ -94,18 +97,19 @@ class _Walk:
         """Step over a value of undefined length, without recursion; returns where it ends."""
         if tag in _PIXEL_DATA and not implicit:
             return self._fragments(at)
-        open_ends = [_SEQUENCE_END]
-        while open_ends:
-            if len(open_ends) > MAX_DEPTH:
+        levels = [(_SEQUENCE_END, implicit)]
+        while levels:
+            if len(levels) > MAX_DEPTH:
                 raise Malformed(f"sequences are nested deeper than {MAX_DEPTH}")
-            tag, length, at, _ = self._header(at, implicit)
-            if tag == open_ends[-1]:
-                open_ends.pop()
+            end, implicit = levels[-1]
+            tag, length, at, implicit_within = self._header(at, implicit)
+            if tag == end:
+                levels.pop()
             elif length == UNDEFINED:
-                in_sequence = open_ends[-1] == _SEQUENCE_END
+                in_sequence = end == _SEQUENCE_END
                 if in_sequence != (tag == _ITEM):
                     raise Malformed(f"element {tag:08X} where an item belongs, or the reverse")
-                open_ends.append(_ITEM_END if in_sequence else _SEQUENCE_END)
+                levels.append((_ITEM_END if in_sequence else _SEQUENCE_END, implicit_within))
             elif at + length > self.end:
                 raise Malformed(f"element {tag:08X} is longer than the data set")
             else:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from ipaddress import ip_address
 from typing import cast
 
+from pydicom import Dataset
 from pydicom.uid import UID
 from pynetdicom import (
     AE,
@@ -22,6 +23,7 @@ from pynetdicom.transport import ThreadedAssociationServer
 
 from dicom_ai_node.config.settings import AcceptEntry, Config
 from dicom_ai_node.database.engine import Database
+from dicom_ai_node.errors import ConfigError
 from dicom_ai_node.log import get_logger
 from dicom_ai_node.receive.store import Message, Status, store
 from dicom_ai_node.spool import Spool
@@ -38,6 +40,8 @@ DEFLATED = frozenset(
 _CALLING_AE_UNKNOWN = (1, 1, 3)
 _CALLED_AE_UNKNOWN = (1, 1, 7)
 _TEMPORARY_CONGESTION = (2, 3, 1)
+
+_MAX_COMMENT = 64  # characters of an LO
 
 
 class Receiver:
@@ -58,14 +62,20 @@ class Receiver:
         _config.LOG_REQUEST_IDENTIFIERS = _config.LOG_RESPONSE_IDENTIFIERS = False
         _config.ENFORCE_UID_CONFORMANCE = False
         node = self.config.node
-        server = self._ae().start_server(
-            (node.host, node.port),
-            block=False,
-            evt_handlers=[
-                (evt.EVT_REQUESTED, self._on_requested),
-                (evt.EVT_C_STORE, self._on_store),
-            ],
-        )
+        try:
+            server = self._ae().start_server(
+                (node.host, node.port),
+                block=False,
+                evt_handlers=[
+                    (evt.EVT_REQUESTED, self._on_requested),
+                    (evt.EVT_C_STORE, self._on_store),
+                ],
+            )
+        except OSError as error:
+            raise ConfigError(
+                f"node.host {node.host}, node.port {node.port} cannot be used ({error.strerror}): "
+                "choose another port, or stop the program that has it"
+            ) from None
         assert server is not None  # noqa: S101 — it is only with block=True
         self.server = server
         port = int(server.server_address[1])
@@ -132,7 +142,7 @@ class Receiver:
             return _CALLED_AE_UNKNOWN
         return None
 
-    def _on_store(self, event: evt.Event) -> int:
+    def _on_store(self, event: evt.Event) -> Dataset:
         """The DIMSE boundary: whatever goes wrong with one instance, the association goes on."""
         request = cast("C_STORE", event.request)
         association = cast("A_ASSOCIATE", event.assoc.requestor.primitive)
@@ -157,7 +167,16 @@ class Receiver:
                 reason=comment,
                 calling_ae=message.calling_ae_title,
             )
-        return int(status)
+        return _answer(status, comment)
+
+
+def _answer(status: Status, comment: str) -> Dataset:
+    """What a C-STORE response says of the status (PS3.7 9.3.1.2); a success says nothing more."""
+    answer = Dataset()
+    answer.Status = int(status)
+    if comment:
+        answer.ErrorComment = comment[:_MAX_COMMENT]
+    return answer
 
 
 def _may_store(entry: AcceptEntry, calling: str, address: str) -> bool:

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
-from sqlalchemy import text
 
 from dicom_ai_node.database import deliveries, jobs, schema
 from dicom_ai_node.database.engine import Database
@@ -31,7 +30,6 @@ class JobTable(RuleBasedStateMachine):
         self.database = Database(f"sqlite:///{self.folder.name}/node.db")
         schema.upgrade(self.database)
         with self.database.write() as connection:
-            connection.execute(text("PRAGMA synchronous = OFF"))
             self.study_id = a_study(connection)
         self.now = NOW
         self.keys = itertools.count()

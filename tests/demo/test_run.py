@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -112,6 +112,31 @@ def test_a_demo_that_stays_is_ended_by_ctrl_c(
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 0, output
     assert [pid for pid in below if _lives(pid)] == []
+
+
+def test_a_demo_whose_node_dies_says_so_and_where_the_log_is(
+    home: Path, model_store: Path, started: list[subprocess.Popen[str]]
+) -> None:
+    process = start(started, home, model_store)
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith("Waiting"):
+            break
+    below = descendants(process.pid)
+    os.kill(below[0], signal.SIGKILL)  # its roles end by themselves
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 1, output
+    assert f"the node ended with status -9; its log is {home / 'node.log'}" in output
+    assert "receiver_listening" in output
+    assert "run the demo again" in output
+    wait_until(lambda: not any(_lives(pid) for pid in below))
+
+
+def wait_until(test: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not test():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 def _lives(pid: int) -> bool:

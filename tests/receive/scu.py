@@ -1,0 +1,79 @@
+"""A modality that can misbehave: pynetdicom as SCU, and files whose bytes are sent as they are."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from pydicom import Dataset
+from pydicom.dataset import FileMetaDataset
+from pydicom.filebase import DicomBytesIO
+from pydicom.filewriter import write_file_meta_info
+from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian
+from pynetdicom import AE, build_context
+from pynetdicom.association import Association
+from pynetdicom.dsutils import encode
+from pynetdicom.presentation import PresentationContext
+from pynetdicom.sop_class import Verification
+
+from tests.dicom_factory import series
+
+CT = build_context(CTImageStorage, ExplicitVRLittleEndian)
+ECHO = build_context(Verification)
+
+
+def slices(number: int = 1, *, name: str = "small") -> list[Dataset]:
+    """Four by four pixels each."""
+    return series(name=name, shape=(number, 4, 4))
+
+
+def encoded(ds: Dataset) -> bytes:
+    """The data set's bytes in the transfer syntax that its file meta names."""
+    syntax = ds.file_meta.TransferSyntaxUID
+    data = encode(ds, syntax.is_implicit_VR, syntax.is_little_endian, syntax.is_deflated)
+    assert data is not None
+    return data
+
+
+@contextmanager
+def association(
+    port: int,
+    contexts: Sequence[PresentationContext] = (CT, ECHO),
+    *,
+    calling: str = "PACS",
+    called: str = "AI_NODE",
+) -> Iterator[Association]:
+    """An association, established or not; it is over at the end."""
+    ae = AE(ae_title=calling)
+    assoc = ae.associate("127.0.0.1", port, contexts=list(contexts), ae_title=called)
+    try:
+        yield assoc
+    finally:
+        if assoc.is_established:
+            assoc.release()
+
+
+def part10(
+    path: Path,
+    data: bytes,
+    *,
+    sop_instance_uid: str,
+    sop_class_uid: str = CTImageStorage,
+    syntax: str = ExplicitVRLittleEndian,
+) -> Path:
+    """A file whose meta group, from which the command set is made, may contradict its data set."""
+    meta = FileMetaDataset()
+    meta.FileMetaInformationVersion = b"\0\1"
+    meta.MediaStorageSOPClassUID = UID(sop_class_uid)
+    meta.MediaStorageSOPInstanceUID = UID(sop_instance_uid)
+    meta.TransferSyntaxUID = UID(syntax)
+    buffer = DicomBytesIO()
+    write_file_meta_info(buffer, meta, enforce_standard=False)
+    path.write_bytes(bytes(128) + b"DICM" + buffer.getvalue() + data)
+    return path
+
+
+def rejection(assoc: Association) -> tuple[int, int, int]:
+    """Result, source and diagnostic of an A-ASSOCIATE-RJ (PS3.8 9.3.4)."""
+    assert assoc.is_rejected
+    answer = assoc.acceptor.primitive
+    return answer.result, answer.result_source, answer.diagnostic

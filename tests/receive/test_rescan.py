@@ -1,0 +1,120 @@
+"""Disk and table reconciled after a crash."""
+
+from pathlib import Path
+
+import pytest
+
+from dicom_ai_node.database import studies
+from dicom_ai_node.database.engine import Database
+from dicom_ai_node.database.studies import Arrival
+from dicom_ai_node.receive.rescan import Found, describe, rescan
+from dicom_ai_node.receive.store import Message, Status, store
+from dicom_ai_node.spool import Spool
+from tests.receive.scu import encoded, slices
+
+
+def receive(spool: Spool, database: Database, number: int = 1) -> list[dict[str, object]]:
+    """Instances as reception stores them; their rows."""
+    for ds in slices(number):
+        message = Message(
+            sop_class_uid=ds.SOPClassUID,
+            sop_instance_uid=ds.SOPInstanceUID,
+            context_sop_class_uid=ds.SOPClassUID,
+            transfer_syntax_uid=ds.file_meta.TransferSyntaxUID,
+            calling_ae_title="PACS",
+            called_ae_title="AI_NODE",
+        )
+        assert store(spool, database, message, encoded(ds)) == (Status.SUCCESS, "")
+    return rows(database)
+
+
+def rows(database: Database) -> list[dict[str, object]]:
+    """Instances and their study, without what only says when and in which order."""
+    with database.read() as connection:
+        study = studies.find(connection, slices()[0].StudyInstanceUID)
+        if study is None:
+            return []
+        shown = []
+        for row in studies.instances(connection, study["id"]):
+            entry = {**study, **row}
+            for column in ("id", "study_id", "received_at", "first_received_at", "last_received_at"):
+                del entry[column]
+            shown.append(entry)
+        return shown
+
+
+def forget(database: Database) -> None:
+    """As if the process had died between the file and the commit of its row."""
+    with database.write() as connection:
+        for table in ("instance", "study"):
+            connection.exec_driver_sql(f"DELETE FROM {table}")  # noqa: S608
+
+
+def test_nothing_is_done_where_all_is_well(spool: Spool, database: Database) -> None:
+    before = receive(spool, database, 3)
+    assert rescan(spool, database) == Found(adopted=0, removed=0, lost=0)
+    assert rows(database) == before
+
+
+def test_a_file_without_a_row_gets_the_row_it_would_have_had(
+    spool: Spool, database: Database
+) -> None:
+    before = receive(spool, database, 3)
+    forget(database)
+    assert rescan(spool, database) == Found(adopted=3, removed=0, lost=0)
+    assert rows(database) == before
+
+
+def test_a_copy_of_a_known_instance_is_removed(spool: Spool, database: Database) -> None:
+    before = receive(spool, database)
+    (kept,) = spool.instance_files()
+    spool.keep_instance([kept.read_bytes()])
+    assert rescan(spool, database) == Found(adopted=0, removed=1, lost=0)
+    assert (list(spool.instance_files()), rows(database)) == ([kept], before)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"\0", bytes(200), bytes(128) + b"DICM", bytes(128) + b"DICM\2\0\0\0UL\4\0\xff\0\0\0"],
+)
+def test_a_file_that_cannot_be_read_is_removed(
+    spool: Spool, database: Database, content: bytes
+) -> None:
+    spool.keep_instance([content])
+    assert rescan(spool, database) == Found(adopted=0, removed=1, lost=0)
+
+
+def test_a_file_that_is_cut_off_is_removed(spool: Spool, database: Database) -> None:
+    receive(spool, database)
+    (path,) = spool.instance_files()
+    whole = path.read_bytes()
+    forget(database)
+    for cut in (1, 100, len(whole) - 200):
+        path.unlink(missing_ok=True)
+        path = spool.instance_path(spool.keep_instance([whole[:-cut]]))
+        assert rescan(spool, database) == Found(adopted=0, removed=1, lost=0)
+    assert rows(database) == []
+
+
+def test_a_row_without_its_file_is_counted_as_lost(spool: Spool, database: Database) -> None:
+    before = receive(spool, database, 2)
+    spool.instance_path(str(before[0]["file"])).unlink()
+    assert rescan(spool, database) == Found(adopted=0, removed=0, lost=1)
+    assert rows(database) == before
+
+
+def test_an_orphan_that_contradicts_a_row_stops_its_study(
+    spool: Spool, database: Database
+) -> None:
+    receive(spool, database)
+    (path,) = spool.instance_files()
+    spool.keep_instance([path.read_bytes().replace(b"Phantom Works", b"Phantom works")])
+    assert rescan(spool, database) == Found(adopted=0, removed=1, lost=0)
+    assert rows(database)[0]["state"] == "needs_review"
+
+
+def test_a_file_describes_itself(spool: Spool, database: Database, tmp_path: Path) -> None:
+    receive(spool, database)
+    (path,) = spool.instance_files()
+    with database.read() as connection:
+        assert studies.arrival(connection, describe(path)) is Arrival.DUPLICATE
