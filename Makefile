@@ -29,7 +29,7 @@ downloads:
 	@echo "  the node's other packages: 110 MB; the weights of brain-mr: 16 MB;"
 	@echo "  the head of the demo: 12 MB."
 	@echo "Which torch: on Linux with an x86 processor pip takes the CUDA build by default."
-	@echo "Choose another one by the address that pytorch.org names for it, for example"
+	@echo "Choose another one by the address that pytorch.org names for it:"
 	@echo "  make demo TORCH_INDEX_URL=ADDRESS"
 	@echo "To change it later: make clean first."
 

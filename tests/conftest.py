@@ -1,6 +1,7 @@
 """A node's parts in a folder of the test's own: real files, a real database, a real socket."""
 
 import random
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,10 +35,20 @@ def spool(config: Config) -> Spool:
     return Spool(config.node.spool)
 
 
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Every table and no row, made once and copied for each test."""
+    path = tmp_path_factory.mktemp("empty") / "node.db"
+    made = Database(f"sqlite:///{path}")
+    schema.upgrade(made)
+    made.close()
+    return path
+
+
 @pytest.fixture
-def database(config: Config) -> Iterator[Database]:
+def database(config: Config, empty_database: Path) -> Iterator[Database]:
     opened = Database(config.node.database)
-    schema.upgrade(opened)
+    shutil.copy(empty_database, opened.path)
     yield opened
     opened.close()
 

@@ -63,6 +63,8 @@ def _adopt(path: Path, database: Database) -> bool:
 def describe(path: Path) -> ReceivedInstance:
     """What reception knew of a file that it wrote, read back from the file."""
     meta = read_file_meta_info(path)
+    if "TransferSyntaxUID" not in meta:
+        raise Malformed("the file meta information is cut off")
     data = path.read_bytes()[dataset_offset(path) :]
     identity = identify(data, meta.TransferSyntaxUID)
     return ReceivedInstance(

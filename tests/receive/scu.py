@@ -1,5 +1,6 @@
 """A modality that can misbehave: pynetdicom as SCU, and files whose bytes are sent as they are."""
 
+import copy
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,7 +24,7 @@ ECHO = build_context(Verification)
 
 def slices(number: int = 1, *, name: str = "small") -> list[Dataset]:
     """Four by four pixels each."""
-    return series(name=name, shape=(number, 4, 4))
+    return copy.deepcopy(series(name=name, shape=(number, 4, 4)))  # theirs share elements
 
 
 def encoded(ds: Dataset) -> bytes:
