@@ -36,8 +36,14 @@ class PeerQueue:
     jitter: random.Random = field(default_factory=random.Random)
 
     def run(self, stop: threading.Event) -> None:
+        """Until told to stop; the deliver boundary: trouble with the database ends no queue."""
         while not stop.is_set():
-            if not self.deliver_due(now=self.database.now()):
+            try:
+                sent = self.deliver_due(now=self.database.now())
+            except Exception:
+                log.exception("peer_queue_failed", peer=self.name)
+                sent = 0
+            if not sent:
                 stop.wait(POLL_S)
 
     def deliver_due(self, *, now: float) -> int:

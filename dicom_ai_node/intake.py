@@ -123,17 +123,24 @@ class Intake:
     def _refusals(
         self, study_id: int, judged: Sequence[tuple[Route, Series, route.Verdict]]
     ) -> list[NewJob]:
-        """A report for each route that wants one, on the largest image series of the study."""
+        """A report for each model whose routes want one, on the largest image series."""
         images = [entry for entry in judged if not route.not_an_image(entry[1])]
-        new = []
-        for each in self.config.routes:
-            mine = [(series, verdict) for r, series, verdict in images if r is each]
-            if each.report_unsuitable and mine:
-                series, verdict = max(
-                    mine, key=lambda pair: (len(pair[0].instances), pair[0].series_instance_uid)
-                )
-                new.append(self._job(study_id, [each], series, refusal="; ".join(verdict.failed)))
-        return new
+        if not images:
+            return []
+        largest = max(
+            (series for _, series, _ in images),
+            key=lambda series: (len(series.instances), series.series_instance_uid),
+        )
+        wanted: dict[str, list[Route]] = {}
+        reasons: dict[str, dict[str, None]] = {}
+        for each, series, verdict in images:
+            if each.report_unsuitable and series is largest:
+                wanted.setdefault(each.model, []).append(each)
+                reasons.setdefault(each.model, {}).update(dict.fromkeys(verdict.failed))
+        return [
+            self._job(study_id, routes, largest, refusal="; ".join(reasons[name]))
+            for name, routes in wanted.items()
+        ]
 
     def _job(
         self, study_id: int, routes: Sequence[Route], series: Series, refusal: str | None = None

@@ -10,6 +10,7 @@ import numpy as np
 import pydicom
 from pydicom import Dataset
 from pydicom.errors import InvalidDicomError
+from pydicom.multival import MultiValue
 
 from dicom_ai_node.errors import InputError
 from dicom_ai_node.header import dataset_offset
@@ -22,6 +23,14 @@ MAX_VOXEL_BYTES = (
 # Scanners round positions: 0.07 mm on a spacing of 7 mm is normal, a missing slice is not.
 SPACING_RTOL = 0.02
 PERPENDICULAR_TOL = 0.01  # of the slice direction to the image planes
+# attributes that make a plane, with their number of values (PS3.3 C.7.6.2, C.7.6.3)
+_GEOMETRY = {
+    "Rows": 1,
+    "Columns": 1,
+    "ImageOrientationPatient": 6,
+    "ImagePositionPatient": 3,
+    "PixelSpacing": 2,
+}
 _PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 
 
@@ -72,8 +81,8 @@ def _check_geometry(headers: Sequence[Dataset]) -> None:
         raise InputError("An image of the series has no pixel data.")
     if any(header.get("SamplesPerPixel", 1) != 1 for header in headers):
         raise InputError("The images are in colour.")
-    for keyword in ("ImageOrientationPatient", "ImagePositionPatient", "PixelSpacing"):
-        if not all(_finite(header, keyword) for header in headers):
+    for keyword, number in _GEOMETRY.items():
+        if not all(_finite(header, keyword, number) for header in headers):
             raise InputError(f"{keyword} is missing or not a number in an image of the series.")
     for keywords, what in (
         (("Rows", "Columns"), "sizes"),
@@ -89,12 +98,14 @@ def _check_geometry(headers: Sequence[Dataset]) -> None:
         raise InputError("The series is larger than the limit of 2 GiB of voxels.")
 
 
-def _finite(header: Dataset, keyword: str) -> bool:
+def _finite(header: Dataset, keyword: str, number: int) -> bool:
+    """True when the attribute has so many values, and each is a number."""
+    value = header.get(keyword)
     try:
-        values = [float(value) for value in header[keyword].value or ()]
-    except (KeyError, ValueError, TypeError, OverflowError):
+        values = [float(v) for v in (value if isinstance(value, MultiValue) else [value])]
+    except (ValueError, TypeError, OverflowError):
         return False
-    return bool(values) and all(isfinite(value) for value in values)
+    return len(values) == number and all(isfinite(v) for v in values)
 
 
 def _rounded(header: Dataset, keywords: Sequence[str]) -> tuple[object, ...]:

@@ -63,7 +63,7 @@ class _Child:
             steady = now - self.started_at > _STEADY_S
             self.pause_s = RESTART_FIRST_S if steady else min(self.pause_s * 2, RESTART_MAX_S)
             self.start_after = now + self.pause_s
-            self.process = None
+            self._forget()
             log.error("role_died", role=self.name, status=status, restart_in_s=self.pause_s)
             if status in (ConfigError.exit_status, AlreadyRunning.exit_status):
                 raise NotStartable(f"{self.name} cannot run here: see what it said above")
@@ -77,6 +77,12 @@ class _Child:
             log.warning("role_killed", role=self.name)
             self.process.kill()
             self.process.wait()
+        self._forget()
+
+    def _forget(self) -> None:
+        if self.process is not None and self.process.stdin is not None:
+            self.process.stdin.close()
+        self.process = None
 
 
 def supervise(

@@ -1,5 +1,6 @@
 """Which models want which series, and why not: pure, no clock, no disk, no database."""
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -114,18 +115,23 @@ def _holds(clause: Condition, values: Values) -> bool:
 
 
 def _equal(value: Scalar, other: Scalar) -> bool:
-    """Text without regard to case and padding, numbers by value: 0 is a value."""
-    left, right = _number(value), _number(other)
-    if left is not None and right is not None:
-        return left == right
+    """Text without regard to case and padding, numbers by value: 0 is a value.
+
+    Two texts are text, whatever they look like: version 1.10 is not 1.1.
+    """
+    if not (isinstance(value, str) and isinstance(other, str)):
+        left, right = _number(value), _number(other)
+        if left is not None and right is not None:
+            return left == right
     return str(value).strip().upper() == str(other).strip().upper()
 
 
 def _number(value: Scalar) -> float | None:
     try:
-        return float(value)
+        number = float(value)
     except ValueError:
         return None
+    return number if math.isfinite(number) else None
 
 
 def _write(values: Sequence[Scalar]) -> str:

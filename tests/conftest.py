@@ -24,6 +24,11 @@ settings.register_profile(
 settings.load_profile("node")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    # pynetdicom leaves the socket of a connection that was refused to the garbage collector
+    config.addinivalue_line("filterwarnings", "ignore:unclosed <socket:ResourceWarning")
+
+
 @pytest.fixture
 def config(tmp_path: Path, request: pytest.FixtureRequest) -> Config:
     """Parametrise it indirectly with the sections that differ."""

@@ -210,5 +210,7 @@ def test_facts_are_over_all_instances() -> None:
 
 
 def test_only_what_rules_ask_is_read() -> None:
-    nested = route(YES, {"any": [NEITHER, {"all": [{"attr": "$instances", "op": "ge", "value": 2}]}]})
+    nested = route(
+        YES, {"any": [NEITHER, {"all": [{"attr": "$instances", "op": "ge", "value": 2}]}]}
+    )
     assert keywords([nested, route()]) == {"Modality", "KVP"}

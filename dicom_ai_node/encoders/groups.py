@@ -19,6 +19,7 @@ from dicom_ai_node.errors import ModelError
 from dicom_ai_node.result import Finding, Measurement, Result
 
 MILLILITER = Code("mL", "UCUM", "mL")
+QUALITATIVE_EVALUATIONS = Code("C0034375", "UMLS", "Qualitative Evaluations")
 
 
 def algorithm(run: Run) -> sr.AlgorithmIdentification:
@@ -32,25 +33,34 @@ def algorithm(run: Run) -> sr.AlgorithmIdentification:
     )
 
 
+def status_section(result: Result, run: Run) -> sr.ContainerContentItem:
+    """TID 1500 row 12, beside findings: the outcome as a code, and in words for a text viewer.
+
+    Not a measurement group: one without coordinates, and OHIF draws nothing of the whole report.
+    """
+    headline = STATUS[result.outcome].headline
+    section = sr.ContainerContentItem(
+        name=QUALITATIVE_EVALUATIONS, relationship_type=sr.RelationshipTypeValues.CONTAINS
+    )
+    section.ContentSequence = sr.ContentSequence(algorithm(run))
+    for evaluation in evaluations(result.outcome, has_findings=True):
+        section.ContentSequence.extend(evaluation)
+    section.ContentSequence.extend(_comments(headline, *_sentences(result, run)))
+    return section
+
+
 def status_group(
-    result: Result, run: Run, *, has_findings: bool, source: Dataset | None
+    result: Result, run: Run, source: Dataset | None
 ) -> sr.MeasurementsAndQualitativeEvaluations:
-    """TID 1501 with the outcome as a code, and in words that a text viewer shows."""
-    status = STATUS[result.outcome]
+    """TID 1501 with the same, without findings: Imaging Measurements cannot be empty."""
+    headline = STATUS[result.outcome].headline
     group = sr.MeasurementsAndQualitativeEvaluations(
-        tracking_identifier=sr.TrackingIdentifier(run.ids.uid("sr", "status"), status.headline),
+        tracking_identifier=sr.TrackingIdentifier(run.ids.uid("sr", "status"), headline),
         algorithm_id=algorithm(run),
-        qualitative_evaluations=evaluations(result.outcome, has_findings=has_findings),
+        qualitative_evaluations=evaluations(result.outcome, has_findings=False),
         source_images=_source_of_group(source),
     )
-    for sentence in (result.reason or status.sentence, run.package.intended_use):
-        group[0].ContentSequence.append(
-            sr.TextContentItem(
-                name=codes.DCM.Comment,
-                value=sentence,
-                relationship_type=sr.RelationshipTypeValues.CONTAINS,
-            )
-        )
+    group[0].ContentSequence.extend(_comments(*_sentences(result, run)))
     return group
 
 
@@ -126,6 +136,21 @@ def plain_group(
         algorithm_id=algorithm(run),
         measurements=_measurements(finding.measurements),
     )
+
+
+def _sentences(result: Result, run: Run) -> tuple[str, str]:
+    return result.reason or STATUS[result.outcome].sentence, run.package.intended_use
+
+
+def _comments(*sentences: str) -> list[sr.TextContentItem]:
+    return [
+        sr.TextContentItem(
+            name=codes.DCM.Comment,
+            value=sentence,
+            relationship_type=sr.RelationshipTypeValues.CONTAINS,
+        )
+        for sentence in sentences
+    ]
 
 
 def _tracking(present: PresentSegment) -> sr.TrackingIdentifier:

@@ -9,7 +9,13 @@ from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
 from dicom_ai_node.encoders.finish import finish
-from dicom_ai_node.encoders.groups import outline_group, plain_group, status_group, volume_group
+from dicom_ai_node.encoders.groups import (
+    outline_group,
+    plain_group,
+    status_group,
+    status_section,
+    volume_group,
+)
 from dicom_ai_node.encoders.modules import REQUEST
 from dicom_ai_node.encoders.planes import SourcePlane, planes_of_slices, source_planes
 from dicom_ai_node.encoders.run import MANUFACTURER, SERIES_NUMBERS, Run
@@ -43,16 +49,15 @@ def encode_sr(result: Result, headers: Sequence[Dataset], run: Run, seg: Dataset
     if result.outcome is Outcome.FINDINGS and result.findings and not groups:
         raise ModelError("The model reports findings, but has not marked a single voxel of them.")
     cited = cited or [source for source in sources if "Rows" in source][:1]
-    status = status_group(
-        result, run, has_findings=bool(groups), source=cited[0] if cited else None
-    )
     report = sr.MeasurementReport(
         observation_context=_observer(run),
         procedure_reported=_procedures(ordered[0]),
-        imaging_measurements=[status, *groups],
+        imaging_measurements=groups or [status_group(result, run, cited[0] if cited else None)],
         title=codes.DCM.ImagingMeasurementReport,
         referenced_images=[source for source in cited if _fits_in_library(source)],
     )
+    if groups:
+        report[0].ContentSequence.append(status_section(result, run))
     ds: Dataset = sr.Comprehensive3DSR(
         evidence=[*sources, seg] if seg is not None else sources,
         content=report[0],

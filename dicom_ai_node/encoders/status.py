@@ -1,4 +1,4 @@
-"""What a run came to, as codes (CID 6047) and in words: no report is without it (TID 1501)."""
+"""What a run came to, as codes (CID 6047) and in words: no report is without it."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ SUMMARY = codes.DCM.CADProcessingAndFindingsSummary
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """`headline` is the tracking identifier, which viewers show as the name of the group.
+    """`headline` is what a reader is to see first.
 
     `why` is a further (name, value) pair for outcomes that the summary code does not tell apart.
     """
@@ -70,7 +70,7 @@ STATUS = {
 
 
 def evaluations(outcome: Outcome, *, has_findings: bool) -> list[hd.sr.QualitativeEvaluation]:
-    """Code items of the status group; `has_findings` decides between the two codes for PARTLY."""
+    """Code items of the status; `has_findings` decides between the two codes for PARTLY."""
     status = STATUS[outcome]
     code = status.code
     if outcome is Outcome.PARTLY and not has_findings:

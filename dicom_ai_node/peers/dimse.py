@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pydicom
 from pydicom import Dataset
+from pydicom.errors import InvalidDicomError
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import AE, build_context
 from pynetdicom.association import Association
@@ -15,7 +16,7 @@ from pynetdicom.status import code_to_category
 from dicom_ai_node.config.settings import DimsePeer
 from dicom_ai_node.errors import PeerUnreachable
 from dicom_ai_node.job import DeliveryState
-from dicom_ai_node.peers.peer import StoreOutcome
+from dicom_ai_node.peers.peer import UNREADABLE, StoreOutcome
 from dicom_ai_node.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
 _NATIVE = (ExplicitVRLittleEndian, ImplicitVRLittleEndian)
@@ -32,14 +33,17 @@ class DimseStore:
         self.calling_ae_title = calling_ae_title
 
     def store(self, objects: Sequence[Path]) -> Sequence[StoreOutcome]:
-        datasets = [pydicom.dcmread(path) for path in objects]
-        with self._associate({(ds.SOPClassUID, _syntax(ds)) for ds in datasets}) as association:
-            return [_send(association, ds) for ds in datasets]
+        datasets = [_read(path) for path in objects]
+        wanted = {(ds.SOPClassUID, _syntax(ds)) for ds in datasets if ds is not None}
+        if not wanted:
+            return [UNREADABLE] * len(objects)
+        with self._associate(wanted) as association:
+            return [UNREADABLE if ds is None else _send(association, ds) for ds in datasets]
 
     def echo(self) -> None:
         """Raises PeerUnreachable unless the peer answers C-ECHO with success."""
         with self._associate({(Verification, ImplicitVRLittleEndian)}) as association:
-            status = association.send_c_echo()
+            status = association.send_c_echo() if association.is_established else Dataset()
             if status.get("Status") != 0x0000:
                 raise PeerUnreachable(f"{self._name()} did not answer C-ECHO with success")
 
@@ -60,7 +64,8 @@ class DimseStore:
             ],
             ae_title=self.settings.ae_title,
         )
-        if not association.is_established:
+        # a peer that accepts no context is there: it is the objects that it does not take
+        if not association.is_established and not association.rejected_contexts:
             how = "refused the association" if association.is_rejected else "does not answer"
             raise PeerUnreachable(f"{self._name()} {how}")
         try:
@@ -74,19 +79,26 @@ class DimseStore:
         return f"{peer.ae_title} at {peer.host}:{peer.port}"
 
 
+def _read(path: Path) -> Dataset | None:
+    try:
+        return pydicom.dcmread(path)
+    except (OSError, EOFError, InvalidDicomError):
+        return None
+
+
 def _syntax(ds: Dataset) -> UID:
     syntax: UID = ds.file_meta.TransferSyntaxUID
     return ExplicitVRLittleEndian if syntax in _NATIVE else syntax
 
 
 def _send(association: Association, ds: Dataset) -> StoreOutcome:
-    if not association.is_established:
-        return StoreOutcome(state=DeliveryState.PENDING, status="the association broke")
     if not any(cx.abstract_syntax == ds.SOPClassUID for cx in association.accepted_contexts):
         return StoreOutcome(
             state=DeliveryState.REFUSED,
             status=f"the peer takes no {UID(ds.SOPClassUID).name} in this transfer syntax",
         )
+    if not association.is_established:
+        return StoreOutcome(state=DeliveryState.PENDING, status="the association broke")
     answer = association.send_c_store(ds)
     if "Status" not in answer:
         return StoreOutcome(state=DeliveryState.PENDING, status="no answer")

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pydicom
+from pydicom.errors import InvalidDicomError
 
 from dicom_ai_node.config.settings import FolderPeer
 from dicom_ai_node.errors import PeerUnreachable
 from dicom_ai_node.job import DeliveryState
-from dicom_ai_node.peers.peer import StoreOutcome
+from dicom_ai_node.peers.peer import UNREADABLE, StoreOutcome
 from dicom_ai_node.spool import durable_write
 from dicom_ai_node.uids import is_uid
 
@@ -24,7 +25,11 @@ class FolderStore:
             raise PeerUnreachable(f"the folder cannot be written ({error.strerror})") from error
 
     def _store(self, path: Path) -> StoreOutcome:
-        uid = str(pydicom.dcmread(path, specific_tags=["SOPInstanceUID"]).SOPInstanceUID)
+        try:
+            uid = str(pydicom.dcmread(path, specific_tags=["SOPInstanceUID"]).SOPInstanceUID)
+            content = path.read_bytes()
+        except (OSError, EOFError, InvalidDicomError):
+            return UNREADABLE
         if not is_uid(uid):
             return StoreOutcome(state=DeliveryState.REFUSED, status="the object has no valid UID")
         target = self.folder / f"{uid}.dcm"
@@ -32,5 +37,5 @@ class FolderStore:
             part = self.folder / f".{uid}.part"
             self.folder.mkdir(parents=True, exist_ok=True)
             part.unlink(missing_ok=True)  # of a killed process: one process has the deliver role
-            durable_write(target, [path.read_bytes()], part)
+            durable_write(target, [content], part)
         return StoreOutcome(state=DeliveryState.STORED, status="written")

@@ -17,6 +17,11 @@ class StoreOutcome:
     status: str  # for people, without patient data: "0000", "A700 out of resources"
 
 
+UNREADABLE = StoreOutcome(
+    state=DeliveryState.REFUSED, status="the file in the outbox cannot be read"
+)
+
+
 class Peer(Protocol):
     """A destination for result objects."""
 

@@ -9,7 +9,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DatabaseError
 
 from dicom_ai_node import __version__
 from dicom_ai_node.config.settings import WebSettings
@@ -45,7 +45,7 @@ def make_server(settings: WebSettings, database: Database) -> ThreadingHTTPServe
             elif self.path in pages:
                 try:
                     self._send(HTTPStatus.OK, *pages[self.path](database))
-                except OperationalError:
+                except DatabaseError:
                     message = "the database does not answer\n"
                     self._send(HTTPStatus.SERVICE_UNAVAILABLE, "text/plain", message)
             else:

@@ -80,14 +80,15 @@ class NodeProcess:
         self.process = None
         return status
 
-    def pids_of(self, role: str) -> list[int]:
-        """The process of a role, then its own children."""
+    def pid_of(self, role: str) -> int | None:
+        """The process of a role, or `attempt` for the one in which models run."""
         assert self.process is not None
+        words = {"attempt": [b"spawn_main"]}.get(role, [role.encode(), b"--supervised"])
         for pid in descendants(self.process.pid):
-            arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-            if role.encode() in arguments and b"--supervised" in arguments:
-                return [pid, *descendants(pid)]
-        return []
+            command = Path(f"/proc/{pid}/cmdline")
+            if command.exists() and all(word in command.read_bytes() for word in words):
+                return pid
+        return None
 
     def verb(self, *arguments: str) -> Any:
         """A verb's JSON, as a program would read it."""

@@ -39,9 +39,7 @@ def answer(connection: Connection, peer: str, *states: DeliveryState, now: float
     """The peer's answers to what is due, in order."""
     due = deliveries.due(connection, peer, now=now)
     for (delivery, _), state in zip(due, states, strict=True):
-        deliveries.record(
-            connection, delivery, state, status="said", next_try_at=now + 10, now=now
-        )
+        deliveries.record(connection, delivery, state, status="said", next_try_at=now + 10, now=now)
 
 
 def test_each_peer_gets_each_object(database: Database) -> None:
@@ -60,10 +58,11 @@ def test_each_peer_gets_each_object(database: Database) -> None:
 
 
 def test_nothing_is_published_without_the_lease(database: Database) -> None:
-    with pytest.raises(LeaseLost), database.write() as connection:
+    with database.write() as connection:
         enqueued(connection)
         job = claimed(connection)
         jobs.move(connection, job, JobState.CANCELLED, now=NOW)
+    with pytest.raises(LeaseLost), database.write() as connection:
         publish(connection, job, (SEG,))
     with database.read() as connection:
         assert deliveries.backlog(connection) == {}

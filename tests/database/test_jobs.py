@@ -138,7 +138,7 @@ def test_a_job_moves_only_as_the_table_of_transitions_says(
 
 
 def test_done_and_cancelled_are_final() -> None:
-    assert FINAL_STATES == {JobState.DONE, JobState.CANCELLED}
+    assert {JobState.DONE, JobState.CANCELLED} == FINAL_STATES
 
 
 def test_a_worker_that_lost_its_lease_changes_nothing(database: Database) -> None:

@@ -85,9 +85,13 @@ def test_wal_is_used_where_its_race_is_fixed(version: tuple[int, int, int], mode
 
 
 def test_what_fails_in_a_transaction_is_not_there(database: Database) -> None:
-    with pytest.raises(RuntimeError), database.write() as connection:
-        connection.execute(text("INSERT INTO alembic_version VALUES ('x')"))
-        raise RuntimeError
+    def insert_and_fail() -> None:
+        with database.write() as connection:
+            connection.execute(text("INSERT INTO alembic_version VALUES ('x')"))
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        insert_and_fail()
     assert schema.current(database) == schema.head()
 
 

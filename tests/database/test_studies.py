@@ -11,9 +11,7 @@ from dicom_ai_node.study import StudyState
 from tests.database.made import NOW, claimed, enqueued, received
 
 
-def add(
-    connection: Connection, instance: str, *, now: float = NOW, **changes: object
-) -> Arrival:
+def add(connection: Connection, instance: str, *, now: float = NOW, **changes: object) -> Arrival:
     return studies.add(connection, received(instance, **changes), f"{instance}.dcm", now=now)
 
 

@@ -7,9 +7,6 @@ import pytest
 
 from dicom_ai_node.demo import head
 from tests.demo.fetched import demo_wheel
-from tests.models_fixture import model_store
-
-__all__ = ["model_store"]
 
 
 @pytest.fixture(scope="session")

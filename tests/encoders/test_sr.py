@@ -18,6 +18,7 @@ from tests.validators import dsrdump
 SUMMARY, QUALITY, FINDING, CONCLUSION = "111017", "111052", "121071", "121077"
 TRACKING_IDENTIFIER, TRACKING_UID, COMMENT = "112039", "112040", "121106"
 AREA = "42798000"
+GROUP, IMAGING_MEASUREMENTS, QUALITATIVE_EVALUATIONS = "125007", "126010", "C0034375"
 CODES = {
     Outcome.FINDINGS: "111242",
     Outcome.NONE: "111241",
@@ -44,6 +45,18 @@ def objects(instances, result):
 
 
 @pytest.fixture(scope="module")
+def partly(instances, result):
+    partly = Result(
+        outcome=Outcome.PARTLY,
+        mask=result.mask,
+        segments=result.segments,
+        findings=result.findings,
+        reason="A part is missing.",
+    )
+    return made.encoded(partly, instances)["sr"]
+
+
+@pytest.fixture(scope="module")
 def reports(instances):
     """A report of each outcome, with nothing marked."""
     return {
@@ -58,15 +71,49 @@ def test_every_outcome_has_its_status_code(reports, outcome):
     assert made.coded(item) == CODES[outcome]
 
 
-def test_partly_with_findings_has_the_code_that_says_so(instances, result):
-    partly = Result(
-        outcome=Outcome.PARTLY,
-        mask=result.mask,
-        segments=result.segments,
-        findings=result.findings,
-    )
-    (item,) = made.named(made.encoded(partly, instances)["sr"], SUMMARY)
+def test_partly_with_findings_has_the_code_that_says_so(partly):
+    (item,) = made.named(partly, SUMMARY)
     assert made.coded(item) == "111244"
+
+
+@pytest.mark.parametrize("kinds", [("seg", "sr"), ("sr",)])
+def test_every_tracked_thing_has_coordinates(instances, result, kinds):
+    """OHIF merges groups by tracking UID, and shows nothing of a report where one has none."""
+    sr = dict(encode(result, made.without_pixels(instances), made.run(), kinds))["sr"]
+    groups = made.named(sr, GROUP)
+    tracked = {made.named(group, TRACKING_UID)[0].UID for group in groups}
+    drawn = {
+        made.named(group, TRACKING_UID)[0].UID
+        for group in groups
+        if any(item.ValueType == "SCOORD" for item in group.ContentSequence)
+    }
+    assert tracked == drawn
+    assert len(drawn) == 2
+
+
+def test_beside_findings_the_status_is_a_section_of_its_own(objects, partly):
+    """TID 1500 row 12: after the measurements, with the algorithm (4019), codes and words."""
+    for sr, code, headline, reason in (
+        (objects["sr"], "111242", "AI RESULT: findings", "The analysis was completed."),
+        (partly, "111244", "AI RESULT: INCOMPLETE", "A part is missing."),
+    ):
+        measurements, section = sr.ContentSequence[-2:]
+        assert measurements.ConceptNameCodeSequence[0].CodeValue == IMAGING_MEASUREMENTS
+        assert section.ConceptNameCodeSequence[0].CodeValue == QUALITATIVE_EVALUATIONS
+        assert section.RelationshipType == "CONTAINS"
+        assert made.coded(made.named(section, SUMMARY)[0]) == code
+        assert made.named(section, "111003")[0].TextValue == "1.2"
+        comments = [item.TextValue for item in made.named(sr, COMMENT)]
+        assert comments[0].startswith(headline)
+        assert comments[1:] == [reason, "Research use only; not for diagnosis."]
+
+
+def test_without_findings_the_status_is_a_measurement_group(reports):
+    """Some readers want the Imaging Measurements, which cannot be empty."""
+    for sr in reports.values():
+        assert not made.named(sr, QUALITATIVE_EVALUATIONS)
+        (group,) = made.groups(sr, "1501")
+        assert made.named(group, SUMMARY)
 
 
 def test_outcomes_with_the_same_summary_differ_in_code_and_in_words(reports):
@@ -87,6 +134,14 @@ def test_the_reason_is_there_and_an_absent_finding_is_not(reports, outcome):
     comments = [item.TextValue for item in made.named(reports[outcome], COMMENT)]
     assert comments == ["Because it is so.", "Research use only; not for diagnosis."]
     assert not made.named(reports[outcome], FINDING)
+
+
+@pytest.mark.validators
+def test_a_radiologist_can_tell_findings_apart_in_a_text_viewer(objects, partly, tmp_path):
+    for name, sr, words in (("all", objects["sr"], "findings"), ("partly", partly, "INCOMPLETE")):
+        path = tmp_path / f"{name}.dcm"
+        sr.save_as(path)
+        assert f"AI RESULT: {words}" in dsrdump(path)
 
 
 @pytest.mark.validators
@@ -210,8 +265,8 @@ def test_evidence_is_everything_and_the_library_only_what_is_cited(objects, inst
 def test_the_observer_is_a_device_and_every_group_names_the_algorithm(objects):
     sr = objects["sr"]
     assert made.coded(made.named(sr, "121005")[0]) == "121007"
-    groups = [group for t in ("1501", "1411", "1410") for group in made.groups(sr, t)]
-    assert len(groups) == 5
+    groups = [group for t in ("1411", "1410") for group in made.groups(sr, t)]
+    assert len(groups) == len(made.named(sr, GROUP)) == 4
     for group in groups:
         assert made.named(group, "111003")[0].TextValue == "1.2"
         parameters = [item.TextValue for item in made.named(group, "111002")]
@@ -251,7 +306,7 @@ def test_a_finding_without_a_place_is_a_group_of_its_own(instances):
         measurements=(certainty,),
     )
     sr = made.encoded(Result(outcome=Outcome.FINDINGS, findings=(finding,)), instances)["sr"]
-    (_, group) = made.groups(sr, "1501")
+    (group,) = made.groups(sr, "1501")
     assert made.coded(made.named(group, FINDING)[0]) == "60046008"
     assert made.coded(made.named(group, "363698007")[0]) == "3341006"
     value = made.named(group, "111012")[0].MeasuredValueSequence[0].NumericValue

@@ -24,7 +24,8 @@ ECHO = build_context(Verification)
 
 def slices(number: int = 1, *, name: str = "small") -> list[Dataset]:
     """Four by four pixels each."""
-    return copy.deepcopy(series(name=name, shape=(number, 4, 4)))  # theirs share elements
+    made = series(name=name, shape=(number, 4, 4))
+    return [copy.deepcopy(ds) for ds in made]  # those of a series share elements
 
 
 def encoded(ds: Dataset) -> bytes:
@@ -63,6 +64,7 @@ def part10(
 ) -> Path:
     """A file whose meta group, from which the command set is made, may contradict its data set."""
     meta = FileMetaDataset()
+    meta.FileMetaInformationGroupLength = 0  # set when it is written
     meta.FileMetaInformationVersion = b"\0\1"
     meta.MediaStorageSOPClassUID = UID(sop_class_uid)
     meta.MediaStorageSOPInstanceUID = UID(sop_instance_uid)

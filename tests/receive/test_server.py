@@ -284,8 +284,12 @@ def test_an_odd_uid_in_the_message_does_not_end_the_association(
     ],
     ids=["instance", "class"],
 )
+@pytest.mark.usefixtures("_files_as_they_are")
 def test_message_and_data_set_must_agree(
-    receiver: int, database: Database, tmp_path: Path, said: dict[str, str], _files_as_they_are: None
+    receiver: int,
+    database: Database,
+    tmp_path: Path,
+    said: dict[str, str],
 ) -> None:
     (ds,) = slices()
     names = {"sop_instance_uid": ds.SOPInstanceUID} | said

@@ -1,0 +1,78 @@
+"""A folder as a destination."""
+
+from pathlib import Path
+
+import pydicom
+import pytest
+from pydicom.uid import UID
+
+from dicom_ai_node.config.settings import FolderPeer
+from dicom_ai_node.errors import PeerUnreachable
+from dicom_ai_node.job import DeliveryState
+from dicom_ai_node.peers.folder import FolderStore
+from dicom_ai_node.peers.peer import open_peer
+from tests.made import configuration
+from tests.peers.pacs import objects
+
+
+def peer(folder: Path) -> FolderStore:
+    return FolderStore(FolderPeer(kind="folder", path=folder))
+
+
+def test_files_appear_whole_under_their_uid(tmp_path: Path) -> None:
+    paths = objects(tmp_path / "outbox")
+    outcomes = peer(tmp_path / "new" / "results").store(paths)
+    assert [outcome.state for outcome in outcomes] == [DeliveryState.STORED] * 2
+    for path in paths:
+        uid = pydicom.dcmread(path).SOPInstanceUID
+        assert (tmp_path / "new" / "results" / f"{uid}.dcm").read_bytes() == path.read_bytes()
+    assert len(list((tmp_path / "new" / "results").iterdir())) == 2
+
+
+def test_what_is_there_is_left_as_it_is(tmp_path: Path) -> None:
+    paths = objects(tmp_path / "outbox")
+    folder = tmp_path / "results"
+    peer(folder).store(paths)
+    before = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
+    peer(folder).store(paths)
+    assert {path.name: path.stat().st_mtime_ns for path in folder.iterdir()} == before
+
+
+def test_a_half_written_file_of_a_killed_process_is_replaced(tmp_path: Path) -> None:
+    path, _ = objects(tmp_path / "outbox")
+    folder = tmp_path / "results"
+    folder.mkdir()
+    uid = pydicom.dcmread(path).SOPInstanceUID
+    (folder / f".{uid}.part").write_bytes(b"half")
+    peer(folder).store([path])
+    assert [file.name for file in folder.iterdir()] == [f"{uid}.dcm"]
+
+
+def test_a_folder_that_cannot_be_written_may_be_back_later(tmp_path: Path) -> None:
+    (tmp_path / "results").write_bytes(b"a file, not a folder")
+    with pytest.raises(PeerUnreachable, match="the folder cannot be written"):
+        peer(tmp_path / "results").store(objects(tmp_path / "outbox"))
+
+
+def test_no_uid_leads_out_of_the_folder(tmp_path: Path) -> None:
+    path, other = objects(tmp_path / "outbox")
+    ds = pydicom.dcmread(path)
+    ds.SOPInstanceUID = UID("../../escaped")
+    ds.save_as(path)
+    outcomes = peer(tmp_path / "a" / "results").store([path, other])
+    assert [outcome.state for outcome in outcomes] == [DeliveryState.REFUSED, DeliveryState.STORED]
+    assert not list(tmp_path.rglob("escaped*"))
+
+
+def test_a_file_that_cannot_be_read_does_not_stop_the_others(tmp_path: Path) -> None:
+    path, other = objects(tmp_path / "outbox")
+    path.write_bytes(b"gone bad")
+    missing = tmp_path / "outbox" / "missing.dcm"
+    outcomes = peer(tmp_path / "results").store([path, missing, other])
+    assert [outcome.state for outcome in outcomes] == ["refused", "refused", "stored"]
+
+
+def test_a_folder_is_opened_by_its_kind(tmp_path: Path) -> None:
+    settings = FolderPeer(kind="folder", path=tmp_path / "results")
+    opened = open_peer(settings, configuration(tmp_path).node)
+    assert [o.state for o in opened.store(objects(tmp_path / "outbox"))] == ["stored"] * 2

@@ -1,0 +1,110 @@
+"""Child processes: restarted when they die, stopped together, gone with their parent."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from dicom_ai_node.processes import supervise
+
+SLEEP = "import time; time.sleep(60)"
+DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
+NOTE = "import os, sys; open(sys.argv[1], 'a').write(f'{os.getpid()}\\n'); "
+SUPERVISOR = """
+import sys
+from dicom_ai_node.processes import stop_on_signals, supervise
+supervise({"role": [sys.executable, "-c", sys.argv[1], sys.argv[2]]}, stop_on_signals(), drain_s=5)
+"""
+CHILD = """
+import os, sys, threading
+from dicom_ai_node.processes import stop_with_parent
+stop = threading.Event()
+stop_with_parent(stop)
+open(sys.argv[1], "a").write(f"{os.getpid()}\\n")
+stop.wait()
+"""
+
+
+def until(condition: Callable[[], object], seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def pids(path: Path) -> list[int]:
+    return [int(line) for line in path.read_text().split()] if path.exists() else []
+
+
+def alive(pid: int) -> bool:
+    """A zombie whose parent is gone counts as dead."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+@contextmanager
+def supervised(*commands: Sequence[str], drain_s: float = 10) -> Iterator[None]:
+    stop = threading.Event()
+    named = {f"role {number}": command for number, command in enumerate(commands)}
+    thread = threading.Thread(target=supervise, args=(named, stop), kwargs={"drain_s": drain_s})
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def python(code: str, *arguments: object) -> list[str]:
+    return [sys.executable, "-c", code, *map(str, arguments)]
+
+
+def test_a_role_that_dies_is_started_again(tmp_path: Path) -> None:
+    notes, steady = tmp_path / "notes", tmp_path / "steady"
+    with supervised(python(NOTE + SLEEP, notes), python(NOTE + SLEEP, steady)):
+        until(lambda: pids(notes) and pids(steady))
+        os.kill(pids(notes)[0], signal.SIGKILL)
+        until(lambda: len(pids(notes)) == 2)
+        assert alive(pids(notes)[1])
+        assert alive(pids(steady)[0])
+    assert not any(map(alive, pids(notes) + pids(steady)))
+    assert len(pids(steady)) == 1
+
+
+def test_a_role_that_keeps_dying_is_started_ever_more_slowly(tmp_path: Path) -> None:
+    with supervised(python(NOTE, tmp_path / "notes")):
+        until(lambda: len(pids(tmp_path / "notes")) >= 2)
+        time.sleep(0.5)
+    assert len(pids(tmp_path / "notes")) <= 3
+
+
+def test_a_role_that_does_not_stop_is_killed(tmp_path: Path) -> None:
+    began = time.monotonic()
+    with supervised(python(DEAF + NOTE + SLEEP, tmp_path / "notes"), drain_s=0.3):
+        until(lambda: pids(tmp_path / "notes"))
+    assert time.monotonic() - began < 20
+    assert not alive(pids(tmp_path / "notes")[0])
+
+
+def test_sigterm_stops_the_children_first(tmp_path: Path) -> None:
+    notes = tmp_path / "notes"
+    with subprocess.Popen(python(SUPERVISOR, CHILD, notes)) as supervisor:
+        until(lambda: pids(notes))
+        supervisor.terminate()
+        assert supervisor.wait(timeout=20) == 0
+    assert not alive(pids(notes)[0])
+
+
+def test_children_of_a_killed_supervisor_end_themselves(tmp_path: Path) -> None:
+    notes = tmp_path / "notes"
+    with subprocess.Popen(python(SUPERVISOR, CHILD, notes)) as supervisor:
+        until(lambda: pids(notes))
+        supervisor.kill()
+    until(lambda: not alive(pids(notes)[0]))

@@ -1,0 +1,122 @@
+"""Timed work: what ticks do, and that one that fails does not end them."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from dicom_ai_node import schedule
+from dicom_ai_node.config.settings import Config
+from dicom_ai_node.database import jobs, studies
+from dicom_ai_node.database.engine import Database
+from dicom_ai_node.intake import Intake
+from dicom_ai_node.job import JobState
+from dicom_ai_node.purge import purge_expired
+from dicom_ai_node.spool import Spool
+from dicom_ai_node.study import StudyState
+from tests.database.made import NOW, again, claimed, enqueued
+from tests.dicom_factory import series
+from tests.made import arrive, bright
+
+DAY_S = 86_400
+
+
+def test_a_job_whose_workers_fall_silent_is_quarantined_in_the_end(
+    config: Config, database: Database
+) -> None:
+    with database.write() as connection:
+        enqueued(connection)
+    states = []
+    chances = config.work.max_attempts * jobs.LOST_WORKERS_FORGIVEN
+    for attempt in range(chances):
+        now = NOW + 1000 * attempt
+        with database.write() as connection:
+            job = claimed(connection, now=now, lease_s=60)
+        assert schedule.reap_leases(config, database, now=now + 60) == 0
+        assert schedule.reap_leases(config, database, now=now + 61) == 1
+        with database.read() as connection:
+            found = again(connection, job)
+        states.append(found.state)
+        assert (found.error_kind, found.lease_id) == (jobs.WORKER_LOST, None)
+    assert states == [JobState.QUEUED] * (chances - 1) + [JobState.QUARANTINED]
+
+
+@pytest.mark.parametrize("config", [{"study": {"quiet_s": 0.1}}], indirect=True)
+def test_ticks_settle_quiet_studies(
+    config: Config, spool: Spool, database: Database, tmp_path: Path
+) -> None:
+    models = {"bright": bright(tmp_path)}
+    intake = Intake(config=config, models=models, spool=spool, database=database)
+    with database.write() as connection:
+        connection.exec_driver_sql("ALTER TABLE study RENAME TO aside")
+    scheduler = schedule.start(config, spool, database, intake)
+    try:
+        time.sleep(0.6)  # ticks fail, and come again
+        with database.write() as connection:
+            connection.exec_driver_sql("ALTER TABLE aside RENAME TO study")
+        arrive(spool, database, series(shape=(2, 8, 8)), now=database.now())
+        deadline = time.monotonic() + 20
+        found: object = []
+        while not found and time.monotonic() < deadline:
+            time.sleep(0.02)
+            with database.read() as connection:
+                found = jobs.listing(connection)
+    finally:
+        scheduler.shutdown()
+    assert found
+
+
+@pytest.fixture
+def settled(config: Config, spool: Spool, database: Database, tmp_path: Path) -> str:
+    """A study that was routed at NOW, with its job queued; its UID."""
+    instances = series(shape=(3, 8, 8))
+    arrive(spool, database, instances, now=NOW)
+    models = {"bright": bright(tmp_path)}
+    intake = Intake(config=config, models=models, spool=spool, database=database)
+    assert intake.settle_quiet(now=NOW + 100) == 1
+    return str(instances[0].StudyInstanceUID)
+
+
+def finish(spool: Spool, database: Database) -> Path:
+    """The job as it is when it is done; its outbox."""
+    with database.write() as connection:
+        job = claimed(connection, now=NOW + 200)
+        jobs.move(connection, job, JobState.READY, now=NOW)
+        jobs.move(connection, again(connection, job), JobState.DONE, now=NOW)
+    outbox = spool.outbox_path(job.key)
+    outbox.mkdir(parents=True)
+    (outbox / "1-seg.dcm").write_bytes(b"seg")
+    return outbox
+
+
+def test_files_go_after_retention_and_rows_stay(
+    config: Config, spool: Spool, database: Database, settled: str
+) -> None:
+    outbox = finish(spool, database)
+    old = NOW + config.node.retain_days * DAY_S
+    assert purge_expired(config, spool, database, now=old - 1) == 0
+    assert len(list(spool.instance_files())) == 3
+    assert purge_expired(config, spool, database, now=old + 1) == 1
+    assert list(spool.instance_files()) == []
+    assert not outbox.exists()
+    with database.read() as connection:
+        row = studies.find(connection, settled)
+        assert row is not None
+        assert (row["state"], len(jobs.listing(connection))) == (StudyState.PURGED, 1)
+    assert purge_expired(config, spool, database, now=old + 2) == 0
+
+
+def test_what_is_not_delivered_is_never_purged(
+    config: Config, spool: Spool, database: Database, settled: str
+) -> None:
+    assert purge_expired(config, spool, database, now=NOW + 1000 * DAY_S) == 0
+    assert len(list(spool.instance_files())) == 3
+
+
+def test_a_study_that_waits_for_a_person_is_never_purged(
+    config: Config, spool: Spool, database: Database, settled: str
+) -> None:
+    finish(spool, database)
+    with database.write() as connection:
+        studies.conflict(connection, series(shape=(1, 4, 4))[0].SOPInstanceUID)
+    assert purge_expired(config, spool, database, now=NOW + 1000 * DAY_S) == 0

@@ -1,0 +1,400 @@
+"""The worker: one job to its end under a lease, whatever happens to the attempt."""
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pydicom
+import pytest
+
+from dicom_ai_node import attempt
+from dicom_ai_node.attempt import Report, Request, WrittenObject
+from dicom_ai_node.config.package import InstalledModel
+from dicom_ai_node.config.settings import Config
+from dicom_ai_node.database import deliveries, jobs
+from dicom_ai_node.database.engine import Database
+from dicom_ai_node.engines.engine import Failure
+from dicom_ai_node.engines.local import LocalEngine
+from dicom_ai_node.intake import Intake
+from dicom_ai_node.job import Job, JobState, Outcome
+from dicom_ai_node.spool import Spool
+from dicom_ai_node.work import Worker
+from tests.dicom_factory import series
+from tests.made import arrive, bright
+
+
+def report(request: Request, name: str = "1-seg.dcm") -> Report:
+    """A finished attempt: its folder, as `attempt.run` leaves it."""
+    request.folder.mkdir()
+    (request.folder / name).write_bytes(b"seg")
+    written = WrittenObject(kind="seg", sop_instance_uid="2.25.1", file=name, sha256="a" * 64)
+    made = Report(
+        outcome=Outcome.FINDINGS,
+        reason=None,
+        objects=(written,),
+        measurements=(),
+        timings={"predict": 1.0},
+    )
+    (request.folder / attempt.REPORT).write_text(json.dumps(asdict(made)))
+    return made
+
+
+class Scripted:
+    """An engine whose attempts end as the test says; None: it goes on for ever."""
+
+    def __init__(self, *script: Callable[[Request], Report | Failure | None]) -> None:
+        self.script = list(script)
+        self.requests: list[Request] = []
+        self.killed = 0
+
+    def capacity(self) -> int:
+        return 1
+
+    def submit(self, request: Request) -> "Scripted":
+        self.requests.append(request)
+        return self
+
+    def poll(self, wait_s: float) -> Report | Failure | None:
+        act = self.script.pop(0) if len(self.script) > 1 else self.script[0]
+        return act(self.requests[-1])
+
+    def kill(self) -> None:
+        self.killed += 1
+
+    def close(self) -> None: ...
+
+
+@pytest.fixture
+def stop() -> threading.Event:
+    return threading.Event()
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> InstalledModel:
+    return bright(tmp_path)
+
+
+@pytest.fixture
+def job(config: Config, spool: Spool, database: Database, model: InstalledModel) -> Job:
+    """A study has come and is queued."""
+    arrive(spool, database, series(), now=database.now() - 1000)
+    intake = Intake(config=config, models={"bright": model}, spool=spool, database=database)
+    intake.settle_quiet(now=database.now())
+    with database.read() as connection:
+        (queued,) = jobs.listing(connection)
+    return queued
+
+
+@pytest.fixture
+def worker(
+    config: Config, spool: Spool, database: Database, model: InstalledModel
+) -> Callable[..., Worker]:
+    def make(engine: object, **changes: object) -> Worker:
+        made = Worker(
+            name="here",
+            config=config,
+            models={"bright": model},
+            spool=spool,
+            database=database,
+            engine=engine,  # type: ignore[arg-type]
+        )
+        return replace(made, **changes)  # type: ignore[arg-type]
+
+    return make
+
+
+def now_is(database: Database, job: Job) -> Job:
+    with database.read() as connection:
+        found = jobs.find(connection, job.id)
+    assert found is not None
+    return found
+
+
+def retried(database: Database) -> None:
+    """Time passes until every queued job may run again."""
+    with database.write() as connection:
+        connection.exec_driver_sql("UPDATE job SET run_after = 0")
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[LocalEngine]:
+    local = LocalEngine(threads=1)
+    local.start()
+    yield local
+    local.close()
+
+
+def test_a_study_comes_out_as_segmentation_and_report(
+    worker: Callable[..., Worker],
+    job: Job,
+    engine: LocalEngine,
+    spool: Spool,
+    database: Database,
+    stop: threading.Event,
+) -> None:
+    """With the real engine: another process, warm for the next study."""
+    assert worker(engine).work_once(stop)
+    done = now_is(database, job)
+    assert (done.state, done.outcome, done.error_text) == (JobState.READY, Outcome.FINDINGS, None)
+    assert set(done.timings) == {"load", "open", "predict", "encode"}
+    outbox = spool.outbox_path(job.key)
+    seg, sr = (pydicom.dcmread(outbox / name) for name in ("1-seg.dcm", "2-sr.dcm"))
+    assert (seg.Modality, sr.Modality) == ("SEG", "SR")
+    assert {seg.StudyInstanceUID, sr.StudyInstanceUID} == {job.study_instance_uid}
+    found = attempt.read_report(outbox)
+    assert found is not None
+    ((_, name, millilitres, unit),) = found.measurements
+    assert (name, unit) == ("Volume", "mL")
+    box = (12 // 2 - 12 // 6) * (48 // 2 - 48 // 6) * (40 // 2 - 40 // 6)
+    assert millilitres == pytest.approx(box * 5 * 1.5 * 2 / 1000)
+    with database.read() as connection:
+        waiting = deliveries.of_job(connection, job.id)
+    assert [(row["kind"], row["sop_instance_uid"]) for row in waiting] == [
+        ("seg", seg.SOPInstanceUID),
+        ("sr", sr.SOPInstanceUID),
+    ]
+    assert list(spool.incoming.iterdir()) == []
+    assert engine.capacity() == 1
+
+
+def test_a_damaged_image_is_reported_as_not_suitable(
+    worker: Callable[..., Worker],
+    job: Job,
+    engine: LocalEngine,
+    spool: Spool,
+    database: Database,
+    stop: threading.Event,
+) -> None:
+    path = next(spool.instance_files())
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    worker(engine).work_once(stop)
+    done = now_is(database, job)
+    assert (done.state, done.outcome) == (JobState.READY, Outcome.NOT_SUITABLE)
+    assert "is damaged" in (done.reason or "")
+    assert [path.name for path in sorted(spool.outbox_path(job.key).iterdir())] == [
+        "1-sr.dcm",
+        attempt.REPORT,
+    ]
+
+
+def test_a_killed_attempt_process_is_a_failure_and_the_next_one_works(
+    worker: Callable[..., Worker],
+    job: Job,
+    engine: LocalEngine,
+    database: Database,
+    model: InstalledModel,
+    stop: threading.Event,
+) -> None:
+    """A timeout kills the process; the engine starts another."""
+    hasty = model.model_copy(
+        update={"package": model.package.model_copy(update={"timeout_s": 0.001})}
+    )
+    worker(engine, models={"bright": hasty}).work_once(stop)
+    failed = now_is(database, job)
+    assert (failed.state, failed.error_kind, failed.attempts) == (JobState.QUEUED, "timeout", 1)
+    retried(database)
+    worker(engine).work_once(stop)
+    assert now_is(database, job).state is JobState.READY
+
+
+def test_nothing_to_do(worker: Callable[..., Worker], stop: threading.Event) -> None:
+    assert not worker(Scripted(report)).work_once(stop)
+
+
+def test_a_result_is_published_with_its_deliveries(
+    worker: Callable[..., Worker], job: Job, database: Database, spool: Spool, stop: threading.Event
+) -> None:
+    engine = Scripted(report)
+    worker(engine).work_once(stop)
+    assert now_is(database, job).state is JobState.READY
+    (request,) = engine.requests
+    assert (request.job_key, len(request.instances), request.refusal) == (job.key, 12, None)
+    assert (spool.outbox_path(job.key) / "1-seg.dcm").read_bytes() == b"seg"
+
+
+def test_a_failed_attempt_is_tried_again_later_and_then_quarantined(
+    worker: Callable[..., Worker], job: Job, database: Database, stop: threading.Event
+) -> None:
+    engine = Scripted(lambda _: Failure(kind="crash", text="SIGSEGV"))
+    for attempts in (1, 2, 3):
+        assert worker(engine).work_once(stop)
+        found = now_is(database, job)
+        assert (found.attempts, found.error_text) == (attempts, "SIGSEGV")
+        assert not worker(engine).work_once(stop)  # not at once
+        retried(database)
+    assert found.state is JobState.QUARANTINED
+    assert not worker(engine).work_once(stop)
+
+
+def test_a_poison_study_does_not_block_the_next(
+    worker: Callable[..., Worker],
+    job: Job,
+    config: Config,
+    spool: Spool,
+    database: Database,
+    model: InstalledModel,
+    stop: threading.Event,
+) -> None:
+    arrive(spool, database, series(name="next"), now=database.now() - 1000)
+    intake = Intake(config=config, models={"bright": model}, spool=spool, database=database)
+    intake.settle_quiet(now=database.now())
+
+    def act(request: Request) -> Report | Failure:
+        return Failure(kind="oom", text="") if request.job_key == job.key else report(request)
+
+    for _ in range(2):
+        worker(Scripted(act)).work_once(stop)
+    with database.read() as connection:
+        assert {each.state for each in jobs.listing(connection)} == {"queued", "ready"}
+
+
+def test_our_own_bug_is_a_failed_attempt(
+    worker: Callable[..., Worker], job: Job, database: Database, stop: threading.Event
+) -> None:
+    def act(_: Request) -> Report:
+        raise ValueError("Phantom^Left")
+
+    engine = Scripted(act)
+    assert worker(engine).work_once(stop)
+    found = now_is(database, job)
+    assert (found.state, found.error_kind, engine.killed) == (JobState.QUEUED, "error", 1)
+    assert found.error_text is not None
+    assert found.error_text.startswith("ValueError at ")
+    assert "Phantom" not in found.error_text
+
+
+def cancel(database: Database, job: Job) -> None:
+    with database.write() as connection:
+        current = jobs.find(connection, job.id)
+        assert current is not None
+        jobs.move(connection, current, JobState.CANCELLED, now=database.now(), why="operator")
+
+
+@pytest.mark.parametrize("config", [{"work": {"lease_s": 0.000001}}], indirect=True)
+def test_a_job_that_was_taken_away_is_dropped_and_its_attempt_killed(
+    worker: Callable[..., Worker], job: Job, database: Database, spool: Spool, stop: threading.Event
+) -> None:
+    """The renewal says so; that is not an error."""
+
+    def act(_: Request) -> None:
+        if now_is(database, job).state is JobState.RUNNING:
+            cancel(database, job)
+
+    engine = Scripted(act)
+    assert worker(engine).work_once(stop)
+    assert (now_is(database, job).state, engine.killed) == (JobState.CANCELLED, 1)
+    assert list(spool.incoming.iterdir()) == []
+
+
+@pytest.mark.parametrize("how", ["a result", "a failure", "a bug"])
+def test_what_ends_after_the_lease_is_lost_changes_nothing(
+    worker: Callable[..., Worker], job: Job, database: Database, stop: threading.Event, how: str
+) -> None:
+    def act(request: Request) -> Report | Failure:
+        cancel(database, job)
+        if how == "a bug":
+            raise ValueError
+        return report(request) if how == "a result" else Failure(kind="crash", text="")
+
+    assert worker(Scripted(act)).work_once(stop)
+    assert now_is(database, job).state is JobState.CANCELLED
+    with database.read() as connection:
+        assert deliveries.backlog(connection) == {}
+
+
+def test_a_long_attempt_keeps_its_lease(
+    config: Config,
+    worker: Callable[..., Worker],
+    job: Job,
+    database: Database,
+    stop: threading.Event,
+) -> None:
+    first_end: list[float] = []
+
+    def still_running(_: Request) -> None:
+        first_end.append(now_is(database, job).lease_expires_at or 0)
+        if len(first_end) == 1:  # as if a third of the lease and more had passed
+            database_now = database.now()
+            clock.now = lambda: database_now + 30  # type: ignore[method-assign]
+
+    clock = Database(str(database.url))
+    engine = Scripted(still_running, still_running, report)
+    try:
+        worker(engine, database=clock).work_once(stop)
+    finally:
+        clock.close()
+    assert first_end[1] == pytest.approx(first_end[0] + 30, abs=5)
+    assert now_is(database, job).state is JobState.READY
+
+
+def test_a_stopped_worker_gives_its_job_back_uncounted(
+    worker: Callable[..., Worker], job: Job, database: Database, stop: threading.Event
+) -> None:
+    def act(_: Request) -> None:
+        stop.set()
+
+    engine = Scripted(act)
+    worker(engine).run(stop)
+    found = now_is(database, job)
+    assert (found.state, found.attempts, engine.killed) == (JobState.QUEUED, 0, 1)
+
+
+def test_a_worker_takes_back_what_its_killed_predecessor_had(
+    worker: Callable[..., Worker], job: Job, database: Database, stop: threading.Event
+) -> None:
+    with database.write() as connection:
+        jobs.claim(connection, worker="here", lease_s=600, now=database.now())
+    worker(Scripted(report)).take_back()
+    found = now_is(database, job)
+    assert (found.state, found.error_kind, found.attempts) == (JobState.QUEUED, "worker_lost", 1)
+    worker(Scripted(report)).work_once(stop)
+    assert now_is(database, job).state is JobState.READY
+
+
+def test_another_workers_job_is_left_alone(
+    worker: Callable[..., Worker], job: Job, database: Database
+) -> None:
+    with database.write() as connection:
+        jobs.claim(connection, worker="elsewhere", lease_s=600, now=database.now())
+    worker(Scripted(report)).take_back()
+    assert now_is(database, job).state is JobState.RUNNING
+
+
+def test_a_missing_model_is_a_failed_attempt(
+    worker: Callable[..., Worker], job: Job, database: Database, stop: threading.Event
+) -> None:
+    engine = Scripted(report)
+    worker(engine, models={}).work_once(stop)
+    found = now_is(database, job)
+    assert (found.state, found.error_kind, engine.requests) == (JobState.QUEUED, "no_model", [])
+
+
+def test_lost_instances_are_not_worked_around(
+    worker: Callable[..., Worker], job: Job, database: Database, stop: threading.Event
+) -> None:
+    with database.write() as connection:
+        uid = job.inputs[0]
+        connection.exec_driver_sql("DELETE FROM instance WHERE sop_instance_uid = ?", (uid,))
+    engine = Scripted(report)
+    worker(engine).work_once(stop)
+    assert (now_is(database, job).error_kind, engine.requests) == ("lost", [])
+
+
+def test_a_finished_outbox_is_published_without_inference(
+    worker: Callable[..., Worker], job: Job, database: Database, spool: Spool, stop: threading.Event
+) -> None:
+    """A worker died between the folder and the row: the same objects go out, once."""
+    scripted = Scripted(report)
+    worker(scripted).work_once(stop)
+    with database.write() as connection:
+        connection.exec_driver_sql("DELETE FROM delivery")
+        connection.exec_driver_sql("UPDATE job SET state = 'queued', outcome = NULL")
+    engine = Scripted(report)
+    worker(engine).work_once(stop)
+    assert (now_is(database, job).state, engine.requests) == (JobState.READY, [])
+    with database.read() as connection:
+        assert [row["file"] for row in deliveries.of_job(connection, job.id)] == ["1-seg.dcm"]
