@@ -53,8 +53,8 @@ class Intake:
 
     def _settle(self, row: RowMapping, now: float) -> None:
         with self.database.read() as connection:
-            instances = studies.instances(connection, row["id"])
-        candidates = self._series(row, instances)
+            instances = studies.instances(connection, self.spool, row["id"])
+        candidates = self._series(instances)
         judged = [
             (each, series, self._judge(each, series, row))
             for series in candidates
@@ -77,27 +77,11 @@ class Intake:
         if settled:
             _log(row, state, queued)
 
-    def _series(self, row: RowMapping, instances: Sequence[RowMapping]) -> list[Series]:
+    def _series(self, instances: Sequence[Instance]) -> list[Series]:
         wanted = _ALWAYS | route.keywords(self.config.routes)
-        by_series = sorted(instances, key=lambda each: each["series_instance_uid"])
-        groups = groupby(by_series, key=lambda each: each["series_instance_uid"])
-        return [
-            read_series(
-                row["study_instance_uid"], [self._instance(row, m) for m in members], wanted
-            )
-            for _, members in groups
-        ]
-
-    def _instance(self, row: RowMapping, member: RowMapping) -> Instance:
-        return Instance(
-            study_instance_uid=row["study_instance_uid"],
-            series_instance_uid=member["series_instance_uid"],
-            sop_class_uid=member["sop_class_uid"],
-            sop_instance_uid=member["sop_instance_uid"],
-            transfer_syntax_uid=member["transfer_syntax_uid"],
-            sha256=member["sha256"],
-            path=self.spool.instance_path(member["file"]),
-        )
+        by_series = sorted(instances, key=lambda each: each.series_instance_uid)
+        groups = groupby(by_series, key=lambda each: each.series_instance_uid)
+        return [read_series(list(members), wanted) for _, members in groups]
 
     def _judge(self, each: Route, series: Series, row: RowMapping) -> route.Verdict:
         known = route.facts(
@@ -176,9 +160,7 @@ class Intake:
         )
 
 
-def read_series(
-    study_instance_uid: str, instances: Sequence[Instance], keywords: frozenset[str]
-) -> Series:
+def read_series(instances: Sequence[Instance], keywords: frozenset[str]) -> Series:
     """The attributes of a series over all of its instances, in no order of arrival."""
     found: dict[str, dict[str | int | float, None]] = {}
     for instance in sorted(instances, key=lambda each: each.sop_instance_uid):
@@ -188,7 +170,7 @@ def read_series(
                 found.setdefault(keyword, {})[value] = None
     attributes = {keyword: tuple(values) for keyword, values in found.items()}
     return Series(
-        study_instance_uid=study_instance_uid,
+        study_instance_uid=instances[0].study_instance_uid,
         series_instance_uid=instances[0].series_instance_uid,
         modality=", ".join(str(value) for value in attributes.get("Modality", ("unknown",))),
         instances=tuple(instances),

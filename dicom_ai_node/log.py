@@ -7,6 +7,7 @@ UIDs are hashed with a salt of this site, so that two lines about one study can 
 import hashlib
 import logging
 import sys
+import threading
 import traceback
 import unicodedata
 from collections.abc import MutableMapping
@@ -52,6 +53,14 @@ def configure(*, level: str = "info", json_lines: bool | None = None, salt: byte
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
     _quieten()
+    sys.excepthook = lambda _kind, error, _trace: _unexpected(error)
+    threading.excepthook = lambda args: _unexpected(args.exc_value)
+
+
+def _unexpected(error: BaseException | None) -> None:
+    """An exception that nobody caught: its class and place, and never its text."""
+    if error is not None and not isinstance(error, KeyboardInterrupt):
+        get_logger(__name__).critical("unexpected_error", exc_info=error)
 
 
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:

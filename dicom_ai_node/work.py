@@ -3,6 +3,7 @@
 import shutil
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from dicom_ai_node import attempt
@@ -17,7 +18,6 @@ from dicom_ai_node.errors import LeaseLost
 from dicom_ai_node.job import Job, JobState
 from dicom_ai_node.log import get_logger, pseudonym, where
 from dicom_ai_node.spool import Spool
-from dicom_ai_node.study import Instance
 
 log = get_logger(__name__)
 
@@ -49,7 +49,8 @@ class Worker:
             left = jobs.running_on(connection, self.name)
         for job in left:
             log.warning("job_taken_back", job=job.id)
-            self._give_back(job, Failure(kind=jobs.WORKER_LOST, text="the worker ended"), 0)
+            with suppress(LeaseLost):  # the reaper was here first
+                self._give_back(job, Failure(kind=jobs.WORKER_LOST, text="the worker ended"), 0)
 
     def work_once(self, stop: threading.Event) -> bool:
         """Run one job to its end, if there is one to run."""
@@ -103,21 +104,11 @@ class Worker:
         if model is None:
             return Failure(kind="no_model", text=f"the model {job.model} is not installed")
         with self.database.read() as connection:
-            rows = studies.instances(connection, job.study_id, job.series_instance_uid)
-        wanted = set(job.inputs)
-        instances = tuple(
-            Instance(
-                study_instance_uid=job.study_instance_uid,
-                series_instance_uid=row["series_instance_uid"],
-                sop_class_uid=row["sop_class_uid"],
-                sop_instance_uid=row["sop_instance_uid"],
-                transfer_syntax_uid=row["transfer_syntax_uid"],
-                sha256=row["sha256"],
-                path=self.spool.instance_path(row["file"]),
+            stored = studies.instances(
+                connection, self.spool, job.study_id, job.series_instance_uid
             )
-            for row in rows
-            if row["sop_instance_uid"] in wanted
-        )
+        wanted = set(job.inputs)
+        instances = tuple(each for each in stored if each.sop_instance_uid in wanted)
         if len(instances) != len(wanted):
             return Failure(kind="lost", text="stored instances of this job are no longer there")
         return Request(

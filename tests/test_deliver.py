@@ -19,7 +19,8 @@ from dicom_ai_node.database.engine import Database
 from dicom_ai_node.deliver import PeerQueue
 from dicom_ai_node.header import dataset_offset
 from dicom_ai_node.job import DeliveryState, Job, JobState
-from dicom_ai_node.peers.peer import Peer, StoreOutcome, open_peer
+from dicom_ai_node.peers.open import open_peer
+from dicom_ai_node.peers.peer import Peer, StoreOutcome
 from dicom_ai_node.spool import Spool
 from dicom_ai_node.uids import derived_uid
 from tests.database.made import again, claimed, enqueued

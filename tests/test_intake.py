@@ -214,7 +214,7 @@ def test_a_study_that_cannot_be_read_waits_for_a_person_and_stops_nobody(intake:
     come(intake, name="bad")
     come(intake, name="good", now=NOW + 1)
     with intake.database.read() as connection:
-        (bad, *_) = studies.instances(connection, the_study(intake, "bad")["id"])
+        (bad, *_) = studies.instance_rows(connection, the_study(intake, "bad")["id"])
     intake.spool.instance_path(bad["file"]).write_bytes(b"Phantom^Left")
     assert intake.settle_quiet(now=NOW + 62) == 2
     row = the_study(intake, "bad")

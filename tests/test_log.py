@@ -118,3 +118,16 @@ def test_where_names_frames_from_the_inside_out() -> None:
     assert said.startswith("KeyError at test_log.py:")
     assert said.index("inner") < said.index("test_where")
     assert "secret" not in said
+
+
+@pytest.mark.parametrize("place", ["main", "thread"])
+def test_an_exception_that_nobody_caught_says_no_text_either(place: str) -> None:
+    code = "def fail(): raise ValueError('Doe^Jane')\n"
+    if place == "main":
+        code += "try: fail()\nexcept ValueError as error: sys.excepthook(ValueError, error, None)"
+    else:
+        code += "import threading\nt = threading.Thread(target=fail)\nt.start()\nt.join()"
+    (event,) = events(code)
+    assert event["event"] == "unexpected_error"
+    assert "ValueError at" in event["exception"]
+    assert "Doe" not in str(event)

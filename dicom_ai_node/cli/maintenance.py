@@ -27,8 +27,10 @@ def rescan(config: ConfigDir = DEFAULT_CONFIG) -> None:
         found = reception.rescan(node.spool, node.database)
     typer.echo(
         f"{found.adopted} instances adopted, {found.removed} second copies removed, "
-        f"{found.lost} rows without their file."
+        f"{found.unreadable} files unreadable, {found.lost} rows without their file."
     )
+    if found.unreadable:
+        typer.echo("The log names the unreadable files; they were left where they are.", err=True)
     if found.lost:
         typer.echo("Send the studies of the lost instances again.", err=True)
         raise typer.Exit(1)

@@ -52,7 +52,7 @@ def show(
     with open_node(config).database.read() as connection:
         row = _find(connection, study_instance_uid)
         jobs = job_table.listing(connection, study_instance_uid=study_instance_uid)
-        number = len(study_table.instances(connection, row["id"]))
+        number = len(study_table.instance_rows(connection, row["id"]))
     if as_json:
         print_json({**row, "instances": number, "jobs": [asdict(job) for job in jobs]})
         return

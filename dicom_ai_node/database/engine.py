@@ -28,7 +28,12 @@ class Database:
         if self.url.get_backend_name() != "sqlite" or not self.url.database:
             raise ConfigError("node.database must be a SQLite file: sqlite:///./var/node.db")
         self.path = Path(self.url.database)
-        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise ConfigError(
+                f"the folder of {self.path} cannot be made ({error.strerror}): check node.database"
+            ) from None
         self._writer = self._engine()
         event.listen(self._writer, "begin", _begin_immediate)
         self._reader = self._engine()

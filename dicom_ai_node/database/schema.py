@@ -6,6 +6,7 @@ from alembic import command
 from alembic.config import Config as AlembicConfig
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from sqlalchemy.exc import DatabaseError
 
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.errors import ConfigError
@@ -40,8 +41,15 @@ def require_current(database: Database) -> None:
 
 
 def current(database: Database) -> str | None:
-    with database.read() as connection:
-        return MigrationContext.configure(connection).get_current_revision()
+    """Raises ConfigError for a file that is no database, or one that cannot be opened."""
+    try:
+        with database.read() as connection:
+            return MigrationContext.configure(connection).get_current_revision()
+    except DatabaseError as error:
+        raise ConfigError(
+            f"{database.path} cannot be read as a database ({error.orig}): "
+            "restore a backup, or check who may write there"
+        ) from None
 
 
 def head() -> str:

@@ -9,7 +9,8 @@ from sqlalchemy import Connection, RowMapping, delete, func, insert, select, upd
 
 from dicom_ai_node.database.tables import instance, job, study, verdict
 from dicom_ai_node.job import FINAL_STATES
-from dicom_ai_node.study import StudyState
+from dicom_ai_node.spool import Spool
+from dicom_ai_node.study import Instance, StudyState
 
 PATIENT_DIFFERS = "instances of this study name different patients"
 BYTES_DIFFER = "an instance came twice with the same UID and different contents"
@@ -160,12 +161,32 @@ def settle(
 
 
 def instances(
-    connection: Connection, study_id: int, series_instance_uid: str | None = None
-) -> Sequence[RowMapping]:
-    query = select(instance).where(instance.c.study_id == study_id)
-    if series_instance_uid is not None:
-        query = query.where(instance.c.series_instance_uid == series_instance_uid)
-    return connection.execute(query.order_by(instance.c.sop_instance_uid)).mappings().all()
+    connection: Connection, spool: Spool, study_id: int, series_instance_uid: str | None = None
+) -> Sequence[Instance]:
+    """Of a study, or of one of its series, in the order of their UIDs."""
+    return [
+        Instance(
+            study_instance_uid=row["study_instance_uid"],
+            series_instance_uid=row["series_instance_uid"],
+            sop_class_uid=row["sop_class_uid"],
+            sop_instance_uid=row["sop_instance_uid"],
+            transfer_syntax_uid=row["transfer_syntax_uid"],
+            sha256=row["sha256"],
+            path=spool.instance_path(row["file"]),
+        )
+        for row in instance_rows(connection, study_id)
+        if series_instance_uid in (None, row["series_instance_uid"])
+    ]
+
+
+def instance_rows(connection: Connection, study_id: int) -> Sequence[RowMapping]:
+    query = (
+        select(instance, study.c.study_instance_uid)
+        .join(study)
+        .where(instance.c.study_id == study_id)
+        .order_by(instance.c.sop_instance_uid)
+    )
+    return connection.execute(query).mappings().all()
 
 
 def find(connection: Connection, study_instance_uid: str) -> RowMapping | None:

@@ -42,10 +42,12 @@ def status_section(result: Result, run: Run) -> sr.ContainerContentItem:
     section = sr.ContainerContentItem(
         name=QUALITATIVE_EVALUATIONS, relationship_type=sr.RelationshipTypeValues.CONTAINS
     )
-    section.ContentSequence = sr.ContentSequence(algorithm(run))
-    for evaluation in evaluations(result.outcome, has_findings=True):
-        section.ContentSequence.extend(evaluation)
-    section.ContentSequence.extend(_comments(headline, *_sentences(result, run)))
+    section.ContentSequence = sr.ContentSequence(
+        [
+            *(item for each in evaluations(result.outcome, has_findings=True) for item in each),
+            *_comments(headline, *_sentences(result, run)),
+        ]
+    )
     return section
 
 

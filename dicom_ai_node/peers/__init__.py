@@ -1,1 +1,1 @@
-"""Where results go. One module a kind; `open_peer()` in `peer.py` chooses."""
+"""Where results go. One module a kind; `open.py` chooses."""

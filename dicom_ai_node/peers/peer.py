@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from dicom_ai_node.config.settings import AnyPeer, DimsePeer, NodeSettings
 from dicom_ai_node.job import DeliveryState
 
 
@@ -45,13 +44,3 @@ class Peer(Protocol):
             When nothing could be sent at all.
         """
         ...
-
-
-def open_peer(settings: AnyPeer, node: NodeSettings) -> Peer:
-    if isinstance(settings, DimsePeer):
-        from dicom_ai_node.peers.dimse import DimseStore
-
-        return DimseStore(settings, calling_ae_title=node.ae_title[0])
-    from dicom_ai_node.peers.folder import FolderStore
-
-    return FolderStore(settings)

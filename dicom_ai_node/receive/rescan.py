@@ -1,7 +1,8 @@
 """Disk and table reconciled: files without a row are adopted, rows without a file counted."""
 
 import hashlib
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from pydicom.errors import InvalidDicomError
@@ -21,11 +22,12 @@ log = get_logger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """What a rescan did; `lost` are rows whose file is gone, which only a person can mend."""
+    """What a rescan did. What is unreadable or lost, only a person can mend."""
 
-    adopted: int
-    removed: int
-    lost: int
+    adopted: int = 0
+    removed: int = 0  # second copies of known instances
+    unreadable: int = 0  # files without a row, left where they are
+    lost: int = 0  # rows whose file is gone
 
 
 def rescan(spool: Spool, database: Database) -> Found:
@@ -33,31 +35,30 @@ def rescan(spool: Spool, database: Database) -> Found:
     with database.read() as connection:
         known = studies.files(connection)
     on_disk = {path.name: path for path in spool.instance_files()}
-    adopted = removed = 0
-    for name, path in on_disk.items():
-        if name in known:
-            continue
-        if _adopt(path, database):
-            adopted += 1
-        else:
-            path.unlink()
-            removed += 1
-    lost = len(known - on_disk.keys())
-    level = log.error if lost else log.info
-    level("spool_rescanned", files=len(on_disk), adopted=adopted, removed=removed, lost=lost)
-    return Found(adopted=adopted, removed=removed, lost=lost)
+    fates = Counter(_adopt(path, database) for name, path in on_disk.items() if name not in known)
+    found = Found(
+        adopted=fates[Arrival.NEW],
+        removed=fates[Arrival.DUPLICATE] + fates[Arrival.CONFLICT],
+        unreadable=fates[None],
+        lost=len(known - on_disk.keys()),
+    )
+    level = log.error if found.lost or found.unreadable else log.info
+    level("spool_rescanned", files=len(on_disk), **asdict(found))
+    return found
 
 
-def _adopt(path: Path, database: Database) -> bool:
-    """The row that the receiver was about to commit; False for a copy of a known instance."""
+def _adopt(path: Path, database: Database) -> Arrival | None:
+    """The row that the receiver was about to commit; None for a file that cannot be read."""
     try:
         received = describe(path)
     except (InvalidDicomError, Malformed, OSError):
-        log.exception("orphan_unreadable")
-        return False
+        log.exception("orphan_unreadable", file=path.name)
+        return None
     with database.write() as connection:
         found = studies.add(connection, received, path.name, now=path.stat().st_mtime)
-    return found is Arrival.NEW
+    if found is not Arrival.NEW:
+        path.unlink()
+    return found
 
 
 def describe(path: Path) -> ReceivedInstance:

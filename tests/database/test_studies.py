@@ -65,7 +65,7 @@ def test_one_uid_for_two_things_needs_a_person(
         assert add(connection, "1", **changes) is Arrival.CONFLICT
         row = the_study(connection)
         assert (row["state"], row["reason"]) == (StudyState.NEEDS_REVIEW, BYTES_DIFFER)
-        assert len(studies.instances(connection, row["id"])) == 1
+        assert len(studies.instance_rows(connection, row["id"])) == 1
 
 
 def test_two_patients_in_a_study_need_a_person_for_good(database: Database) -> None:

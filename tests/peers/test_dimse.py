@@ -16,7 +16,7 @@ from dicom_ai_node.errors import PeerUnreachable
 from dicom_ai_node.header import dataset_offset
 from dicom_ai_node.job import DeliveryState
 from dicom_ai_node.peers.dimse import DimseStore
-from dicom_ai_node.peers.peer import open_peer
+from dicom_ai_node.peers.open import open_peer
 from tests.made import configuration
 from tests.peers.pacs import Pacs, objects
 from tests.receive.scu import encoded

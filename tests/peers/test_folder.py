@@ -10,7 +10,7 @@ from dicom_ai_node.config.settings import FolderPeer
 from dicom_ai_node.errors import PeerUnreachable
 from dicom_ai_node.job import DeliveryState
 from dicom_ai_node.peers.folder import FolderStore
-from dicom_ai_node.peers.peer import open_peer
+from dicom_ai_node.peers.open import open_peer
 from tests.made import configuration
 from tests.peers.pacs import objects
 

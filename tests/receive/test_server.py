@@ -46,7 +46,7 @@ def rows(database: Database, study_instance_uid: str) -> dict[str, str]:
     """SOP Instance UID and file of what the table has."""
     with database.read() as connection:
         study = studies.find(connection, study_instance_uid)
-        found = studies.instances(connection, study["id"]) if study else []
+        found = studies.instance_rows(connection, study["id"]) if study else []
         return {row["sop_instance_uid"]: row["file"] for row in found}
 
 
@@ -100,7 +100,7 @@ def test_what_is_stored_is_what_was_sent(
     assert path.read_bytes()[:132] == bytes(128) + b"DICM"
     with database.read() as connection:
         study = studies.find(connection, ds.StudyInstanceUID)
-        (row,) = studies.instances(connection, study["id"])
+        (row,) = studies.instance_rows(connection, study["id"])
     assert row["sha256"] == hashlib.sha256(encoded(ds)).hexdigest()
     assert (row["transfer_syntax_uid"], row["size"]) == (syntax, len(encoded(ds)))
     assert (study["calling_ae_title"], study["called_ae_title"]) == ("PACS", "AI_NODE")
