@@ -14,7 +14,7 @@ from pathlib import Path
 from pydicom import Dataset
 
 from dicom_ai_node.config.package import InstalledModel
-from dicom_ai_node.encoders.encode import encode
+from dicom_ai_node.encoders.encode import EncodedObject, encode
 from dicom_ai_node.encoders.ids import DerivedIds
 from dicom_ai_node.encoders.run import Run
 from dicom_ai_node.errors import InputError, ModelError
@@ -71,7 +71,12 @@ def run(request: Request, model: Callable[[], Model]) -> Report:
         result, headers = _predict(request, model, timings)
     with _timed(timings, "encode"):
         headers = headers or load_headers(request.instances)
-        objects = _write(request, result, headers)
+        try:
+            encoded = _encode(request, result, headers)
+        except ModelError as error:
+            result = Result.failed(str(error))
+            encoded = _encode(request, result, headers)
+        objects = _write(request.folder, encoded)
     report = Report(
         outcome=result.outcome,
         reason=result.reason,
@@ -117,21 +122,23 @@ def read_report(folder: Path) -> Report | None:
     return Report(**fields)
 
 
-def _write(
+def _encode(
     request: Request, result: Result, headers: Sequence[Dataset]
-) -> tuple[WrittenObject, ...]:
+) -> Sequence[EncodedObject]:
     run_of = Run(
         ids=DerivedIds(job_key=request.job_key),
         package=request.model.package,
         model_sha256=request.model.sha256,
         finished_at=datetime.now().astimezone(),
     )
-    request.folder.mkdir(mode=0o700, parents=True)
+    return encode(result, headers, run_of, request.model.package.results)
+
+
+def _write(folder: Path, encoded: Sequence[EncodedObject]) -> tuple[WrittenObject, ...]:
+    folder.mkdir(mode=0o700, parents=True)
     written = []
-    for number, (kind, ds) in enumerate(
-        encode(result, headers, run_of, request.model.package.results), start=1
-    ):
-        path = request.folder / f"{number}-{kind}.dcm"
+    for number, (kind, ds) in enumerate(encoded, start=1):
+        path = folder / f"{number}-{kind}.dcm"
         ds.save_as(path, enforce_file_format=True)
         content = path.read_bytes()
         _sync(path)

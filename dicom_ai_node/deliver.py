@@ -19,7 +19,7 @@ from dicom_ai_node.spool import Spool
 
 log = get_logger(__name__)
 
-POLL_S = 0.25
+POLL_S = 0.05
 BACKOFF_FIRST_S = 2.0
 _DAY_S = 86_400
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from pydicom import Dataset
 from pydicom.errors import InvalidDicomError
 
-from dicom_ai_node.header import dataset_offset, read_header
+from dicom_ai_node.header import data_of, read_header
 from dicom_ai_node.study import Instance, Series
 
 _KEYWORDS = (
@@ -42,7 +42,7 @@ def series_of(folder: Path) -> list[Series]:
 
 
 def _instance(path: Path, header: Dataset) -> Instance:
-    content = path.read_bytes()[dataset_offset(path) :]
+    content = data_of(path.read_bytes())
     return Instance(
         study_instance_uid=str(header.StudyInstanceUID),
         series_instance_uid=str(header.SeriesInstanceUID),

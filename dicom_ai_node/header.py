@@ -5,12 +5,12 @@ from collections.abc import Iterable
 from io import BytesIO
 from pathlib import Path
 
-import pydicom
 from pydicom import Dataset
 from pydicom.datadict import tag_for_keyword
 from pydicom.dataelem import RawDataElement
-from pydicom.filereader import read_file_meta_info
+from pydicom.filereader import read_dataset, read_file_meta_info, read_partial
 from pydicom.multival import MultiValue
+from pydicom.tag import BaseTag
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 MAX_INFLATED = 1 << 20  # the head of a deflated object; the rest may be a bomb (P18)
@@ -18,31 +18,34 @@ _PREAMBLE = 132
 
 
 def read_header(path: Path, keywords: Iterable[str]) -> Dataset:
-    """The attributes named, as far as the file has them, from a Part 10 file of the spool."""
-    meta = read_file_meta_info(path)
+    """The attributes named, as far as the file has them, from a Part 10 file."""
     tags = [tag for keyword in keywords if (tag := tag_for_keyword(keyword)) is not None]
-    if meta.TransferSyntaxUID != DeflatedExplicitVRLittleEndian:
-        return pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(tags))
-    with path.open("rb") as file:
-        file.seek(dataset_offset(path))
-        head = zlib.decompressobj(-zlib.MAX_WBITS).decompress(file.read(), MAX_INFLATED)
-    ds = pydicom.filereader.read_dataset(
+    last = max(tags, default=0)
+
+    def beyond(tag: BaseTag, _vr: str | None, _length: int) -> bool:
+        return int(tag) > last
+
+    meta = read_file_meta_info(path)
+    if meta.get("TransferSyntaxUID") != DeflatedExplicitVRLittleEndian:
+        with path.open("rb") as file:
+            return read_partial(file, stop_when=beyond, specific_tags=[*tags])
+    deflated = data_of(path.read_bytes())
+    head = zlib.decompressobj(-zlib.MAX_WBITS).decompress(deflated, MAX_INFLATED)
+    ds = read_dataset(
         BytesIO(head),
         is_implicit_VR=False,
         is_little_endian=True,
-        stop_when=lambda tag, _vr, _length: tag >= 0x7FE00008,
+        stop_when=beyond,
         specific_tags=[*tags],
     )
     ds.file_meta = meta
     return ds
 
 
-def dataset_offset(path: Path) -> int:
-    """Where the data set begins: after the preamble and the file meta group (PS3.10 7.1)."""
-    with path.open("rb") as file:
-        file.seek(_PREAMBLE)
-        group_length = file.read(12)
-    return _PREAMBLE + 12 + int.from_bytes(group_length[8:12], "little")
+def data_of(part10: bytes) -> bytes:
+    """The data set of a Part 10 file: what follows preamble and file meta group (PS3.10 7.1)."""
+    group_length = int.from_bytes(part10[_PREAMBLE + 8 : _PREAMBLE + 12], "little")
+    return part10[_PREAMBLE + 12 + group_length :]
 
 
 def values_of(ds: Dataset, keyword: str) -> tuple[str | int | float, ...]:

@@ -2,10 +2,10 @@
 
 import hashlib
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from math import isfinite
 
-import highdicom as hd
 import numpy as np
 import pydicom
 from pydicom import Dataset
@@ -13,16 +13,14 @@ from pydicom.errors import InvalidDicomError
 from pydicom.multival import MultiValue
 
 from dicom_ai_node.errors import InputError
-from dicom_ai_node.header import dataset_offset
+from dicom_ai_node.header import data_of
 from dicom_ai_node.input import ModelInput
+from dicom_ai_node.stack import stack
 from dicom_ai_node.study import Instance
 
-MAX_VOXEL_BYTES = (
-    2 << 30
-)  # of the float32 volume (GUARANTEES P18), known before anything is decoded
-# Scanners round positions: 0.07 mm on a spacing of 7 mm is normal, a missing slice is not.
-SPACING_RTOL = 0.02
-PERPENDICULAR_TOL = 0.01  # of the slice direction to the image planes
+# of the float32 volume, known before anything is decoded (P18)
+MAX_VOXEL_BYTES = 2 << 30
+READERS = 4  # threads; reading and hashing leave the interpreter free
 # attributes that make a plane, with their number of values (PS3.3 C.7.6.2, C.7.6.3)
 _GEOMETRY = {
     "Rows": 1,
@@ -45,14 +43,10 @@ def load_headers(instances: Sequence[Instance]) -> list[Dataset]:
 
 def load(instances: Sequence[Instance]) -> ModelInput:
     """One series as one regular volume; whatever is no such thing is refused, never guessed at."""
-    headers = [_read(instance) for instance in instances]
+    with ThreadPoolExecutor(READERS) as pool:
+        headers = list(pool.map(_read, instances))
     _check_geometry(headers)
-    try:
-        volume = hd.get_volume_from_series(
-            headers, dtype=np.float32, rtol=SPACING_RTOL, perpendicular_tol=PERPENDICULAR_TOL
-        )
-    except (ValueError, AttributeError, RuntimeError) as error:
-        raise InputError(_plain_reason(headers, error)) from error
+    volume = stack(headers)
     if not np.isfinite(volume.array).all():
         raise InputError("Pixel values are not finite after rescaling.")
     for header in headers:
@@ -64,8 +58,7 @@ def load(instances: Sequence[Instance]) -> ModelInput:
 def _read(instance: Instance) -> Dataset:
     """The data set, if its bytes still are what was acknowledged (P2)."""
     content = instance.path.read_bytes()
-    offset = dataset_offset(instance.path)
-    if hashlib.sha256(memoryview(content)[offset:]).hexdigest() != instance.sha256:
+    if hashlib.sha256(data_of(content)).hexdigest() != instance.sha256:
         raise Damaged("A stored image is damaged: its checksum differs. Send the study again.")
     try:
         return pydicom.dcmread(BytesIO(content))
@@ -116,29 +109,3 @@ def _rounded(header: Dataset, keywords: Sequence[str]) -> tuple[object, ...]:
         several = value if isinstance(value, (list, pydicom.multival.MultiValue)) else [value]
         values += [round(v, 4) if isinstance(v, float) else v for v in several]
     return tuple(values)
-
-
-def _plain_reason(headers: Sequence[Dataset], error: Exception) -> str:
-    """highdicom says that the slices are no regular volume; this says what is wrong with them."""
-    orientation = np.array(headers[0].ImageOrientationPatient, float)
-    normal = np.cross(orientation[:3], orientation[3:])
-    positions = np.array([header.ImagePositionPatient for header in headers], float)
-    along = np.sort(positions @ normal)
-    gaps = np.diff(along)
-    if (gaps < 1e-3).any():
-        return "Two images lie at the same position: the series holds more than one stack."
-    typical = float(np.median(gaps))
-    largest = float(gaps.max())
-    if largest > 1.5 * typical:
-        missing = round(largest / typical) - 1
-        where = float(along[int(gaps.argmax())])
-        return (
-            f"{missing} slice(s) are missing in the middle of the series "
-            f"(a gap of {largest:.2f} mm at {where:.1f} mm where {typical:.2f} mm is usual)."
-        )
-    if largest - float(gaps.min()) > SPACING_RTOL * typical:
-        return f"The slices are not evenly spaced ({gaps.min():.2f} to {largest:.2f} mm)."
-    drift = positions - np.outer(positions @ normal, normal)
-    if float(np.ptp(drift, axis=0).max()) > 1.0:
-        return "The slices are sheared (gantry tilt), which is not supported yet."
-    return f"The images cannot be put together as a volume ({type(error).__name__})."

@@ -21,7 +21,7 @@ from dicom_ai_node.spool import Spool
 
 log = get_logger(__name__)
 
-POLL_S = 0.2
+POLL_S = 0.05
 RETRY_AFTER_S = 5.0  # grows with each attempt
 
 

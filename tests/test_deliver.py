@@ -17,7 +17,7 @@ from dicom_ai_node.database import deliveries, jobs
 from dicom_ai_node.database.deliveries import OutboxObject
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.deliver import PeerQueue
-from dicom_ai_node.header import dataset_offset
+from dicom_ai_node.header import data_of
 from dicom_ai_node.job import DeliveryState, Job, JobState
 from dicom_ai_node.peers.open import open_peer
 from dicom_ai_node.peers.peer import Peer, StoreOutcome
@@ -154,9 +154,7 @@ def test_a_pacs_that_was_down_gets_everything_oldest_first(
     assert [uid for uid, _, _ in pacs.received] == expected
     for job in made:
         for path in sorted(spool.outbox_path(job.key).iterdir()):
-            assert path.read_bytes()[dataset_offset(path) :] in [
-                data for _, _, data in pacs.received
-            ]
+            assert data_of(path.read_bytes()) in [data for _, _, data in pacs.received]
 
 
 class Told:

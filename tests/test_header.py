@@ -13,7 +13,7 @@ from pydicom.uid import (
 )
 
 from dicom_ai_node.folder import series_of
-from dicom_ai_node.header import dataset_offset, read_header, values_of
+from dicom_ai_node.header import data_of, read_header, values_of
 from tests.dicom_factory import series, write
 from tests.receive.scu import encoded, part10, slices
 
@@ -45,7 +45,7 @@ def test_only_what_is_asked_is_read(tmp_path: Path, syntax: UID) -> None:
 def test_the_data_set_begins_after_the_meta_group(tmp_path: Path, syntax: UID) -> None:
     (ds,) = slices()
     path = stored(tmp_path, ds, syntax)
-    assert path.read_bytes()[dataset_offset(path) :] == encoded(ds)
+    assert data_of(path.read_bytes()) == encoded(ds)
 
 
 def test_no_more_than_the_head_of_a_deflated_file_is_inflated(tmp_path: Path) -> None:

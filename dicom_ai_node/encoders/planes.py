@@ -10,7 +10,10 @@ from pydicom import Dataset
 
 from dicom_ai_node.errors import ModelError
 
-TOLERANCE_MM = 0.02  # a volume's affine is the best fit through positions written with few digits
+# A volume is even and straight; its source's slices may jitter along the normal, and hardly
+# within their planes.
+ALONG = 0.1  # of the spacing between slices
+WITHIN_MM = 0.15
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,14 +43,15 @@ def planes_of_slices(volume: hd.Volume, planes: Sequence[SourcePlane]) -> list[S
         raise ModelError("The mask cannot be placed: the source has no geometry.")
     affine = volume.affine
     starts = affine[:3, 3] + np.arange(volume.spatial_shape[0])[:, None] * affine[:3, 0]
-    positions = np.array([plane.position for plane in planes])
-    distances = np.linalg.norm(starts[:, None] - positions[None], axis=2)
-    found = [planes[index] for index in distances.argmin(axis=1)]
+    offsets = starts[:, None] - np.array([plane.position for plane in planes])[None]
+    nearest = np.linalg.norm(offsets, axis=2).argmin(axis=1)
+    found = [planes[index] for index in nearest]
     axes = affine[:3, [2, 1]].T / np.linalg.norm(affine[:3, [2, 1]], axis=0)[:, None]
-    for plane, distance in zip(found, distances.min(axis=1), strict=True):
+    for plane, offset in zip(found, offsets[np.arange(len(nearest)), nearest], strict=True):
         header = plane.header
         if (
-            distance > TOLERANCE_MM
+            abs(offset @ np.cross(axes[0], axes[1])) > ALONG * volume.spacing[0]
+            or np.abs(axes @ offset).max() > WITHIN_MM
             or np.abs(plane.rows_and_columns - axes).max() > 1e-3
             or (header.Rows, header.Columns) != volume.spatial_shape[1:]
         ):

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import highdicom as hd
 import numpy as np
+from numpy.typing import NDArray
 from pydicom import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
 
@@ -24,13 +25,12 @@ def encode_seg(result: Result, headers: Sequence[Dataset], run: Run) -> Dataset 
     if not segments or result.mask is None:
         return None
     ordered = in_order(headers)
-    sources = [stand_in(header) for header in ordered]
-    planes_of_slices(result.mask, source_planes(sources))
-    if not sources[0].get("SliceThickness"):  # type 2, but highdicom reads it of the first
-        sources[0].SliceThickness = str(round(result.mask.spacing[0], 6))
+    sources, pixels = _on_source(
+        _numbered(result.mask, segments), [stand_in(header) for header in ordered]
+    )
     seg = hd.seg.Segmentation(
         source_images=sources,
-        pixel_array=_numbered(result.mask, segments),
+        pixel_array=pixels,
         segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
         segment_descriptions=[_description(segment, run) for segment in segments],
         series_instance_uid=run.ids.uid("seg", "series"),
@@ -51,10 +51,24 @@ def encode_seg(result: Result, headers: Sequence[Dataset], run: Run) -> Dataset 
     return finish(seg, ordered[0], run, run.description("segmentation"))
 
 
+def _on_source(
+    mask: hd.Volume, headers: Sequence[Dataset]
+) -> tuple[Sequence[Dataset], hd.Volume | NDArray[np.uint8]]:
+    """Slice by slice on the source's own planes: so positions are the source's to the digit.
+
+    Frames of a multi-frame source are matched by highdicom instead.
+    """
+    planes = planes_of_slices(mask, source_planes(headers))
+    if any(plane.frame_number for plane in planes):
+        return headers, mask
+    sources = [plane.header for plane in planes]
+    if not sources[0].get("SliceThickness"):  # type 2, but highdicom reads it of the first
+        sources[0].SliceThickness = str(round(mask.spacing[0], 6))
+    return sources, mask.array
+
+
 def _numbered(mask: hd.Volume, segments: Sequence[PresentSegment]) -> hd.Volume:
-    """The slices from the first to the last with a voxel, as a view where numbers have no gaps."""
-    filled = np.flatnonzero(sum(segment.voxels for segment in segments))
-    mask = mask[int(filled[0]) : int(filled[-1]) + 1]
+    """The mask with the numbers that segments have in the SEG: from 1, without gaps."""
     if all(segment.number == segment.segment.number for segment in segments):
         return mask
     numbers = np.zeros(256, np.uint8)

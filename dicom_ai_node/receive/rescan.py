@@ -11,7 +11,7 @@ from pydicom.filereader import read_file_meta_info
 from dicom_ai_node.database import studies
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.database.studies import Arrival, ReceivedInstance
-from dicom_ai_node.header import dataset_offset
+from dicom_ai_node.header import data_of
 from dicom_ai_node.log import get_logger
 from dicom_ai_node.receive.elements import Malformed
 from dicom_ai_node.receive.identity import identify
@@ -66,7 +66,7 @@ def describe(path: Path) -> ReceivedInstance:
     meta = read_file_meta_info(path)
     if "TransferSyntaxUID" not in meta:
         raise Malformed("the file meta information is cut off")
-    data = path.read_bytes()[dataset_offset(path) :]
+    data = data_of(path.read_bytes())
     identity = identify(data, meta.TransferSyntaxUID)
     return ReceivedInstance(
         study_instance_uid=identity.study_instance_uid,

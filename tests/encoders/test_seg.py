@@ -217,3 +217,20 @@ def test_a_source_without_slice_thickness_is_no_obstacle():
     for ds in instances:
         del ds.SliceThickness
     assert set(made.encoded(made.findings(instances), instances)) == {"seg", "sr"}
+
+
+def test_a_stack_that_jitters_is_placed_on_its_own_slices():
+    """0.07 mm on 7 mm is normal: the frames lie where the source's do, to the digit."""
+    jittery = dicom_factory.series(name="jitter", spacing=(7.0, 1.5, 2.0))
+    for k, ds in enumerate(jittery):
+        x, y, z = ds.ImagePositionPatient
+        ds.ImagePositionPatient = [x, y, z + (0.0, 0.05, -0.02)[k % 3]]
+    volume = hd.get_volume_from_series(jittery, rtol=0.05)
+    mask = volume.with_array((volume.array == 400).astype(np.uint8))
+    found = Result(outcome=Outcome.FINDINGS, mask=mask, segments=made.SEGMENTS[:1])
+    seg = encode_seg(found, made.without_pixels(jittery), made.run())
+    place = {ds.SOPInstanceUID: list(ds.ImagePositionPatient) for ds in jittery}
+    for frame in seg.PerFrameFunctionalGroupsSequence:
+        source = frame.DerivationImageSequence[0].SourceImageSequence[0]
+        position = list(frame.PlanePositionSequence[0].ImagePositionPatient)
+        assert position == place[source.ReferencedSOPInstanceUID]

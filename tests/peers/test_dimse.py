@@ -13,7 +13,7 @@ from pydicom.uid import (
 )
 
 from dicom_ai_node.errors import PeerUnreachable
-from dicom_ai_node.header import dataset_offset
+from dicom_ai_node.header import data_of
 from dicom_ai_node.job import DeliveryState
 from dicom_ai_node.peers.dimse import DimseStore
 from dicom_ai_node.peers.open import open_peer
@@ -103,7 +103,7 @@ def test_every_try_sends_the_bytes_of_the_file(tmp_path: Path) -> None:
     with Pacs(syntaxes=[ExplicitVRLittleEndian]).running() as pacs:
         store(pacs, paths)
         store(pacs, paths)
-    data = [path.read_bytes()[dataset_offset(path) :] for path in paths]
+    data = [data_of(path.read_bytes()) for path in paths]
     assert [sent for _, _, sent in pacs.received] == data * 2
 
 

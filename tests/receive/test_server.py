@@ -26,7 +26,7 @@ from pynetdicom.association import Association
 from dicom_ai_node.config.settings import Config
 from dicom_ai_node.database import studies
 from dicom_ai_node.database.engine import Database
-from dicom_ai_node.header import dataset_offset
+from dicom_ai_node.header import data_of
 from dicom_ai_node.receive.server import DEFLATED, Receiver
 from dicom_ai_node.spool import Spool
 from dicom_ai_node.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, derived_uid
@@ -50,8 +50,8 @@ def rows(database: Database, study_instance_uid: str) -> dict[str, str]:
         return {row["sop_instance_uid"]: row["file"] for row in found}
 
 
-def data_of(path: Path) -> bytes:
-    return path.read_bytes()[dataset_offset(path) :]
+def kept_in(path: Path) -> bytes:
+    return data_of(path.read_bytes())
 
 
 def state(database: Database, ds: Dataset) -> str:
@@ -90,7 +90,7 @@ def test_what_is_stored_is_what_was_sent(
     with association(receiver, [build_context(CTImageStorage, syntax)]) as assoc:
         assert assoc.send_c_store(ds).Status == 0x0000
     path = spool.instance_path(rows(database, ds.StudyInstanceUID)[ds.SOPInstanceUID])
-    assert data_of(path) == encoded(ds)
+    assert kept_in(path) == encoded(ds)
     stored = pydicom.dcmread(path)
     assert stored.file_meta.TransferSyntaxUID == syntax
     assert stored.file_meta.MediaStorageSOPInstanceUID == ds.SOPInstanceUID
@@ -127,7 +127,7 @@ def test_deflated_is_taken_where_it_is_switched_on(
     with association(receiver, [DEFLATED_CT]) as assoc:
         assert assoc.send_c_store(ds).Status == 0x0000
     path = spool.instance_path(rows(database, ds.StudyInstanceUID)[ds.SOPInstanceUID])
-    assert data_of(path) == encoded(ds)
+    assert kept_in(path) == encoded(ds)
     assert pydicom.dcmread(path).SOPInstanceUID == ds.SOPInstanceUID
 
 
@@ -355,7 +355,7 @@ def test_other_bytes_under_the_same_uid_are_refused(
     assert answer.Status == 0x0111
     assert "stored with other contents" in answer.ErrorComment
     (path,) = spool.instance_files()
-    assert data_of(path) == first
+    assert kept_in(path) == first
     assert state(database, ds) == "needs_review"
 
 
@@ -413,7 +413,7 @@ def test_associations_at_once_keep_their_instances_apart(
         files = rows(database, study[0].StudyInstanceUID)
         assert len(files) == 50
         for ds in study:
-            assert data_of(spool.instance_path(files[ds.SOPInstanceUID])) == encoded(ds)
+            assert kept_in(spool.instance_path(files[ds.SOPInstanceUID])) == encoded(ds)
     assert len(list(spool.instance_files())) == 200
     assert list(spool.incoming.iterdir()) == []
 
