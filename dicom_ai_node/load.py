@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from math import isfinite
 
-import numpy as np
 import pydicom
 from pydicom import Dataset
 from pydicom.errors import InvalidDicomError
@@ -47,8 +46,6 @@ def load(instances: Sequence[Instance]) -> ModelInput:
         headers = list(pool.map(_read, instances))
     _check_geometry(headers)
     volume = stack(headers)
-    if not np.isfinite(volume.array).all():
-        raise InputError("Pixel values are not finite after rescaling.")
     for header in headers:
         for keyword in _PIXELS:
             header.pop(keyword, None)

@@ -15,7 +15,7 @@ from dicom_ai_node.spool import Spool
 
 log = get_logger(__name__)
 
-SETTLE_EVERY_S = 0.25
+SETTLE_EVERY_S = 0.1
 REAP_EVERY_S = 5
 PURGE_EVERY_S = 3600
 

@@ -7,6 +7,7 @@ import highdicom as hd
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
+from pydicom.pixels.utils import pixel_array
 
 from dicom_ai_node.errors import InputError
 
@@ -85,11 +86,16 @@ def _values(ordered: Sequence[Dataset]) -> NDArray[np.float32]:
             array[index] = hd.Image.from_dataset(ds, copy=False).get_frame(1, dtype=np.float32)
             return
         slope, intercept = ds.get("RescaleSlope"), ds.get("RescaleIntercept")
-        array[index] = ds.pixel_array
+        array[index] = pixel_array(ds)
         if slope is not None and intercept is not None:
             array[index] *= np.float32(slope)
             array[index] += np.float32(intercept)
 
+    def fill_and_check(index: int) -> bool:
+        fill(index)
+        return bool(np.isfinite(array[index]).all())
+
     with ThreadPoolExecutor(DECODERS) as pool:
-        list(pool.map(fill, range(len(ordered))))
+        if not all(pool.map(fill_and_check, range(len(ordered)))):
+            raise InputError("Pixel values are not finite after rescaling.")
     return array

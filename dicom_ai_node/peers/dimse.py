@@ -7,8 +7,9 @@ from pathlib import Path
 import pydicom
 from pydicom import Dataset
 from pydicom.errors import InvalidDicomError
+from pydicom.filereader import read_file_meta_info
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
-from pynetdicom import AE, build_context
+from pynetdicom import AE, _config, build_context
 from pynetdicom.association import Association
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 from pynetdicom.status import code_to_category
@@ -19,7 +20,6 @@ from dicom_ai_node.job import DeliveryState
 from dicom_ai_node.peers.peer import UNREADABLE, StoreOutcome
 from dicom_ai_node.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
-_NATIVE = (ExplicitVRLittleEndian, ImplicitVRLittleEndian)
 _DUPLICATE_SOP_INSTANCE = 0x0111  # the peer has it: the same UID is the same object (P7)
 # PS3.4 B.2.3 and PS3.7 Annex C: cured by time; every other failure is for good
 _TRANSIENT = frozenset({0x0110, 0x0213, *range(0xA700, 0xA800)})
@@ -33,12 +33,17 @@ class DimseStore:
         self.calling_ae_title = calling_ae_title
 
     def store(self, objects: Sequence[Path]) -> Sequence[StoreOutcome]:
-        datasets = [_read(path) for path in objects]
-        wanted = {(ds.SOPClassUID, _syntax(ds)) for ds in datasets if ds is not None}
+        kinds = [_kind(path) for path in objects]
+        wanted = {kind for kind in kinds if kind is not None}
         if not wanted:
             return [UNREADABLE] * len(objects)
-        with self._associate(wanted) as association:
-            return [UNREADABLE if ds is None else _send(association, ds) for ds in datasets]
+        # one syntax a context: the peer cannot prefer one for which the object must be rewritten
+        fallback = {(sop_class, ImplicitVRLittleEndian) for sop_class, _ in wanted}
+        with self._associate(wanted | fallback) as association:
+            return [
+                UNREADABLE if kind is None else _send(association, path, *kind)
+                for path, kind in zip(objects, kinds, strict=True)
+            ]
 
     def echo(self) -> None:
         """Raises PeerUnreachable unless the peer answers C-ECHO with success."""
@@ -58,10 +63,7 @@ class DimseStore:
         association = ae.associate(
             self.settings.host,
             self.settings.port,
-            contexts=[
-                build_context(sop_class, list(_NATIVE) if syntax in _NATIVE else [syntax])
-                for sop_class, syntax in sorted(wanted)
-            ],
+            contexts=[build_context(sop_class, syntax) for sop_class, syntax in sorted(wanted)],
             ae_title=self.settings.ae_title,
         )
         # a peer that accepts no context is there: it is the objects that it does not take
@@ -79,27 +81,33 @@ class DimseStore:
         return f"{peer.ae_title} at {peer.host}:{peer.port}"
 
 
-def _read(path: Path) -> Dataset | None:
+def _kind(path: Path) -> tuple[UID, UID] | None:
+    """SOP class and transfer syntax of a file; None when it cannot be read."""
     try:
-        return pydicom.dcmread(path)
-    except (OSError, EOFError, InvalidDicomError):
+        meta = read_file_meta_info(path)
+        kind = meta.MediaStorageSOPClassUID, meta.TransferSyntaxUID
+    except (OSError, EOFError, InvalidDicomError, AttributeError):
         return None
+    return kind
 
 
-def _syntax(ds: Dataset) -> UID:
-    syntax: UID = ds.file_meta.TransferSyntaxUID
-    return ExplicitVRLittleEndian if syntax in _NATIVE else syntax
-
-
-def _send(association: Association, ds: Dataset) -> StoreOutcome:
-    if not any(cx.abstract_syntax == ds.SOPClassUID for cx in association.accepted_contexts):
+def _send(association: Association, path: Path, sop_class: UID, syntax: UID) -> StoreOutcome:
+    accepted = {
+        cx.transfer_syntax[0]
+        for cx in association.accepted_contexts
+        if cx.abstract_syntax == sop_class
+    }
+    rewritten = syntax not in accepted and syntax == ExplicitVRLittleEndian
+    if syntax not in accepted and not (rewritten and accepted):
         return StoreOutcome(
             state=DeliveryState.REFUSED,
-            status=f"the peer takes no {UID(ds.SOPClassUID).name} in this transfer syntax",
+            status=f"the peer takes no {sop_class.name} in this transfer syntax",
         )
     if not association.is_established:
         return StoreOutcome(state=DeliveryState.PENDING, status="the association broke")
-    answer = association.send_c_store(ds)
+    # a path is sent as the bytes of the file, a data set is encoded anew
+    _config.STORE_SEND_CHUNKED_DATASET = True
+    answer = association.send_c_store(pydicom.dcmread(path) if rewritten else path)
     if "Status" not in answer:
         return StoreOutcome(state=DeliveryState.PENDING, status="no answer")
     return _outcome(int(answer.Status))
