@@ -42,10 +42,10 @@ def read_header(path: Path, keywords: Iterable[str]) -> Dataset:
     return ds
 
 
-def data_of(part10: bytes) -> bytes:
-    """The data set of a Part 10 file: what follows preamble and file meta group (PS3.10 7.1)."""
+def data_of(part10: bytes) -> memoryview:
+    """The data set of a Part 10 file, uncopied: what follows the file meta group (PS3.10 7.1)."""
     group_length = int.from_bytes(part10[_PREAMBLE + 8 : _PREAMBLE + 12], "little")
-    return part10[_PREAMBLE + 12 + group_length :]
+    return memoryview(part10)[_PREAMBLE + 12 + group_length :]
 
 
 def values_of(ds: Dataset, keyword: str) -> tuple[str | int | float, ...]:

@@ -66,7 +66,7 @@ def describe(path: Path) -> ReceivedInstance:
     meta = read_file_meta_info(path)
     if "TransferSyntaxUID" not in meta:
         raise Malformed("the file meta information is cut off")
-    data = data_of(path.read_bytes())
+    data = bytes(data_of(path.read_bytes()))
     identity = identify(data, meta.TransferSyntaxUID)
     return ReceivedInstance(
         study_instance_uid=identity.study_instance_uid,

@@ -51,7 +51,7 @@ def rows(database: Database, study_instance_uid: str) -> dict[str, str]:
 
 
 def kept_in(path: Path) -> bytes:
-    return data_of(path.read_bytes())
+    return bytes(data_of(path.read_bytes()))
 
 
 def state(database: Database, ds: Dataset) -> str:
