@@ -105,9 +105,8 @@ def durable_write(target: Path, chunks: Iterable[bytes], part: Path) -> None:
             file.flush()
             os.fdatasync(file.fileno())
         part.rename(target)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
+    finally:
+        part.unlink(missing_ok=True)  # after the rename there is none
     _sync_folder(target.parent)
 
 
