@@ -33,7 +33,11 @@ class AlreadyRunning(NodeError):
 
 
 class NotStartable(NodeError):
-    """A child process ended in a way that no restart cures."""
+    """A child process ended in a way that no restart cures; its exit status is passed on."""
+
+    def __init__(self, message: str, *, exit_status: int) -> None:
+        super().__init__(message)
+        self.exit_status = exit_status
 
 
 class InputError(NodeError):

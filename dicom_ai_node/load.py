@@ -4,7 +4,6 @@ import hashlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
-from math import isfinite
 
 import pydicom
 from pydicom import Dataset
@@ -19,6 +18,7 @@ from dicom_ai_node.study import Instance
 
 # of the float32 volume, known before anything is decoded (P18)
 MAX_VOXEL_BYTES = 2 << 30
+LARGEST = 1e5  # of a position in mm, or a number of rows: beyond is no patient
 READERS = 4  # threads; reading and hashing leave the interpreter free
 # attributes that make a plane, with their number of values (PS3.3 C.7.6.2, C.7.6.3)
 _GEOMETRY = {
@@ -65,12 +65,12 @@ def _read(instance: Instance) -> Dataset:
 
 def _check_geometry(headers: Sequence[Dataset]) -> None:
     """What can be told from headers alone, before memory is spent on pixels."""
-    if any(int(header.get("NumberOfFrames") or 1) > 1 for header in headers):
+    if any(str(header.get("NumberOfFrames") or 1) != "1" for header in headers):
         raise InputError("This is a multi-frame object, which is not supported yet.")
     if not all(any(keyword in header for keyword in _PIXELS) for header in headers):
         raise InputError("An image of the series has no pixel data.")
-    if any(header.get("SamplesPerPixel", 1) != 1 for header in headers):
-        raise InputError("The images are in colour.")
+    for header in headers:
+        _check_grey(header)
     for keyword, number in _GEOMETRY.items():
         if not all(_finite(header, keyword, number) for header in headers):
             raise InputError(f"{keyword} is missing or not a number in an image of the series.")
@@ -88,14 +88,23 @@ def _check_geometry(headers: Sequence[Dataset]) -> None:
         raise InputError("The series is larger than the limit of 2 GiB of voxels.")
 
 
+def _check_grey(header: Dataset) -> None:
+    """MONOCHROME1 only says how to display: Hounsfield units stay what they are (D23)."""
+    shown = header.get("PhotometricInterpretation")
+    if header.get("SamplesPerPixel", 1) != 1 or shown not in ("MONOCHROME1", "MONOCHROME2"):
+        raise InputError(f"The images are not grey values ({shown or 'not said'}).")
+    if shown == "MONOCHROME1" and header.get("Modality") != "CT":
+        raise InputError("The images are stored inverted (MONOCHROME1), which is not supported.")
+
+
 def _finite(header: Dataset, keyword: str, number: int) -> bool:
-    """True when the attribute has so many values, and each is a number."""
-    value = header.get(keyword)
+    """True when the attribute has so many values, and each is a number of a possible size."""
     try:
+        value = header.get(keyword)
         values = [float(v) for v in (value if isinstance(value, MultiValue) else [value])]
     except (ValueError, TypeError, OverflowError):
         return False
-    return len(values) == number and all(isfinite(v) for v in values)
+    return len(values) == number and all(abs(v) <= LARGEST for v in values)
 
 
 def _rounded(header: Dataset, keywords: Sequence[str]) -> tuple[object, ...]:

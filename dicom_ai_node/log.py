@@ -18,12 +18,14 @@ import structlog
 
 _MAX_TEXT = 500
 _salt = b""
+_settings: dict[str, Any] = {}
 
 
 def configure(*, level: str = "info", json_lines: bool | None = None, salt: bytes = b"") -> None:
     """Once per process, before anything is logged; `json_lines` None: unless stderr is a tty."""
     global _salt
     _salt = salt
+    _settings.update(level=level, json_lines=json_lines, salt=salt)
     as_json = not sys.stderr.isatty() if json_lines is None else json_lines
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
@@ -63,6 +65,11 @@ def _unexpected(error: BaseException | None) -> None:
         get_logger(__name__).critical("unexpected_error", exc_info=error)
 
 
+def settings() -> dict[str, Any]:
+    """What `configure()` was called with, for a process that this one starts."""
+    return dict(_settings)
+
+
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:
     logger: structlog.stdlib.BoundLogger = structlog.get_logger(name)
     return logger
@@ -80,8 +87,10 @@ def _quieten() -> None:
         logger = logging.getLogger(name)
         logger.handlers[:] = [logging.NullHandler()]
         logger.propagate = False
-    for name in ("apscheduler", "alembic", "sqlalchemy"):
+    for name in ("alembic", "sqlalchemy"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    # a tick that is still running when the next is due is skipped, which is no news
+    logging.getLogger("apscheduler").setLevel(logging.ERROR)
 
 
 def where(error: BaseException) -> str:
@@ -110,3 +119,14 @@ def _escape(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> Mutabl
 def _visible(char: str) -> str:
     hidden = unicodedata.category(char) in ("Cc", "Cf", "Zl", "Zp", "Cs")
     return f"\\u{ord(char):04x}" if hidden else char
+
+
+# Until `configure()` is called, and in a process that forgets to: the same silence about values.
+structlog.configure(
+    processors=[
+        structlog.processors.add_log_level,
+        _frames,
+        _escape,
+        structlog.processors.KeyValueRenderer(key_order=["level", "event"]),
+    ]
+)

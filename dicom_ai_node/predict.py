@@ -19,6 +19,8 @@ def predict(study: Path, installed: InstalledModel, out: Path) -> Iterator[tuple
 
     One series writes into `out` itself, several into `out/series-1` and so on.
     """
+    if not study.is_dir():
+        raise InputError(f"{study} is not a folder: give the folder of one study")
     found = series_of(study)
     if not found:
         raise InputError(f"{study} holds no DICOM images: give the folder of one study")

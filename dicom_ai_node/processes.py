@@ -64,9 +64,11 @@ class _Child:
             self.pause_s = RESTART_FIRST_S if steady else min(self.pause_s * 2, RESTART_MAX_S)
             self.start_after = now + self.pause_s
             self._forget()
-            log.error("role_died", role=self.name, status=status, restart_in_s=self.pause_s)
             if status in (ConfigError.exit_status, AlreadyRunning.exit_status):
-                raise NotStartable(f"{self.name} cannot run here: see what it said above")
+                raise NotStartable(
+                    f"{self.name} cannot run here: see what it said above", exit_status=status
+                )
+            log.error("role_died", role=self.name, status=status, restart_in_s=self.pause_s)
 
     def stop(self, deadline: float) -> None:
         if self.process is None:

@@ -80,10 +80,9 @@ def _values(ordered: Sequence[Dataset]) -> NDArray[np.float32]:
 
     def fill(index: int) -> None:
         ds = ordered[index]
-        if ds.get("PhotometricInterpretation") != "MONOCHROME2" or any(
-            keyword in ds for keyword in _TRANSFORMED
-        ):
-            array[index] = hd.Image.from_dataset(ds, copy=False).get_frame(1, dtype=np.float32)
+        if any(keyword in ds for keyword in _TRANSFORMED):
+            image = hd.Image.from_dataset(ds, copy=False)
+            array[index] = image.get_frame(1, dtype=np.float32, apply_presentation_lut=False)
             return
         slope, intercept = ds.get("RescaleSlope"), ds.get("RescaleIntercept")
         array[index] = pixel_array(ds)

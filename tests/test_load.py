@@ -7,6 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from pydicom import Dataset
+from pydicom.datadict import dictionary_VR, tag_for_keyword
+from pydicom.dataelem import RawDataElement
+from pydicom.tag import BaseTag
 from pydicom.uid import ExplicitVRBigEndian, RLELossless
 
 from dicom_ai_node.errors import InputError
@@ -66,6 +69,16 @@ def test_values_are_in_modality_units(tmp_path: Path) -> None:
     assert {float(volume.array.min()), float(volume.array.max())} == {-2824.0, -224.0}
 
 
+def test_inverted_display_does_not_invert_hounsfield_units(tmp_path: Path) -> None:
+    plain = loaded(tmp_path / "plain", series()).volume
+    instances = series()
+    put_everywhere("PhotometricInterpretation", "MONOCHROME1")(instances)
+    assert np.array_equal(loaded(tmp_path / "inverted", instances).volume.array, plain.array)
+    mr = series(modality="MR")
+    put_everywhere("PhotometricInterpretation", "MONOCHROME1")(mr)
+    assert refusal(tmp_path / "mr", mr).startswith("The images are stored inverted (MONOCHROME1)")
+
+
 def test_headers_come_without_pixels(tmp_path: Path) -> None:
     data = loaded(tmp_path, series())
     assert len(data.headers) == 12
@@ -105,6 +118,17 @@ def put(keyword: str, value: object) -> Callable[[list[Dataset]], None]:
     def change(instances: list[Dataset]) -> None:
         instances[3].pop(keyword, None)  # instances share elements
         setattr(instances[3], keyword, value)
+
+    return change
+
+
+def put_bytes(keyword: str, value: bytes) -> Callable[[list[Dataset]], None]:
+    """Bytes that are not of the attribute's VR, as they come from outside."""
+
+    def change(instances: list[Dataset]) -> None:
+        tag = BaseTag(tag_for_keyword(keyword) or 0)
+        vr = dictionary_VR(tag)
+        instances[3][tag] = RawDataElement(tag, vr, len(value), value, 0, False, True)
 
     return change
 
@@ -163,7 +187,11 @@ def smaller(instances: list[Dataset]) -> None:
         (everywhere_without("FrameOfReferenceUID"), "The images cannot be put together"),
         (lambda made: made.__delitem__(slice(1, None)), "The series has one slice"),
         (without("PixelData"), "An image of the series has no pixel data."),
-        (put("SamplesPerPixel", 3), "The images are in colour."),
+        (put("SamplesPerPixel", 3), "The images are not grey values"),
+        (put_everywhere("PhotometricInterpretation", "RGB"), "The images are not grey values (RGB"),
+        (put_bytes("NumberOfFrames", b"abc "), "This is a multi-frame object"),
+        (put_bytes("PixelSpacing", b"0,5\\0,5 "), "PixelSpacing is missing or not a number"),
+        (put("ImagePositionPatient", [0, 0, 1e30]), "ImagePositionPatient is missing or not a"),
         (put("NumberOfFrames", "2"), "This is a multi-frame object, which is not supported yet."),
         (put_everywhere("RescaleSlope", "NaN"), "Pixel values are not finite after rescaling."),
         (put("PixelData", bytes(10)), "The images cannot be put together as a volume"),

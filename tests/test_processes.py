@@ -10,6 +10,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
+from dicom_ai_node.errors import NotStartable
 from dicom_ai_node.processes import supervise
 
 SLEEP = "import time; time.sleep(60)"
@@ -108,3 +111,11 @@ def test_children_of_a_killed_supervisor_end_themselves(tmp_path: Path) -> None:
         until(lambda: pids(notes))
         supervisor.kill()
     until(lambda: not alive(pids(notes)[0]))
+
+
+@pytest.mark.parametrize("status", [2, 3])
+def test_what_no_restart_cures_ends_the_node_with_its_status(status: int) -> None:
+    command = [sys.executable, "-c", f"raise SystemExit({status})"]
+    with pytest.raises(NotStartable, match="receive cannot run here") as caught:
+        supervise({"receive": command}, threading.Event(), drain_s=1)
+    assert caught.value.exit_status == status

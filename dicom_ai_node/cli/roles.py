@@ -20,7 +20,7 @@ from dicom_ai_node.processes import stop_on_signals, stop_with_parent, supervise
 log = get_logger(__name__)
 
 ROLES = ("receive", "work", "deliver", "web")
-_LOCK_WAIT_S = 10.0  # for a child whose killed predecessor is still letting go
+_LOCK_WAIT_S = 10.0  # beyond draining: for the predecessor of a child, that is still letting go
 
 Supervised = Annotated[bool, typer.Option("--supervised", hidden=True)]
 
@@ -140,7 +140,8 @@ def _role(
     if supervised:
         stop_with_parent(stop)
     node = open_node(directory, need_models=need_models)
-    with node.spool.lock(name, wait_s=_LOCK_WAIT_S if supervised else 0):
+    wait_s = node.config.node.drain_s + _LOCK_WAIT_S if supervised else 0
+    with node.spool.lock(name, wait_s=wait_s):
         try:
             yield node, stop
         finally:

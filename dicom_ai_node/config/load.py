@@ -1,7 +1,7 @@
 """`load(directory)`: every `*.yaml` in name order, then the environment, then validation."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -73,9 +73,27 @@ def load(
         config = Config.model_validate(tree.values)
     except ValidationError as error:
         raise ConfigError("\n".join(_describe(error, tree))) from None
-    if need_models and (missing := _missing_models(config, tree)):
-        raise ConfigError("\n".join(missing))
+    wrong = [*_disagreements(config, tree), *(_missing_models(config, tree) if need_models else ())]
+    if wrong:
+        raise ConfigError("\n".join(wrong))
     return config
+
+
+def _disagreements(config: Config, tree: _Tree) -> Iterator[str]:
+    """Each part is right, and the whole is not."""
+    labels = [route.label for route in config.routes]
+    for index, route in enumerate(config.routes):
+        place, key = tree.place(("routes", index, "send_to"))
+        known = ", ".join(config.peers) or "none"
+        for peer in route.send_to:
+            if peer not in config.peers:
+                yield f"{place}: {key}: there is no peer {peer} under peers (there: {known})"
+        if route.label in labels[:index]:
+            place, _ = tree.place(("routes", index, "model"))
+            yield f"{place}: routes.{index}: two routes are called {route.label}: give one a name"
+    if config.web.port == config.node.port != 0 and config.web.host == config.node.host:
+        place, _ = tree.place(("web", "port"))
+        yield f"{place}: web.port: {config.web.port} is the port for DICOM, node.port, as well"
 
 
 def _missing_models(config: Config, tree: _Tree) -> list[str]:

@@ -45,6 +45,8 @@ class Condition(Strict):
             for value in self.values:
                 if isinstance(value, (bool, str)):
                     raise ValueError(f"{self.op} takes numbers")  # noqa: TRY004 — pydantic's kind
+        if self.op == "between" and float(self.values[0]) > float(self.values[1]):
+            raise ValueError("between takes [low, high], and the first is higher than the second")
         if self.op == "matches":
             try:
                 re.compile(str(self.value))

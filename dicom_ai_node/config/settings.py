@@ -4,7 +4,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
 from dicom_ai_node.config.package import ModelName, Strict
 from dicom_ai_node.config.rules import Clause
@@ -23,7 +23,7 @@ AETitle = Annotated[
     AfterValidator(_not_blank),
 ]
 Port = Annotated[int, Field(ge=1, le=65535, strict=True)]
-Seconds = Annotated[float, Field(gt=0)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 PeerName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$")]
 
 
@@ -136,7 +136,7 @@ class Route(Strict):
 
 
 class Config(Strict):
-    """The whole configuration."""
+    """The whole configuration; `load()` checks that its parts agree, and says where they do not."""
 
     node: NodeSettings
     study: StudySettings = StudySettings()
@@ -147,19 +147,3 @@ class Config(Strict):
     accept: tuple[AcceptEntry, ...] = ()
     peers: dict[PeerName, AnyPeer] = Field(default_factory=dict)
     routes: tuple[Route, ...] = ()
-
-    @model_validator(mode="after")
-    def _names_agree(self) -> "Config":
-        for route in self.routes:
-            for peer in route.send_to:
-                if peer not in self.peers:
-                    known = ", ".join(self.peers) or "none"
-                    raise ValueError(
-                        f"route {route.label} sends to the peer {peer}, which is not under peers "
-                        f"(there: {known})"
-                    )
-        labels = [route.label for route in self.routes]
-        for label in labels:
-            if labels.count(label) > 1:
-                raise ValueError(f"two routes are called {label}: give one of them a name")
-        return self

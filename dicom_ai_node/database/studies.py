@@ -12,8 +12,14 @@ from dicom_ai_node.job import FINAL_STATES
 from dicom_ai_node.spool import Spool
 from dicom_ai_node.study import Instance, StudyState
 
-PATIENT_DIFFERS = "instances of this study name different patients"
-BYTES_DIFFER = "an instance came twice with the same UID and different contents"
+PATIENT_DIFFERS = (
+    "instances of this study name different patients: nothing is analysed until the PACS has "
+    "corrected it and sends it under a Study Instance UID of its own"
+)
+BYTES_DIFFER = (
+    "an instance came twice with the same UID and different contents: nothing is analysed until "
+    "the PACS sends the right one under UIDs of its own"
+)
 
 
 class Arrival(enum.Enum):

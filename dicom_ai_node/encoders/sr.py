@@ -136,9 +136,16 @@ def _procedures(header: Dataset) -> list[Code]:
 
 
 def _fits_in_library(source: Dataset) -> bool:
-    return source.Modality in {"CT", "MR", "PT"} and all(
-        source.get(keyword) not in (None, "") for keyword in IN_LIBRARY
-    )
+    """Whether TID 1602 can describe it; a report on odd images must not fail for their oddity."""
+    if source.get("Modality") not in ("CT", "MR", "PT"):
+        return False
+    if any(source.get(keyword) in (None, "") for keyword in IN_LIBRARY):
+        return False
+    try:
+        sr.ImageLibrary([source])
+    except (AttributeError, TypeError, ValueError):
+        return False
+    return True
 
 
 def _requests(header: Dataset) -> list[Dataset]:

@@ -9,7 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
+from typing import Any
 
+from dicom_ai_node import log
 from dicom_ai_node.attempt import Report, Request
 from dicom_ai_node.config.package import InstalledModel
 from dicom_ai_node.engines.engine import Failure
@@ -32,7 +34,9 @@ class LocalEngine:
         """Start the process ahead of the first job, so that imports and weights are warm."""
         self._pipe, theirs = _spawn.Pipe()
         self._process = _spawn.Process(
-            target=_serve, args=(theirs, self._threads, self._preload), name="attempts"
+            target=_serve,
+            args=(theirs, self._threads, self._preload, log.settings()),
+            name="attempts",
         )
         self._process.start()
         theirs.close()
@@ -103,8 +107,14 @@ class LocalAttempt:
             self.killed = True
 
 
-def _serve(pipe: Connection, threads: int, preload: Sequence[InstalledModel]) -> None:
+def _serve(
+    pipe: Connection,
+    threads: int,
+    preload: Sequence[InstalledModel],
+    log_settings: dict[str, Any],
+) -> None:
     """The attempt process: requests in, reports out, until the other end is gone."""
+    log.configure(**log_settings)  # first: a library's warning may quote a header
     _end_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when this ends
     signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -62,6 +62,6 @@ def _uid(values: Mapping[int, bytes], tag: int, name: str) -> str:
 def _patient_digest(values: Mapping[int, bytes]) -> str:
     digest = hashlib.sha256()
     for tag in _PATIENT:
-        value = values.get(tag, b"").strip(b"\0 ")
+        value = values.get(tag, b"").strip(b"\0 ^")  # empty components of a name say nothing
         digest.update(len(value).to_bytes(4, "big") + value)
     return digest.hexdigest()

@@ -100,12 +100,17 @@ class Receiver:
         return ae
 
     def stop(self) -> None:
-        """Refuse new associations, let the present ones finish within `drain_s`, then abort."""
+        """Refuse new associations, let the present ones finish within `drain_s`, then abort.
+
+        A connection that never became an association is not waited for.
+        """
         self.draining.set()
         if self.server is None:
             return
         deadline = time.monotonic() + self.config.node.drain_s
-        while self.server.active_associations and time.monotonic() < deadline:
+        while time.monotonic() < deadline and any(
+            association.is_established for association in self.server.active_associations
+        ):
             time.sleep(0.05)
         for association in self.server.active_associations:
             association.abort()

@@ -3,7 +3,10 @@
 import highdicom as hd
 import numpy as np
 import pytest
+from pydicom.datadict import dictionary_VR, tag_for_keyword
+from pydicom.dataelem import RawDataElement
 from pydicom.sr.coding import Code
+from pydicom.tag import BaseTag
 
 from dicom_ai_node.encoders.encode import encode
 from dicom_ai_node.encoders.outline import MAX_POINTS, outline
@@ -371,3 +374,37 @@ def test_headers_are_not_decoded_by_encoding(instances, result):
     encode(result, headers, made.run(), ("seg", "sr"))
     assert all(ds.get_item("PatientName").is_raw for ds in headers)
     assert all(ds.get_item("StudyDescription").is_raw for ds in headers)
+
+
+def _odd(keyword, value):
+    """The attribute with bytes that may not be of its VR, as they come from outside; or none."""
+
+    def change(ds):
+        ds.pop(keyword, None)
+        if value is not None:
+            tag = BaseTag(tag_for_keyword(keyword))
+            vr = dictionary_VR(tag)
+            ds[tag] = RawDataElement(tag, vr, len(value), value, 0, False, True)
+
+    return change
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        _odd("Modality", None),
+        _odd("Modality", b"MR\\CT "),
+        _odd("ImagePositionPatient", b"nan\\nan\\nan "),
+        _odd("PixelSpacing", b"0,5\\0,5 "),
+        _odd("SliceThickness", b"thick "),
+        _odd("Rows", b"\0\0"),
+    ],
+    ids=["no modality", "two modalities", "NaN", "comma", "word", "no rows"],
+)
+def test_odd_headers_do_not_stop_the_report_that_calls_them_unsuitable(change):
+    instances = dicom_factory.series(name="odd", shape=(3, 8, 8))
+    headers = made.without_pixels(instances)
+    for header in headers:
+        change(header)
+    report = encode_sr(Result.not_suitable("The headers are odd."), headers, made.run(), None)
+    assert report.StudyInstanceUID == instances[0].StudyInstanceUID

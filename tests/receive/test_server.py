@@ -1,7 +1,9 @@
 """The storage SCP as a modality sees it: a real association over a real socket."""
 
 import hashlib
+import socket
 import struct
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -431,3 +433,14 @@ def test_the_same_study_on_two_associations_is_stored_once(
         assert list(pool.map(send, range(2))) == [{0}] * 2
     assert len(list(spool.instance_files())) == 25
     assert state(database, study[0]) == "receiving"
+
+
+def test_a_stop_does_not_wait_for_a_connection_that_says_nothing(
+    config: Config, spool: Spool, database: Database
+) -> None:
+    """A load balancer's check, or a port scan: it must not delay a restart by `drain_s`."""
+    began = time.monotonic()
+    with Receiver(config, spool, database).running() as port:
+        silent = socket.create_connection(("127.0.0.1", port))
+    silent.close()
+    assert time.monotonic() - began < config.node.drain_s
