@@ -20,7 +20,7 @@ from dicom_ai_node.processes import stop_on_signals, stop_with_parent, supervise
 log = get_logger(__name__)
 
 ROLES = ("receive", "work", "deliver", "web")
-_LOCK_WAIT_S = 10.0  # beyond draining: for the predecessor of a child, that is still letting go
+_LOCK_WAIT_S = 10.0  # beyond draining, while the killed predecessor of a child lets go
 
 Supervised = Annotated[bool, typer.Option("--supervised", hidden=True)]
 
