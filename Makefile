@@ -26,7 +26,7 @@ help:
 downloads:
 	@echo "The first time, this is downloaded into $(VENV), models/ and var/:"
 	@echo "  torch ($(TORCH)): 190 MB for the CPU alone, some GB with CUDA;"
-	@echo "  the node's other packages: 110 MB; the weights of brain-mr: 16 MB;"
+	@echo "  the node's other packages: 110 MB; the weights of brain-mr: 10 MB;"
 	@echo "  the head of the demo: 12 MB."
 	@echo "Which torch: on Linux with an x86 processor pip takes the CUDA build by default."
 	@echo "Choose another one by the address that pytorch.org names for it:"

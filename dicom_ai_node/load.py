@@ -56,7 +56,9 @@ def _read(instance: Instance) -> Dataset:
     """The data set, if its bytes still are what was acknowledged (P2)."""
     content = instance.path.read_bytes()
     if hashlib.sha256(data_of(content)).hexdigest() != instance.sha256:
-        raise Damaged("A stored image is damaged: its checksum differs. Send the study again.")
+        raise Damaged(
+            "A stored image is damaged: its checksum differs. Have the node's disk checked."
+        )
     try:
         return pydicom.dcmread(BytesIO(content))
     except InvalidDicomError as error:

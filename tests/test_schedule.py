@@ -118,5 +118,5 @@ def test_a_study_that_waits_for_a_person_is_never_purged(
 ) -> None:
     finish(spool, database)
     with database.write() as connection:
-        studies.conflict(connection, series(shape=(1, 4, 4))[0].SOPInstanceUID)
+        studies.conflict(connection, series(shape=(1, 4, 4))[0].SOPInstanceUID, now=NOW)
     assert purge_expired(config, spool, database, now=NOW + 1000 * DAY_S) == 0

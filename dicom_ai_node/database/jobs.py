@@ -208,6 +208,14 @@ def events(connection: Connection, job_id: int) -> Sequence[RowMapping]:
     return connection.execute(query).mappings().all()
 
 
+def cancel_of_study(connection: Connection, study_id: int, *, why: str, now: float) -> None:
+    """Stop what is queued, running or still to be sent for a study that needs a person."""
+    live = (JobState.QUEUED, JobState.RUNNING, JobState.READY)
+    query = select(job).where(job.c.study_id == study_id, job.c.state.in_(live))
+    for row in connection.execute(query).mappings().all():
+        move(connection, _job(row), JobState.CANCELLED, now=now, why=why)
+
+
 def keys_of_study(connection: Connection, study_id: int) -> Sequence[str]:
     return connection.execute(select(job.c.key).where(job.c.study_id == study_id)).scalars().all()
 

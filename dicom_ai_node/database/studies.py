@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, RowMapping, delete, func, insert, select, update
 
+from dicom_ai_node.database import jobs
 from dicom_ai_node.database.tables import instance, job, study, verdict
 from dicom_ai_node.job import FINAL_STATES
 from dicom_ai_node.spool import Spool
@@ -76,17 +77,35 @@ def add(connection: Connection, received: ReceivedInstance, file: str, *, now: f
             )
         )
     elif found is Arrival.CONFLICT:
-        conflict(connection, received.sop_instance_uid)
+        conflict(connection, received.sop_instance_uid, now=now)
     return found
 
 
-def conflict(connection: Connection, sop_instance_uid: str) -> None:
+def conflict(connection: Connection, sop_instance_uid: str, *, now: float) -> None:
     """Stop the study of the instance that was kept: a person must say which one is right."""
-    owner = select(instance.c.study_id).where(instance.c.sop_instance_uid == sop_instance_uid)
+    query = select(instance.c.study_id).where(instance.c.sop_instance_uid == sop_instance_uid)
+    _stop(connection, connection.execute(query).scalar_one(), BYTES_DIFFER, now)
+
+
+def _stop(connection: Connection, study_id: int, reason: str, now: float) -> None:
+    """No processing, and no result that is not out already (P3, P6)."""
     connection.execute(
         update(study)
-        .where(study.c.id.in_(owner))
-        .values(state=StudyState.NEEDS_REVIEW, reason=BYTES_DIFFER)
+        .where(study.c.id == study_id)
+        .values(state=StudyState.NEEDS_REVIEW, reason=reason)
+    )
+    jobs.cancel_of_study(connection, study_id, why=reason, now=now)
+
+
+def file_of(connection: Connection, sop_instance_uid: str) -> str:
+    query = select(instance.c.file).where(instance.c.sop_instance_uid == sop_instance_uid)
+    return str(connection.execute(query).scalar_one())
+
+
+def replace_file(connection: Connection, sop_instance_uid: str, file: str) -> None:
+    """The same bytes under another name: for an instance whose file was lost and came again."""
+    connection.execute(
+        update(instance).where(instance.c.sop_instance_uid == sop_instance_uid).values(file=file)
     )
 
 
@@ -118,7 +137,7 @@ def _touch(connection: Connection, received: ReceivedInstance, now: float) -> in
     later = math.nextafter(row["last_received_at"], math.inf)
     changes: dict[str, object] = {"last_received_at": max(now, later)}
     if row["patient_digest"] != received.patient_digest:
-        changes |= {"state": StudyState.NEEDS_REVIEW, "reason": PATIENT_DIFFERS}
+        _stop(connection, row["id"], PATIENT_DIFFERS, now)
     elif row["state"] != StudyState.NEEDS_REVIEW:
         changes |= {"state": StudyState.RECEIVING, "reason": None}
     connection.execute(update(study).where(study.c.id == row["id"]).values(**changes))

@@ -38,7 +38,7 @@ WHEELS: Mapping[str, Wheel] = {
     "brain-mr": Wheel(
         requirement="deepbet==1.0.2",
         sha256="1999e2ea00ec48f6233b95b96f3901a962d3f70431c63aeb985e8a49a198473c",
-        size="16 MB",
+        size="10 MB",
         networks={"box.": "data/models/bbox_model.pt", "brain.": "data/models/model.pt"},
         license="deepbet-1.0.2.dist-info/LICENSE",
     )

@@ -97,11 +97,25 @@ def _keep(
             spool.instance_path(file).unlink()
     elif found is Arrival.CONFLICT:
         with database.write() as connection:
-            studies.conflict(connection, received.sop_instance_uid)
+            studies.conflict(connection, received.sop_instance_uid, now=database.now())
+    else:
+        _restore(spool, database, received, data)
     if found is Arrival.CONFLICT:
         log.warning("instance_conflict", calling_ae=received.calling_ae_title)
         return Status.DUPLICATE_SOP_INSTANCE, "this UID was stored with other contents"
     return Status.SUCCESS, ""
+
+
+def _restore(spool: Spool, database: Database, received: ReceivedInstance, data: bytes) -> None:
+    """What was stored before is only acknowledged again if its file is still there (P1)."""
+    with database.read() as connection:
+        file = studies.file_of(connection, received.sop_instance_uid)
+    if spool.instance_path(file).is_file():
+        return
+    file = spool.keep_instance(_part10(received, data))
+    with database.write() as connection:
+        studies.replace_file(connection, received.sop_instance_uid, file)
+    log.warning("lost_instance_restored", calling_ae=received.calling_ae_title)
 
 
 def _part10(received: ReceivedInstance, data: bytes) -> Iterator[bytes]:

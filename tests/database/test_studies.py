@@ -140,3 +140,25 @@ def test_a_purged_study_is_still_known(database: Database) -> None:
         assert sorted(studies.purge(connection, row["id"])) == ["1.dcm", "2.dcm"]
         assert the_study(connection)["state"] == StudyState.PURGED
         assert studies.files(connection) == set()
+
+
+@pytest.mark.parametrize(
+    ("instance", "changes"),
+    [("1", {"sha256": "b" * 64}), ("2", {"patient_digest": "q" * 64})],
+    ids=["other contents", "other patient"],
+)
+def test_doubt_about_a_study_stops_what_is_not_out_yet(
+    database: Database, instance: str, changes: dict[str, str]
+) -> None:
+    """No result for a study of which it is not sure whose it is (P3, P6)."""
+    with database.write() as connection:
+        add(connection, "1")
+        row = the_study(connection)
+        settle(connection, row)
+        for key in ("waits", "runs"):
+            enqueued(connection, key)
+        claimed(connection)
+        add(connection, instance, **changes)
+        assert the_study(connection)["state"] == StudyState.NEEDS_REVIEW
+        states = {job.state for job in jobs.listing(connection)}
+    assert states == {JobState.CANCELLED}

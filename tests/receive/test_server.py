@@ -444,3 +444,17 @@ def test_a_stop_does_not_wait_for_a_connection_that_says_nothing(
         silent = socket.create_connection(("127.0.0.1", port))
     silent.close()
     assert time.monotonic() - began < config.node.drain_s
+
+
+def test_an_instance_whose_file_was_lost_is_stored_when_it_comes_again(
+    receiver: int, spool: Spool, database: Database
+) -> None:
+    """Success for a known UID would else acknowledge what is not there (P1)."""
+    (ds,) = slices()
+    with association(receiver) as assoc:
+        assert assoc.send_c_store(ds).Status == 0x0000
+        for path in spool.instance_files():
+            path.unlink()
+        assert assoc.send_c_store(ds).Status == 0x0000
+    (file,) = rows(database, ds.StudyInstanceUID).values()
+    assert kept_in(spool.instance_path(file)) == encoded(ds)
