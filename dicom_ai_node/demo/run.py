@@ -143,17 +143,17 @@ def _stay(console: Console, home: Home, node: NodeProcess) -> None:
     where = f"{settings.node.host} {settings.node.port}"
     python = sys.executable
     sender = f"{python} -m pynetdicom storescu -aet PACS -aec AI_NODE -cx -r"
-    console.print("\nThe node and the archive stay until you press Ctrl-C.")
-    print_facts(
-        console,
-        [
-            ("Status page", f"http://{settings.web.host}:{settings.web.port}/"),
-            ("Send more", f"{sender} {where} YOUR_FOLDER"),
-            ("Results", f"{home.archive} takes them"),
-            ("Look inside", f"{python} -m dicom_ai_node jobs list --config {home.config}"),
-        ],
-    )
-    try:
+    try:  # from the moment that it says so
+        console.print("\nThe node and the archive stay until you press Ctrl-C.")
+        print_facts(
+            console,
+            [
+                ("Status page", f"http://{settings.web.host}:{settings.web.port}/"),
+                ("Send more", f"{sender} {where} YOUR_FOLDER"),
+                ("Results", f"{home.archive} takes them"),
+                ("Look inside", f"{python} -m dicom_ai_node jobs list --config {home.config}"),
+            ],
+        )
         while True:
             node.look_after()
     except Stopped:
