@@ -34,6 +34,7 @@ class AttemptProcess:
 
     def run(self, request: Request) -> Report | Failure:
         """The work boundary: a model's exception ends this attempt and nothing else."""
+        log.info("attempt_started", model=request.model.package.name)
         try:
             return attempt.run(request, lambda: self._open(request.model))
         except Exception as error:

@@ -83,10 +83,11 @@ class NodeProcess:
     def pid_of(self, role: str) -> int | None:
         """The process of a role, or `attempt` for the one in which models run."""
         assert self.process is not None
-        words = {"attempt": [b"spawn_main"]}.get(role, [role.encode(), b"--supervised"])
         for pid in descendants(self.process.pid):
             command = Path(f"/proc/{pid}/cmdline")
-            if command.exists() and all(word in command.read_bytes() for word in words):
+            arguments = command.read_bytes().split(b"\0") if command.exists() else []
+            spawned = any(b"spawn_main" in argument for argument in arguments)
+            if spawned if role == "attempt" else role.encode() in arguments:
                 return pid
         return None
 

@@ -55,7 +55,7 @@ def test_a_kill_during_inference_costs_nothing_but_time(
     study = str(pydicom.dcmread(paths[0], stop_before_pixels=True).StudyInstanceUID)
     for path in paths:
         pacs.upload(path)
-    node.wait(lambda: node.status()["jobs"]["running"] == 1)
+    node.wait(lambda: "attempt_started" in node.log())
     os.kill(node.wait(lambda: node.pid_of(victim)), signal.SIGKILL)
 
     pacs.wait(lambda: pacs.instances(study, "SR"), timeout_s=120)
