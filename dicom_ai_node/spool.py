@@ -1,6 +1,8 @@
 """The disk: where every file lies, how it becomes durable, and when it goes.
 
-    instances/ab/ab12….dcm   what was received, Part 10, one file an instance
+    instances/ab/ab12….dcm   what was received, Part 10, one file an instance; an empty one is a
+                             place made ahead for an instance to come
+    conflict/ab/ab12….dcm    what came under a UID that was stored with other contents
     outbox/ab/ab12…/         the results of one job, whole or not there at all
     incoming/                files and folders on their way; emptied at start
     locks/                   one lock a role
@@ -29,10 +31,13 @@ class Spool:
         self.root = root.absolute()
         self.incoming = self.root / "incoming"
         self.instances = self.root / "instances"
+        self.conflict = self.root / "conflict"
         self.outbox = self.root / "outbox"
         self.locks = self.root / "locks"
         try:
-            for folder in (self.root, self.incoming, self.instances, self.outbox, self.locks):
+            for folder in (self.root, self.incoming, self.instances, self.conflict):
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for folder in (self.outbox, self.locks):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise ConfigError(
@@ -42,13 +47,34 @@ class Spool:
     def instance_path(self, file: str) -> Path:
         return self.instances / file[:2] / file
 
-    def keep_instance(self, chunks: Iterable[bytes]) -> str:
-        """Write one instance durably under a new name of ours, and return the name."""
-        file = f"{uuid.uuid4().hex}.dcm"
-        durable_write(self.instance_path(file), chunks, self.incoming / f"{file}.part")
-        return file
+    def make_places(self, number: int) -> list[str]:
+        """Names of new, empty instance files whose directory entries are durable."""
+        prefix = uuid.uuid4().hex[:2]
+        folder = self.instances / prefix
+        make_durable_folder(folder)
+        names = [f"{prefix}{uuid.uuid4().hex[2:]}.dcm" for _ in range(number)]
+        for name in names:
+            os.close(os.open(folder / name, _CREATE, 0o600))
+        _sync_folder(folder)
+        return names
+
+    def set_aside(self, file: str, name: str) -> None:
+        """Keep an instance that contradicts a stored one; the same again is kept once."""
+        target = self.conflict / name[:2] / name
+        make_durable_folder(target.parent)
+        self.instance_path(file).replace(target)
+        _sync_folder(target.parent)
 
     def instance_files(self) -> Iterator[Path]:
+        return (path for path in self._instance_paths() if path.stat().st_size)
+
+    def sweep_places(self) -> None:
+        """Remove the empty files that a killed receiver had made ahead."""
+        for path in self._instance_paths():
+            if not path.stat().st_size:
+                path.unlink()
+
+    def _instance_paths(self) -> Iterator[Path]:
         return self.instances.glob("??/*.dcm")
 
     def outbox_path(self, job_key: str) -> Path:

@@ -7,6 +7,9 @@ import re
 IMPLEMENTATION_CLASS_UID = "2.25.77680266916575147967282900357137477716"
 IMPLEMENTATION_VERSION_NAME = "DICOM_AI_NODE"
 
+# who vouches for the private information in the meta group of a received file (PS3.10 7.1)
+SEAL_UID = "2.25.99204513872095364403417208838604180513"
+
 _UID = re.compile(r"[0-9]+(?:\.[0-9]+)*")
 
 

@@ -76,10 +76,8 @@ def arrive(
     for ds in instances:
         ds.file_meta.SourceApplicationEntityTitle = calling
         ds.file_meta.ReceivingApplicationEntityTitle = called
-        part = spool.incoming / "made.part"
-        ds.save_as(part, enforce_file_format=True)
-        file = spool.keep_instance([part.read_bytes()])
-        part.unlink()
+        (file,) = spool.make_places(1)
+        ds.save_as(spool.instance_path(file), enforce_file_format=True)
         with database.write() as connection:
             received = describe(spool.instance_path(file))
             found.append(studies.add(connection, received, file, now=now))

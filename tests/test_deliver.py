@@ -122,6 +122,7 @@ def test_a_full_pacs_gets_the_same_bytes_when_it_has_room(
     assert first == second
 
 
+@pytest.mark.fault("F7")
 def test_an_aborted_association_is_taken_up_where_it_broke(
     spool: Spool, database: Database, to: Any
 ) -> None:

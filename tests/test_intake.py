@@ -134,6 +134,7 @@ def test_routes_to_one_model_share_the_report_of_a_refusal(intake: Intake) -> No
     assert "Modality is CT" in (job.reason or "")
 
 
+@pytest.mark.fault("D6")
 def test_a_study_that_comes_twice_makes_one_job(intake: Intake) -> None:
     come(intake)
     intake.settle_quiet(now=QUIET)

@@ -18,6 +18,8 @@ from dicom_ai_node.load import load, load_headers
 from tests.dicom_factory import AXIAL, CORONAL, SAGITTAL, asymmetric, series, write
 from tests.made import stored
 
+fault = pytest.mark.fault
+
 OBLIQUE = (0.96, 0.28, 0.0, -0.168, 0.576, 0.8)
 
 
@@ -165,19 +167,49 @@ def smaller(instances: list[Dataset]) -> None:
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        (lambda made: made.pop(5), "1 slice(s) are missing in the middle of the series (a gap of"),
-        (lambda made: made.__delitem__(slice(4, 7)), "3 slice(s) are missing in the middle"),
-        (moved(5, by=-5), "Two images lie at the same position"),
+        pytest.param(
+            lambda made: made.pop(5),
+            "1 slice(s) are missing in the middle of the series (a gap of",
+            marks=fault("D1"),
+        ),
+        pytest.param(
+            lambda made: made.__delitem__(slice(4, 7)),
+            "3 slice(s) are missing in the middle",
+            marks=fault("D1"),
+        ),
+        pytest.param(moved(5, by=-5), "Two images lie at the same position", marks=fault("D4")),
         (moved(5, by=1.5), "The slices are not evenly spaced (3.50 to 6.50 mm)."),
-        (sheared, "The slices are sheared (gantry tilt)"),
-        (smaller, "The series mixes images of several sizes."),
-        (put("ImageOrientationPatient", list(SAGITTAL)), "The series mixes images of several ori"),
+        pytest.param(sheared, "The slices are sheared (gantry tilt)", marks=fault("D13")),
+        pytest.param(smaller, "The series mixes images of several sizes.", marks=fault("D10")),
+        pytest.param(
+            put("ImageOrientationPatient", list(SAGITTAL)),
+            "The series mixes images of several ori",
+            marks=fault("D10"),
+        ),
         (put("PixelSpacing", [1.5, 2.1]), "The series mixes images of several pixel spacings."),
-        (put("FrameOfReferenceUID", "1.2.3"), "The series mixes images of several frames of ref"),
-        (without("ImagePositionPatient"), "ImagePositionPatient is missing or not a number"),
-        (without("PixelSpacing"), "PixelSpacing is missing or not a number"),
-        (without("ImageOrientationPatient"), "ImageOrientationPatient is missing or not a"),
-        (put("ImagePositionPatient", ["1", "2", "NaN"]), "ImagePositionPatient is missing or not"),
+        pytest.param(
+            put("FrameOfReferenceUID", "1.2.3"),
+            "The series mixes images of several frames of ref",
+            marks=fault("D10"),
+        ),
+        pytest.param(
+            without("ImagePositionPatient"),
+            "ImagePositionPatient is missing or not a number",
+            marks=fault("D17"),
+        ),
+        pytest.param(
+            without("PixelSpacing"), "PixelSpacing is missing or not a number", marks=fault("D17")
+        ),
+        pytest.param(
+            without("ImageOrientationPatient"),
+            "ImageOrientationPatient is missing or not a",
+            marks=fault("D17"),
+        ),
+        pytest.param(
+            put("ImagePositionPatient", ["1", "2", "NaN"]),
+            "ImagePositionPatient is missing or not",
+            marks=fault("D16"),
+        ),
         (put("ImagePositionPatient", [1, 2]), "ImagePositionPatient is missing or not a number"),
         (put_everywhere("ImageOrientationPatient", [1, 0, 0]), "ImageOrientationPatient is missi"),
         (put_everywhere("PixelSpacing", [1.5]), "PixelSpacing is missing or not a number"),
@@ -190,11 +222,19 @@ def smaller(instances: list[Dataset]) -> None:
         (put("SamplesPerPixel", 3), "The images are not grey values"),
         (put_everywhere("PhotometricInterpretation", "RGB"), "The images are not grey values (RGB"),
         (put_bytes("NumberOfFrames", b"abc "), "This is a multi-frame object"),
-        (put_bytes("PixelSpacing", b"0,5\\0,5 "), "PixelSpacing is missing or not a number"),
+        pytest.param(
+            put_bytes("PixelSpacing", b"0,5\\0,5 "),
+            "PixelSpacing is missing or not a number",
+            marks=fault("D16"),
+        ),
         (put("ImagePositionPatient", [0, 0, 1e30]), "ImagePositionPatient is missing or not a"),
         (put("NumberOfFrames", "2"), "This is a multi-frame object, which is not supported yet."),
         (put_everywhere("RescaleSlope", "NaN"), "Pixel values are not finite after rescaling."),
-        (put("PixelData", bytes(10)), "The images cannot be put together as a volume"),
+        pytest.param(
+            put("PixelData", bytes(10)),
+            "The images cannot be put together as a volume",
+            marks=fault("D12"),
+        ),
     ],
 )
 def test_what_is_no_regular_volume_is_refused(

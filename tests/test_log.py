@@ -36,6 +36,7 @@ def test_what_is_below_the_level_is_not_said() -> None:
     assert lines("log.get_logger('x').info('a')", level="warning") == []
 
 
+@pytest.mark.fault("D28")
 @pytest.mark.parametrize("json_lines", [True, False])
 @pytest.mark.parametrize(
     "text",

@@ -172,6 +172,7 @@ def test_every_clause_that_failed_is_named() -> None:
     )
 
 
+@pytest.mark.fault("D30")
 @pytest.mark.parametrize(
     "sop_class",
     [

@@ -6,7 +6,7 @@ import signal
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -43,25 +43,39 @@ def holder(spool: Spool) -> Iterator["subprocess.Popen[str]"]:
         process.kill()
 
 
-def test_what_was_written_is_there_under_a_name_of_ours(spool: Spool) -> None:
-    file = spool.keep_instance(iter([b"one", b"two"]))
-    path = spool.instance_path(file)
-    assert path.read_bytes() == b"onetwo"
-    assert list(spool.instance_files()) == [path]
+def test_places_are_empty_files_under_names_of_ours(spool: Spool) -> None:
+    names = spool.make_places(3)
+    assert len(set(names)) == 3
+    assert {spool.instance_path(name).read_bytes() for name in names} == {b""}
+    spool.instance_path(names[0]).write_bytes(b"x")
+    assert list(spool.instance_files()) == [spool.instance_path(names[0])]
+    spool.sweep_places()
+    assert files(spool.instances) == [spool.instance_path(names[0])]
+
+
+def keep(spool: Spool, chunks: Iterable[bytes]) -> Path:
+    """A file written durably, by way of `incoming`."""
+    target = spool.root / "kept" / "a"
+    durable_write(target, chunks, spool.incoming / "a.part")
+    return target
+
+
+def test_what_was_written_is_there(spool: Spool) -> None:
+    assert keep(spool, iter([b"one", b"two"])).read_bytes() == b"onetwo"
     assert files(spool.incoming) == []
-    assert spool.keep_instance([b"one"]) != file
 
 
 def test_nobody_else_may_look(spool: Spool) -> None:
     old = os.umask(0)
     try:
-        path = spool.instance_path(spool.keep_instance([b"x"]))
+        path = spool.instance_path(spool.make_places(1)[0])
         with spool.lock("work"):
             locks = files(spool.locks)
     finally:
         os.umask(old)
     assert {mode(file) for file in (path, *locks)} == {0o600}
-    folders = [spool.root, spool.incoming, spool.instances, spool.outbox, spool.locks, path.parent]
+    folders = [spool.root, spool.incoming, spool.instances, spool.conflict, spool.outbox]
+    folders += [spool.locks, path.parent]
     assert {mode(folder) for folder in folders} == {0o700}
 
 
@@ -71,7 +85,7 @@ def test_a_write_that_fails_leaves_nothing(spool: Spool) -> None:
         raise OSError(28, "No space left on device")
 
     with pytest.raises(OSError, match="No space left"):
-        spool.keep_instance(chunks())
+        keep(spool, chunks())
     assert files(spool.root) == []
 
 
@@ -87,9 +101,9 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
     try:
         spool = Spool(small / "spool")
         with pytest.raises(OSError, match="No space left"):
-            spool.keep_instance([bytes(4096)] * 32)
+            keep(spool, [bytes(4096)] * 32)
         assert files(spool.root) == []
-        spool.keep_instance([bytes(4096)])  # and goes on when there is room
+        keep(spool, [bytes(4096)])  # and goes on when there is room
     finally:
         subprocess.run(["umount", str(small)], check=True)
 
@@ -109,6 +123,7 @@ def attempted(spool: Spool, lease: str, content: bytes) -> Path:
     return folder
 
 
+@pytest.mark.fault("E11")
 def test_the_first_result_wins(spool: Spool) -> None:
     key = "ab" + "0" * 62
     first = spool.publish(attempted(spool, "one", b"first"), key)

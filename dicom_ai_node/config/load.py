@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -91,9 +92,38 @@ def _disagreements(config: Config, tree: _Tree) -> Iterator[str]:
         if route.label in labels[:index]:
             place, _ = tree.place(("routes", index, "model"))
             yield f"{place}: routes.{index}: two routes are called {route.label}: give one a name"
+    yield from _unprotected(config, tree)
     if config.web.port == config.node.port != 0 and config.web.host == config.node.host:
         place, _ = tree.place(("web", "port"))
         yield f"{place}: web.port: {config.web.port} is the port for DICOM, node.port, as well"
+
+
+def _unprotected(config: Config, tree: _Tree) -> Iterator[str]:
+    """Who may store, and whether anybody on the network can read along (P15, P16)."""
+    node = config.node
+    place, _ = tree.place(("node", "port"))
+    if node.port is None and node.tls is None:
+        yield f"{place}: node.port: null, and no node.tls: nobody could connect; set one of them"
+    if node.port is not None and not node.allow_plaintext and not _is_loopback(node.host):
+        yield (
+            f"{place}: node.port: images would cross the network unprotected: configure node.tls "
+            "and set node.port to null, or set node.allow_plaintext: true"
+        )
+    if node.tls is None:
+        for index, entry in enumerate(config.accept):
+            if entry.certificate:
+                place, key = tree.place(("accept", index, "certificate"))
+                yield f"{place}: {key}: certificates are only shown with TLS: configure node.tls"
+    elif config.accept and not any(entry.certificate for entry in config.accept):
+        place, _ = tree.place(("node", "tls"))
+        yield f"{place}: node.tls: no entry of accept has a certificate, so nobody could use it"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _missing_models(config: Config, tree: _Tree) -> list[str]:

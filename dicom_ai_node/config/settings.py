@@ -8,6 +8,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
 from dicom_ai_node.config.package import ModelName, Strict
 from dicom_ai_node.config.rules import Clause
+from dicom_ai_node.uids import is_uid
 
 
 def _not_blank(title: str) -> str:
@@ -23,6 +24,8 @@ AETitle = Annotated[
     AfterValidator(_not_blank),
 ]
 Port = Annotated[int, Field(ge=1, le=65535, strict=True)]
+ListenPort = Annotated[int, Field(ge=0, le=65535, strict=True)]  # 0: any free port, for tests
+Count = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 PeerName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$")]
 
@@ -37,8 +40,29 @@ def _network(value: Any) -> IPv4Network | IPv6Network:
 Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(_network)]
 
 
+def _uid(text: str) -> str:
+    if not is_uid(text):
+        raise ValueError("write a SOP Class UID, such as 1.2.840.10008.5.1.4.1.1.66")
+    return text
+
+
+Uid = Annotated[str, AfterValidator(_uid)]
+# a DNS name of the certificate's subjectAltName, or the SHA-256 of its public key (SPKI)
+CertificateName = Annotated[str, Field(pattern=r"^(dns:[A-Za-z0-9.-]{1,253}|sha256:[0-9a-f]{64})$")]
+
+
 def _as_list(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
+
+
+class TlsSettings(Strict):
+    """The port with TLS (PS3.15 B.12); its peers show certificates that `ca` has signed."""
+
+    port: ListenPort = 2762
+    certificate: Path  # PEM, ours and those between it and the CA
+    key: Path  # PEM
+    ca: Path  # PEM, of those who sign our peers' certificates
+    crl: Path | None = None  # PEM, what of that was revoked
 
 
 class NodeSettings(Strict):
@@ -46,16 +70,41 @@ class NodeSettings(Strict):
 
     ae_title: Annotated[tuple[AETitle, ...], BeforeValidator(_as_list), Field(min_length=1)]
     host: str = "127.0.0.1"
-    port: Annotated[int, Field(ge=0, le=65535, strict=True)] = 11112  # 0: any free port, for tests
+    port: ListenPort | None = 11112  # without TLS; null: none
+    tls: TlsSettings | None = None
+    allow_plaintext: bool = False  # beyond this machine, without TLS
+    receive_processes: Annotated[int, Field(ge=1, le=64)] = 1  # on one port
     spool: Path = Path("var")
     database: str = "sqlite:///./var/node.db"
     models: Path = Path("models")
     retain_days: Annotated[float, Field(ge=0)] = 14
     accept_deflated: bool = False  # a small deflated object may hold gigabytes
-    max_associations: Annotated[int, Field(ge=1)] = 32
-    max_pdu: Annotated[int, Field(ge=4096)] = 131072
-    association_idle_s: Seconds = 60
+    accept_video: bool = False
+    accept_sop_classes: tuple[Uid, ...] = ()  # beyond images, reports and presentation states
     drain_s: Annotated[float, Field(ge=0)] = 30
+
+
+class LimitsSettings(Strict):
+    """What a peer may cost; `*_s` are seconds, on a clock that nobody sets."""
+
+    associations: Count = 32
+    associations_per_peer: Count = 8  # per entry of `accept`
+    connections: Count = 64  # associated or not yet
+    connections_per_s: Annotated[float, Field(gt=0)] = (
+        20  # per address; five seconds' worth at once
+    )
+    pdu_bytes: Annotated[int, Field(ge=4096, le=16_777_216)] = 131_072
+    pdu_s: Seconds = 30  # for one PDU, however it drips
+    request_s: Seconds = 30  # from the connection to the whole A-ASSOCIATE-RQ; TLS has 10 of them
+    idle_s: Seconds = 60
+    send_s: Seconds = 30  # until the peer has read an answer
+    store_s: Seconds = 600  # for one C-STORE
+    store_bytes_per_s: Annotated[float, Field(ge=0)] = 10_240  # slower than that is no transfer
+    object_bytes: Count = 4_294_967_296
+    study_instances: Count = 20_000
+    waiting_studies: Count = 10_000  # not settled, or with a job that is queued
+    space_soft_mb: Annotated[int, Field(ge=0)] = 2048  # less is free: no new association
+    space_hard_mb: Annotated[int, Field(ge=0)] = 512  # less is free: no instance
 
 
 class StudySettings(Strict):
@@ -94,10 +143,15 @@ class LogSettings(Strict):
 
 
 class AcceptEntry(Strict):
-    """Who may store: this AE title, from these addresses. Nobody else."""
+    """Who may do what: this AE title, from these addresses, with this certificate. Nobody else.
+
+    An entry with certificates is for the port with TLS, one without for the port without.
+    """
 
     ae_title: AETitle
     from_: Annotated[tuple[Network, ...], Field(alias="from", min_length=1)]
+    certificate: Annotated[tuple[CertificateName, ...], BeforeValidator(_as_list)] = ()
+    may: tuple[Literal["echo", "store", "commitment"], ...] = ("echo", "store", "commitment")
 
 
 class DimsePeer(Strict):
@@ -142,6 +196,7 @@ class Config(Strict):
     study: StudySettings = StudySettings()
     work: WorkSettings = WorkSettings()
     delivery: DeliverySettings = DeliverySettings()
+    limits: LimitsSettings = LimitsSettings()
     web: WebSettings = WebSettings()
     log: LogSettings = LogSettings()
     accept: tuple[AcceptEntry, ...] = ()

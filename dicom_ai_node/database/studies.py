@@ -4,8 +4,18 @@ import enum
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol, cast
 
-from sqlalchemy import Connection, RowMapping, delete, func, insert, select, update
+from sqlalchemy import (
+    Connection,
+    RowMapping,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
 
 from dicom_ai_node.database import jobs
 from dicom_ai_node.database.tables import instance, job, study, verdict
@@ -29,6 +39,7 @@ class Arrival(enum.Enum):
     NEW = "new"
     DUPLICATE = "duplicate"  # the same bytes again
     CONFLICT = "conflict"  # the same UID, other bytes (P3)
+    TOO_MANY = "too many"  # for one study
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,38 +58,125 @@ class ReceivedInstance:
     size: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """A received instance that is durable, in a file of the spool."""
+
+    received: ReceivedInstance
+    file: str
+    received_at: float
+
+
+class Stored(Protocol):
+    """What tells two instances of one UID apart: a ReceivedInstance, or a row."""
+
+    @property
+    def sha256(self) -> str: ...
+    @property
+    def series_instance_uid(self) -> str: ...
+    @property
+    def study_instance_uid(self) -> str: ...
+
+
+# made once: an instance is looked up for each C-STORE
+_KNOWN = (
+    select(
+        instance.c.sop_instance_uid,
+        instance.c.sha256,
+        instance.c.series_instance_uid,
+        study.c.study_instance_uid,
+        instance.c.file,
+    )
+    .join(study)
+    .where(instance.c.sop_instance_uid.in_(bindparam("uids", expanding=True)))
+)
+_AT_ONCE = 500  # bound parameters of one statement
+
+
 def arrival(connection: Connection, received: ReceivedInstance) -> Arrival:
-    known = connection.execute(
-        select(instance.c.sha256, instance.c.series_instance_uid, study.c.study_instance_uid)
-        .join(study)
-        .where(instance.c.sop_instance_uid == received.sop_instance_uid)
-    ).one_or_none()
-    if known is None:
-        return Arrival.NEW
-    same = (received.sha256, received.series_instance_uid, received.study_instance_uid)
-    return Arrival.DUPLICATE if tuple(known) == same else Arrival.CONFLICT
+    known = connection.execute(_KNOWN, {"uids": [received.sop_instance_uid]}).one_or_none()
+    return Arrival.NEW if known is None else compare(received, cast("Stored", known))
+
+
+def compare(received: Stored, before: Stored) -> Arrival:
+    """What an instance is beside another one of its UID."""
+    same = (
+        received.sha256 == before.sha256
+        and received.series_instance_uid == before.series_instance_uid
+        and received.study_instance_uid == before.study_instance_uid
+    )
+    return Arrival.DUPLICATE if same else Arrival.CONFLICT
 
 
 def add(connection: Connection, received: ReceivedInstance, file: str, *, now: float) -> Arrival:
     """Commit the row of a durable file; `file` is not taken over unless the answer is NEW."""
-    found = arrival(connection, received)
-    if found is Arrival.NEW:
-        connection.execute(
-            insert(instance).values(
-                study_id=_touch(connection, received, now),
-                series_instance_uid=received.series_instance_uid,
-                sop_class_uid=received.sop_class_uid,
-                sop_instance_uid=received.sop_instance_uid,
-                transfer_syntax_uid=received.transfer_syntax_uid,
-                sha256=received.sha256,
-                size=received.size,
-                file=file,
-                received_at=now,
-            )
-        )
-    elif found is Arrival.CONFLICT:
-        conflict(connection, received.sop_instance_uid, now=now)
+    return add_all(connection, [Kept(received=received, file=file, received_at=now)])[0]
+
+
+def add_all(connection: Connection, batch: Sequence[Kept]) -> list[Arrival]:
+    """The same for many, in the order in which they came; a file that has its row is NEW again."""
+    known = _known(connection, [kept.received.sop_instance_uid for kept in batch])
+    found = []
+    fresh: dict[str, list[Kept]] = {}  # by study
+    for kept in batch:
+        before = known.get(kept.received.sop_instance_uid)
+        if before is None:
+            known[kept.received.sop_instance_uid] = kept.received, kept.file
+            fresh.setdefault(kept.received.study_instance_uid, []).append(kept)
+            found.append(Arrival.NEW)
+        else:
+            there, file = before
+            again = compare(kept.received, there)
+            is_mine = again is Arrival.DUPLICATE and file == kept.file
+            found.append(Arrival.NEW if is_mine else again)
+    for group in fresh.values():
+        _insert(connection, group)
+    for kept, each in zip(batch, found, strict=True):
+        if each is Arrival.CONFLICT:
+            conflict(connection, kept.received.sop_instance_uid, now=kept.received_at)
     return found
+
+
+def _known(connection: Connection, uids: Sequence[str]) -> dict[str, tuple[Stored, str]]:
+    """What the table has of these, with their files."""
+    rows: dict[str, tuple[Stored, str]] = {}
+    for at in range(0, len(uids), _AT_ONCE):
+        found = connection.execute(_KNOWN, {"uids": uids[at : at + _AT_ONCE]})
+        rows.update((row.sop_instance_uid, (cast("Stored", row), row.file)) for row in found)
+    return rows
+
+
+def _insert(connection: Connection, group: Sequence[Kept]) -> None:
+    """New instances of one study."""
+    study_id = _touch(connection, group)
+    connection.execute(
+        insert(instance),
+        [
+            {
+                "study_id": study_id,
+                "series_instance_uid": kept.received.series_instance_uid,
+                "sop_class_uid": kept.received.sop_class_uid,
+                "sop_instance_uid": kept.received.sop_instance_uid,
+                "transfer_syntax_uid": kept.received.transfer_syntax_uid,
+                "sha256": kept.received.sha256,
+                "size": kept.received.size,
+                "file": kept.file,
+                "received_at": kept.received_at,
+            }
+            for kept in group
+        ],
+    )
+
+
+def count_of(connection: Connection, study_instance_uid: str) -> int:
+    """How many instances of a study are in the table."""
+    query = (
+        select(func.count())
+        .select_from(instance)
+        .join(study)
+        .where(study.c.study_instance_uid == study_instance_uid)
+    )
+    return int(connection.execute(query).scalar_one())
 
 
 def conflict(connection: Connection, sop_instance_uid: str, *, now: float) -> None:
@@ -109,39 +207,48 @@ def replace_file(connection: Connection, sop_instance_uid: str, file: str) -> No
     )
 
 
-def _touch(connection: Connection, received: ReceivedInstance, now: float) -> int:
-    """A new instance (re)opens its study, unless the patient differs (P6)."""
+def _touch(connection: Connection, group: Sequence[Kept]) -> int:
+    """New instances (re)open their study, unless the patient differs (P6)."""
+    first, now = group[0].received, max(kept.received_at for kept in group)
     row = (
         connection.execute(
-            select(study).where(study.c.study_instance_uid == received.study_instance_uid)
+            select(study).where(study.c.study_instance_uid == first.study_instance_uid)
         )
         .mappings()
         .one_or_none()
     )
+    patients = {kept.received.patient_digest for kept in group}
     if row is None:
-        added = connection.execute(
-            insert(study)
-            .values(
-                study_instance_uid=received.study_instance_uid,
-                state=StudyState.RECEIVING,
-                calling_ae_title=received.calling_ae_title,
-                called_ae_title=received.called_ae_title,
-                patient_digest=received.patient_digest,
-                first_received_at=now,
-                last_received_at=now,
-            )
-            .returning(study.c.id)
+        study_id = _open(connection, first, group[0].received_at, now)
+    else:
+        study_id = int(row["id"])
+        patients.add(row["patient_digest"])
+        # never the same time twice, whatever the clock says: settle() sees by it that it grew
+        later = math.nextafter(row["last_received_at"], math.inf)
+        changes: dict[str, object] = {"last_received_at": max(now, later)}
+        if len(patients) == 1 and row["state"] != StudyState.NEEDS_REVIEW:
+            changes |= {"state": StudyState.RECEIVING, "reason": None}
+        connection.execute(update(study).where(study.c.id == study_id).values(**changes))
+    if len(patients) > 1:
+        _stop(connection, study_id, PATIENT_DIFFERS, now)
+    return study_id
+
+
+def _open(connection: Connection, first: ReceivedInstance, since: float, until: float) -> int:
+    added = connection.execute(
+        insert(study)
+        .values(
+            study_instance_uid=first.study_instance_uid,
+            state=StudyState.RECEIVING,
+            calling_ae_title=first.calling_ae_title,
+            called_ae_title=first.called_ae_title,
+            patient_digest=first.patient_digest,
+            first_received_at=since,
+            last_received_at=until,
         )
-        return int(added.scalar_one())
-    # never the same time twice, whatever the clock says: settle() sees by it that the study grew
-    later = math.nextafter(row["last_received_at"], math.inf)
-    changes: dict[str, object] = {"last_received_at": max(now, later)}
-    if row["patient_digest"] != received.patient_digest:
-        _stop(connection, row["id"], PATIENT_DIFFERS, now)
-    elif row["state"] != StudyState.NEEDS_REVIEW:
-        changes |= {"state": StudyState.RECEIVING, "reason": None}
-    connection.execute(update(study).where(study.c.id == row["id"]).values(**changes))
-    return int(row["id"])
+        .returning(study.c.id)
+    )
+    return int(added.scalar_one())
 
 
 def quiet(connection: Connection, *, quiet_s: float, now: float) -> Sequence[RowMapping]:

@@ -32,6 +32,7 @@ class NodeProcess:
     def entrance(self) -> DimseStore:
         """Where studies are sent, as the PACS that the configuration accepts."""
         node = self.config.node
+        assert node.port is not None  # noqa: S101 — the demo's configuration has one
         peer = DimsePeer(kind="dimse", ae_title=node.ae_title[0], host=node.host, port=node.port)
         return DimseStore(peer, calling_ae_title="PACS")
 

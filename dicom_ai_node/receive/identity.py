@@ -1,4 +1,4 @@
-"""Who an instance says it is, checked against who the message says it is (P4)."""
+"""Who an instance says it is (P4)."""
 
 import hashlib
 from collections.abc import Mapping
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
-from dicom_ai_node.receive.elements import Malformed, walk, walk_deflated_head
+from dicom_ai_node.receive.elements import DeflatedHead, Malformed, Walk
 from dicom_ai_node.uids import is_uid
 
 _SOP_CLASS, _SOP_INSTANCE = 0x00080016, 0x00080018
@@ -14,10 +14,6 @@ _STUDY, _SERIES = 0x0020000D, 0x0020000E
 # who the patient is: name, ID, issuer of the ID, birth date
 _PATIENT = (0x00100010, 0x00100020, 0x00100021, 0x00100030)
 _WANTED = frozenset({_SOP_CLASS, _SOP_INSTANCE, _STUDY, _SERIES, *_PATIENT})
-
-
-class Mismatch(Exception):
-    """Message, presentation context and data set name different SOP classes or instances."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,17 +25,19 @@ class Identity:
     patient_digest: str
 
 
-def identify(data: bytes, transfer_syntax_uid: UID) -> Identity:
-    """Read the identity of an encoded data set; raises Malformed."""
+def walk_for(transfer_syntax_uid: UID) -> Walk | DeflatedHead:
+    """A walk over a data set in this transfer syntax that finds what identifies it."""
     if transfer_syntax_uid == DeflatedExplicitVRLittleEndian:
-        values = walk_deflated_head(data, wanted=_WANTED)
-    else:
-        values = walk(
-            data,
-            implicit=transfer_syntax_uid.is_implicit_VR,
-            little_endian=transfer_syntax_uid.is_little_endian,
-            wanted=_WANTED,
-        )
+        return DeflatedHead(wanted=_WANTED)
+    return Walk(
+        implicit=transfer_syntax_uid.is_implicit_VR,
+        little_endian=transfer_syntax_uid.is_little_endian,
+        wanted=_WANTED,
+    )
+
+
+def identify(values: Mapping[int, bytes]) -> Identity:
+    """Who the data set of these values is; raises Malformed when a UID is missing or invalid."""
     return Identity(
         sop_class_uid=_uid(values, _SOP_CLASS, "SOP Class UID"),
         sop_instance_uid=_uid(values, _SOP_INSTANCE, "SOP Instance UID"),

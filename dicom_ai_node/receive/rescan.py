@@ -5,6 +5,7 @@ from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from pydicom.dataset import FileMetaDataset
 from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_file_meta_info
 
@@ -13,11 +14,15 @@ from dicom_ai_node.database.engine import Database
 from dicom_ai_node.database.studies import Arrival, ReceivedInstance
 from dicom_ai_node.header import data_of
 from dicom_ai_node.log import get_logger
+from dicom_ai_node.receive import part10
 from dicom_ai_node.receive.elements import Malformed
-from dicom_ai_node.receive.identity import identify
+from dicom_ai_node.receive.identity import identify, walk_for
 from dicom_ai_node.spool import Spool
 
 log = get_logger(__name__)
+
+_UNFINISHED = "unfinished"
+_UNREADABLE = "unreadable"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,49 +30,61 @@ class Found:
     """What a rescan did. What is unreadable or lost, only a person can mend."""
 
     adopted: int = 0
-    removed: int = 0  # second copies of known instances
+    removed: int = 0  # second copies of known instances, and what had not come to its end
+    conflicts: int = 0  # set aside
     unreadable: int = 0  # files without a row, left where they are
     lost: int = 0  # rows whose file is gone
 
 
 def rescan(spool: Spool, database: Database) -> Found:
     """Run while nothing is received: by the role that receives, before it listens."""
+    spool.sweep_places()
     with database.read() as connection:
         known = studies.files(connection)
     on_disk = {path.name: path for path in spool.instance_files()}
-    fates = Counter(_adopt(path, database) for name, path in on_disk.items() if name not in known)
+    orphans = [path for name, path in on_disk.items() if name not in known]
+    fates = Counter(_decide(path, spool, database) for path in orphans)
     found = Found(
         adopted=fates[Arrival.NEW],
-        removed=fates[Arrival.DUPLICATE] + fates[Arrival.CONFLICT],
-        unreadable=fates[None],
+        removed=fates[Arrival.DUPLICATE] + fates[_UNFINISHED],
+        conflicts=fates[Arrival.CONFLICT],
+        unreadable=fates[_UNREADABLE],
         lost=len(known - on_disk.keys()),
     )
-    level = log.error if found.lost or found.unreadable else log.info
+    level = log.error if found.lost or found.unreadable or found.conflicts else log.info
     level("spool_rescanned", files=len(on_disk), **asdict(found))
     return found
 
 
-def _adopt(path: Path, database: Database) -> Arrival | None:
-    """The row that the receiver was about to commit; None for a file that cannot be read."""
+def _decide(path: Path, spool: Spool, database: Database) -> Arrival | str:
+    """The row that the receiver was about to commit, where a whole instance lies."""
     try:
-        received = describe(path)
+        received = describe(path) if (seal := part10.seal_of(_meta(path))) else None
     except (InvalidDicomError, Malformed, OSError):
         log.exception("orphan_unreadable", file=path.name)
-        return None
+        return _UNREADABLE
+    if received is None:
+        path.unlink()
+        return _UNFINISHED
+    if seal != (received.size, received.sha256):
+        log.error("orphan_damaged", file=path.name)
+        return _UNREADABLE
     with database.write() as connection:
         found = studies.add(connection, received, path.name, now=path.stat().st_mtime)
-    if found is not Arrival.NEW:
+    if found is Arrival.DUPLICATE:
         path.unlink()
+    elif found is Arrival.CONFLICT:
+        spool.set_aside(path.name, f"{received.sha256}.dcm")
     return found
 
 
 def describe(path: Path) -> ReceivedInstance:
-    """What reception knew of a file that it wrote, read back from the file."""
-    meta = read_file_meta_info(path)
-    if "TransferSyntaxUID" not in meta:
-        raise Malformed("the file meta information is cut off")
-    data = bytes(data_of(path.read_bytes()))
-    identity = identify(data, meta.TransferSyntaxUID)
+    """What reception knows of an instance, read from a Part 10 file."""
+    meta = _meta(path)
+    data = data_of(path.read_bytes())
+    walk = walk_for(meta.TransferSyntaxUID)
+    walk.feed(data)
+    identity = identify(walk.finish())
     return ReceivedInstance(
         study_instance_uid=identity.study_instance_uid,
         series_instance_uid=identity.series_instance_uid,
@@ -80,3 +97,10 @@ def describe(path: Path) -> ReceivedInstance:
         sha256=hashlib.sha256(data).hexdigest(),
         size=len(data),
     )
+
+
+def _meta(path: Path) -> FileMetaDataset:
+    meta = read_file_meta_info(path)
+    if "TransferSyntaxUID" not in meta:
+        raise Malformed("the file meta information is cut off")
+    return meta

@@ -1,47 +1,60 @@
-"""The storage SCP: who may associate, what is negotiated, and where its messages go."""
+"""The storage SCP: listens, and gives each connection a thread of its own."""
 
+import errno
+import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from ipaddress import ip_address
-from typing import cast
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 
-from pydicom import Dataset
-from pydicom.uid import UID
-from pynetdicom import (
-    AE,
-    ALL_TRANSFER_SYNTAXES,
-    AllStoragePresentationContexts,
-    _config,
-    evt,
-)
-from pynetdicom.dimse_primitives import C_STORE
-from pynetdicom.pdu_primitives import A_ASSOCIATE
-from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
-from pynetdicom.transport import ThreadedAssociationServer
+from pynetdicom import _config
 
-from dicom_ai_node.config.settings import AcceptEntry, Config
+from dicom_ai_node.config.settings import Config
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.errors import ConfigError
 from dicom_ai_node.log import get_logger
-from dicom_ai_node.receive.store import Message, Status, store
+from dicom_ai_node.receive.admission import Admission
+from dicom_ai_node.receive.connection import Connection, Services
+from dicom_ai_node.receive.negotiation import supported_contexts
+from dicom_ai_node.receive.space import Space
+from dicom_ai_node.receive.store import Store
 from dicom_ai_node.spool import Spool
-from dicom_ai_node.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
 log = get_logger(__name__)
 
-# Deflated Explicit VR LE, the deflated frames of CP 2024, and JPIP's deflated form
-DEFLATED = frozenset(
-    {UID("1.2.840.10008.1.2.1.99"), UID("1.2.840.10008.1.2.8.1"), UID("1.2.840.10008.1.2.4.95")}
-)
+_BACKLOG = 128
+_CLOSED = (errno.EBADF, errno.EINVAL)  # by our own stop
+_IDLE_AT_STOP_S = 1.0  # an association between two messages is not waited for longer
+_AGAIN_S = 0.2  # after the system had no descriptor or thread left for a connection
 
-# A-ASSOCIATE-RJ (PS3.8 9.3.4): result, source, diagnostic
-_CALLING_AE_UNKNOWN = (1, 1, 3)
-_CALLED_AE_UNKNOWN = (1, 1, 7)
-_TEMPORARY_CONGESTION = (2, 3, 1)
 
-_MAX_COMMENT = 64  # characters of an LO
+@dataclass(slots=True)
+class _Connections:
+    """Those that are open, for the stop."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    open: set[Connection] = field(default_factory=set)
+
+    def all(self) -> list[Connection]:
+        with self.lock:
+            return list(self.open)
+
+
+def _bound(host: str, port: int, *, shared: bool) -> socket.socket:
+    """A listening socket; `shared` lets the other receive processes listen there too."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        listener.bind((host, port))
+        listener.listen(_BACKLOG)
+    except OSError:
+        listener.close()
+        raise
+    return listener
 
 
 class Receiver:
@@ -49,72 +62,119 @@ class Receiver:
 
     def __init__(self, config: Config, spool: Spool, database: Database) -> None:
         self.config = config
-        self.spool = spool
-        self.database = database
         self.draining = threading.Event()
-        self.server: ThreadedAssociationServer | None = None
+        self._admission = Admission(config)
+        space = Space((spool.root, database.path.parent), config.limits)
+        self._services = Services(
+            config=config,
+            admission=self._admission,
+            contexts=supported_contexts(config.node),
+            store=Store(spool, database, config.limits, space),
+            space=space,
+            draining=self.draining,
+        )
+        self._connections = _Connections()
+        self._listeners: list[socket.socket] = []
+        self._threads: list[threading.Thread] = []
 
     def start(self) -> int:
-        """Listen, and return the port."""
-        # Values from the wire stay out of pynetdicom's messages; and one odd UID must not abort
-        # an association that carries good instances as well (GUARANTEES P4).
+        """Listen, and return the port (that with TLS, where there is no other)."""
+        # values from the wire stay out of pynetdicom's messages, and odd UIDs are ours to judge
         _config.LOG_HANDLER_LEVEL = "none"
-        _config.LOG_REQUEST_IDENTIFIERS = _config.LOG_RESPONSE_IDENTIFIERS = False
         _config.ENFORCE_UID_CONFORMANCE = False
+        self._services.store.start()
+        node = self.config.node
+        ports = []
+        if node.port is not None:
+            ports.append(self._listen("node.port", node.port))
+        log.info("receiver_listening", host=node.host, ports=ports, ae_titles=list(node.ae_title))
+        return ports[0]
+
+    def _listen(self, key: str, port: int) -> int:
         node = self.config.node
         try:
-            server = self._ae().start_server(
-                (node.host, node.port),
-                block=False,
-                evt_handlers=[
-                    (evt.EVT_REQUESTED, self._on_requested),
-                    (evt.EVT_C_STORE, self._on_store),
-                ],
-            )
+            listener = _bound(node.host, port, shared=node.receive_processes > 1)
         except OSError as error:
             raise ConfigError(
-                f"node.host {node.host}, node.port {node.port} cannot be used ({error.strerror}): "
+                f"node.host {node.host}, {key} {port} cannot be used ({error.strerror}): "
                 "choose another port, or stop the program that has it"
             ) from None
-        assert server is not None  # noqa: S101 — it is only with block=True
-        self.server = server
-        port = int(server.server_address[1])
-        log.info("receiver_listening", host=node.host, port=port, ae_titles=list(node.ae_title))
-        return port
+        self._listeners.append(listener)
+        thread = threading.Thread(target=self._accept, args=(listener,), name=key, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+        return int(listener.getsockname()[1])
 
-    def _ae(self) -> AE:
-        node = self.config.node
-        ae = AE(ae_title=node.ae_title[0])
-        ae.implementation_class_uid = UID(IMPLEMENTATION_CLASS_UID)
-        ae.implementation_version_name = IMPLEMENTATION_VERSION_NAME
-        ae.maximum_pdu_size = node.max_pdu
-        ae.maximum_associations = node.max_associations
-        ae.network_timeout = node.association_idle_s
-        ae.acse_timeout = ae.dimse_timeout = 30
-        syntaxes = [
-            uid for uid in ALL_TRANSFER_SYNTAXES if node.accept_deflated or uid not in DEFLATED
-        ]
-        ae.add_supported_context(Verification)
-        for context in AllStoragePresentationContexts:
-            ae.add_supported_context(str(context.abstract_syntax), syntaxes)
-        return ae
+    def _accept(self, listener: socket.socket) -> None:
+        """Nothing here waits for a peer: what a connection costs, its own thread pays."""
+        while True:
+            try:
+                accepted, address = listener.accept()
+            except OSError as error:
+                if error.errno in _CLOSED:
+                    return
+                self._admission.complain("connection_not_accepted", "", errno=error.errno)
+                time.sleep(_AGAIN_S)  # out of descriptors: others may close theirs
+                continue
+            self._begin(accepted, str(address[0]))
+
+    def _begin(self, accepted: socket.socket, address: str) -> None:
+        if not self._admission.connect(address):
+            accepted.close()
+            return
+        connection = Connection(accepted, address, self._services)
+        with self._connections.lock:
+            self._connections.open.add(connection)
+        thread = threading.Thread(target=self._serve, args=(connection,), daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # out of threads
+            self._admission.complain("connection_not_accepted", address)
+            self._forget(connection)
+            accepted.close()
+
+    def _serve(self, connection: Connection) -> None:
+        try:
+            connection.serve()
+        finally:
+            self._forget(connection)
+
+    def _forget(self, connection: Connection) -> None:
+        with self._connections.lock:
+            self._connections.open.discard(connection)
+        self._admission.disconnect()
 
     def stop(self) -> None:
-        """Refuse new associations, let the present ones finish within `drain_s`, then abort.
+        """Refuse new associations, let objects under way finish within `drain_s`, then abort.
 
         A connection that never became an association is not waited for.
         """
         self.draining.set()
-        if self.server is None:
-            return
         deadline = time.monotonic() + self.config.node.drain_s
-        while time.monotonic() < deadline and any(
-            association.is_established for association in self.server.active_associations
-        ):
-            time.sleep(0.05)
-        for association in self.server.active_associations:
-            association.abort()
-        self.server.shutdown()
+        while time.monotonic() < deadline:
+            waited_for = [
+                connection
+                for connection in self._connections.all()
+                if connection.is_busy(idle_s=_IDLE_AT_STOP_S)
+            ]
+            if not waited_for:
+                break
+            time.sleep(0.02)
+        for listener in self._listeners:
+            with suppress(OSError):
+                listener.shutdown(socket.SHUT_RDWR)
+            listener.close()
+        for connection in self._connections.all():
+            connection.abort()
+        for thread in self._threads:
+            thread.join(timeout=5)
+        self._wait_for_end()
+        self._services.store.stop()
+
+    def _wait_for_end(self) -> None:
+        deadline = time.monotonic() + 5
+        while self._connections.all() and time.monotonic() < deadline:
+            time.sleep(0.01)
 
     @contextmanager
     def running(self) -> Iterator[int]:
@@ -122,69 +182,3 @@ class Receiver:
             yield self.start()
         finally:
             self.stop()
-
-    def _on_requested(self, event: evt.Event) -> None:
-        """Refuse an association before its contexts are looked at (PS3.8 Table 9-21)."""
-        association = cast("A_ASSOCIATE", event.assoc.requestor.primitive)
-        address = event.assoc.requestor.address
-        refusal = self._refusal(
-            calling=association.calling_ae_title,
-            called=association.called_ae_title,
-            address=address,
-        )
-        if refusal:
-            log.warning("association_refused", address=address, reason=list(refusal))
-            event.assoc.acse.send_reject(*refusal)
-            event.assoc.is_rejected = True
-            event.assoc.kill()
-
-    def _refusal(self, *, calling: str, called: str, address: str) -> tuple[int, int, int] | None:
-        if self.draining.is_set():
-            return _TEMPORARY_CONGESTION
-        if not any(_may_store(entry, calling, address) for entry in self.config.accept):
-            return _CALLING_AE_UNKNOWN
-        if called.strip() not in self.config.node.ae_title:
-            return _CALLED_AE_UNKNOWN
-        return None
-
-    def _on_store(self, event: evt.Event) -> Dataset:
-        """The DIMSE boundary: whatever goes wrong with one instance, the association goes on."""
-        request = cast("C_STORE", event.request)
-        association = cast("A_ASSOCIATE", event.assoc.requestor.primitive)
-        message = Message(
-            sop_class_uid=str(request.AffectedSOPClassUID),
-            sop_instance_uid=str(request.AffectedSOPInstanceUID),
-            context_sop_class_uid=str(event.context.abstract_syntax),
-            transfer_syntax_uid=event.context.transfer_syntax,
-            calling_ae_title=association.calling_ae_title.strip(),
-            called_ae_title=association.called_ae_title.strip(),
-        )
-        try:
-            data = event.encoded_dataset(include_meta=False)
-            status, comment = store(self.spool, self.database, message, data)
-        except Exception:
-            log.exception("instance_not_stored", cause="bug")
-            status, comment = Status.OUT_OF_RESOURCES, "internal error"
-        if status is not Status.SUCCESS:
-            log.warning(
-                "instance_refused",
-                status=f"{status:04X}",
-                reason=comment,
-                calling_ae=message.calling_ae_title,
-            )
-        return _answer(status, comment)
-
-
-def _answer(status: Status, comment: str) -> Dataset:
-    """What a C-STORE response says of the status (PS3.7 9.3.1.2); a success says nothing more."""
-    answer = Dataset()
-    answer.Status = int(status)
-    if comment:
-        answer.ErrorComment = comment[:_MAX_COMMENT]
-    return answer
-
-
-def _may_store(entry: AcceptEntry, calling: str, address: str) -> bool:
-    """Title and address must belong to the same entry (P15)."""
-    where = ip_address(address)
-    return entry.ae_title == calling.strip() and any(where in network for network in entry.from_)

@@ -1,37 +1,39 @@
-"""One C-STORE: check, keep, commit, answer (PS3.4 B.2.3 for the statuses)."""
+"""One C-STORE: streamed to disk as it comes, checked, kept, answered (PS3.4 B.2.3)."""
 
 import enum
-import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass
-from io import BytesIO
 
-from pydicom.dataset import FileMetaDataset
-from pydicom.filebase import DicomIO
-from pydicom.filewriter import write_file_meta_info
 from pydicom.uid import UID
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
 
+from dicom_ai_node.config.settings import LimitsSettings
 from dicom_ai_node.database import studies
-from dicom_ai_node.database.engine import Database
+from dicom_ai_node.database.engine import BUSY_TIMEOUT_S, Database
 from dicom_ai_node.database.studies import Arrival, ReceivedInstance
 from dicom_ai_node.log import get_logger
+from dicom_ai_node.receive import part10
 from dicom_ai_node.receive.elements import Malformed
-from dicom_ai_node.receive.identity import Identity, identify
+from dicom_ai_node.receive.identity import Identity, identify, walk_for
+from dicom_ai_node.receive.ledger import DatabaseDown, Ledger
+from dicom_ai_node.receive.places import InstanceFile, Places
+from dicom_ai_node.receive.space import Space
 from dicom_ai_node.spool import Spool
-from dicom_ai_node.uids import IMPLEMENTATION_CLASS_UID
 
 log = get_logger(__name__)
 
-PREAMBLE = bytes(128) + b"DICM"
+_SLACK = 1 << 20  # bytes that may still come after an object was refused for its size
 
 
 class Status(enum.IntEnum):
+    """PS3.7 Annex C, PS3.4 Table B.2-1; 0xA700 only where sending again can help."""
+
     SUCCESS = 0x0000
     DUPLICATE_SOP_INSTANCE = 0x0111
+    NOT_AUTHORIZED = 0x0124
     OUT_OF_RESOURCES = 0xA700
     DOES_NOT_MATCH_SOP_CLASS = 0xA900
     CANNOT_UNDERSTAND = 0xC000
+    TOO_MANY_INSTANCES = 0xC001
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,89 +48,211 @@ class Message:
     called_ae_title: str
 
 
-def store(spool: Spool, database: Database, message: Message, data: bytes) -> tuple[Status, str]:
-    """The status and a comment for the peer; Success means durable, with its row (P1)."""
-    try:
-        identity = identify(data, message.transfer_syntax_uid)
-    except Malformed as error:
-        return Status.CANNOT_UNDERSTAND, str(error)
-    if not _agree(message, identity):
-        return (
-            Status.DOES_NOT_MATCH_SOP_CLASS,
-            "SOP class or instance of message and data set differ",
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A status, and a comment for the peer in which no value of the data set stands."""
+
+    status: Status
+    comment: str = ""
+
+
+SUCCESS = Answer(Status.SUCCESS)
+_DATABASE_DOWN = Answer(Status.OUT_OF_RESOURCES, "the database cannot take it now")
+_DISK_DOWN = Answer(Status.OUT_OF_RESOURCES, "the disk cannot take it now")
+
+
+TOO_LARGE = Answer(Status.OUT_OF_RESOURCES, "the object is larger than allowed here")
+
+
+class TooLarge(Exception):
+    """The peer goes on sending an object that is refused for its size."""
+
+
+class Store:
+    """Takes C-STORE requests, of all associations of this process."""
+
+    def __init__(
+        self, spool: Spool, database: Database, limits: LimitsSettings, space: Space
+    ) -> None:
+        self.spool = spool
+        self.database = database
+        self.limits = limits
+        self.space = space
+        self.places = Places(spool)
+        self.ledger = Ledger(database, spool, study_instances=limits.study_instances)
+
+    def start(self) -> None:
+        self.ledger.start()
+
+    def stop(self) -> None:
+        self.ledger.stop()
+        self.places.close()
+
+    def begin(self, message: Message) -> "Reception | Refused":
+        if self.space.is_scarce():  # P9
+            return Refused(_DISK_DOWN)
+        if self.ledger.is_down():  # P14
+            return Refused(_DATABASE_DOWN)
+        return Reception(self, message)
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A data set that is taken from the wire, and nowhere else."""
+
+    answer: Answer
+
+    def feed(self, data: memoryview) -> None:
+        pass
+
+    def finish(self) -> Answer:
+        return self.answer
+
+    def drop(self) -> None:
+        pass
+
+
+class Reception:
+    """One data set on its way in; it is fed to its end whatever becomes of it.
+
+    What is wrong with one instance is its answer: the association goes on with the next (P4).
+    """
+
+    def __init__(self, store: Store, message: Message) -> None:
+        self._store = store
+        self._message = message
+        self._walk = walk_for(message.transfer_syntax_uid)
+        self._file: InstanceFile | None = None
+        self._came = 0
+        self._refused: Answer | None = None
+        self._open()
+
+    def _open(self) -> None:
+        message = self._message
+        try:
+            name = self._store.places.take()
+            self._file = InstanceFile(
+                self._store.spool,
+                name,
+                part10.head(
+                    sop_class_uid=message.sop_class_uid[:64],
+                    sop_instance_uid=message.sop_instance_uid[:64],
+                    transfer_syntax_uid=message.transfer_syntax_uid,
+                    calling_ae_title=message.calling_ae_title,
+                    called_ae_title=message.called_ae_title,
+                ),
+            )
+        except OSError as error:
+            self._disk_failed(error)
+
+    def feed(self, data: memoryview) -> None:
+        """The next piece of the data set; raises TooLarge when refusing did not help."""
+        self._came += len(data)
+        if self._came > self._store.limits.object_bytes:
+            self._refuse(TOO_LARGE)
+            if self._came > self._store.limits.object_bytes + _SLACK:
+                raise TooLarge
+        if self._file is None:
+            return
+        try:
+            self._walk.feed(data)
+            self._file.write(data)
+        except Malformed as error:
+            self._refuse(Answer(Status.CANNOT_UNDERSTAND, str(error)))
+        except OSError as error:
+            self._disk_failed(error)
+
+    def finish(self) -> Answer:
+        """The answer to the whole; a success means durable (P1)."""
+        if self._file is None:
+            assert self._refused is not None  # noqa: S101 — else there were a file
+            return self._refused
+        try:
+            identity = identify(self._walk.finish())
+        except Malformed as error:
+            return self._refuse(Answer(Status.CANNOT_UNDERSTAND, str(error)))
+        if not self._agrees(identity):
+            return self._refuse(
+                Answer(
+                    Status.DOES_NOT_MATCH_SOP_CLASS,
+                    "SOP class or instance of message and data set differ",
+                )
+            )
+        try:
+            return self._keep(self._file, identity)
+        except OSError as error:
+            return self._disk_failed(error)
+        except (DatabaseDown, DBAPIError):
+            return self._refuse(_DATABASE_DOWN)
+
+    def drop(self) -> None:
+        """The association ended in the middle: nothing is left (A21)."""
+        if self._file is not None:
+            self._file.discard()
+            self._file = None
+
+    def _agrees(self, identity: Identity) -> bool:
+        message = self._message
+        classes = {message.sop_class_uid, message.context_sop_class_uid, identity.sop_class_uid}
+        return len(classes) == 1 and message.sop_instance_uid == identity.sop_instance_uid
+
+    def _keep(self, file: InstanceFile, identity: Identity) -> Answer:
+        received = ReceivedInstance(
+            study_instance_uid=identity.study_instance_uid,
+            series_instance_uid=identity.series_instance_uid,
+            sop_class_uid=identity.sop_class_uid,
+            sop_instance_uid=identity.sop_instance_uid,
+            transfer_syntax_uid=self._message.transfer_syntax_uid,
+            patient_digest=identity.patient_digest,
+            calling_ae_title=self._message.calling_ae_title,
+            called_ae_title=self._message.called_ae_title,
+            sha256=file.seal(),
+            size=file.size,
         )
-    received = ReceivedInstance(
-        study_instance_uid=identity.study_instance_uid,
-        series_instance_uid=identity.series_instance_uid,
-        sop_class_uid=identity.sop_class_uid,
-        sop_instance_uid=identity.sop_instance_uid,
-        transfer_syntax_uid=message.transfer_syntax_uid,
-        patient_digest=identity.patient_digest,
-        calling_ae_title=message.calling_ae_title,
-        called_ae_title=message.called_ae_title,
-        sha256=hashlib.sha256(data).hexdigest(),
-        size=len(data),
-    )
-    try:
-        return _keep(spool, database, received, data)
-    except OSError as error:
-        log.exception("instance_not_stored", cause="disk", errno=error.errno)
-        return Status.OUT_OF_RESOURCES, "the disk cannot take it now"
-    except OperationalError:
-        log.exception("instance_not_stored", cause="database")
-        return Status.OUT_OF_RESOURCES, "the database cannot take it now"
+        found = self._store.ledger.hand_in(received, file.name)
+        if found is Arrival.CONFLICT:
+            return self._conflict(file, received)
+        if found is Arrival.DUPLICATE and not self._restored(file, received):
+            file.discard()
+        if found is Arrival.TOO_MANY:
+            return self._refuse(
+                Answer(Status.TOO_MANY_INSTANCES, "the study has more instances than allowed here")
+            )
+        self._file = None
+        return SUCCESS
 
-
-def _agree(message: Message, identity: Identity) -> bool:
-    classes = {message.sop_class_uid, message.context_sop_class_uid, identity.sop_class_uid}
-    return len(classes) == 1 and message.sop_instance_uid == identity.sop_instance_uid
-
-
-def _keep(
-    spool: Spool, database: Database, received: ReceivedInstance, data: bytes
-) -> tuple[Status, str]:
-    with database.read() as connection:
-        found = studies.arrival(connection, received)
-    if found is Arrival.NEW:
-        file = spool.keep_instance(_part10(received, data))
-        with database.write() as connection:
-            found = studies.add(connection, received, file, now=database.now())
-        if found is not Arrival.NEW:  # the same instance came on another association meanwhile
-            spool.instance_path(file).unlink()
-    elif found is Arrival.CONFLICT:
-        with database.write() as connection:
-            studies.conflict(connection, received.sop_instance_uid, now=database.now())
-    else:
-        _restore(spool, database, received, data)
-    if found is Arrival.CONFLICT:
+    def _conflict(self, file: InstanceFile, received: ReceivedInstance) -> Answer:
+        """First kept, second kept aside, and a person decides (P3)."""
+        self._settle()
+        with self._store.database.write() as connection:
+            studies.conflict(connection, received.sop_instance_uid, now=self._store.database.now())
+        self._store.spool.set_aside(file.name, f"{received.sha256}.dcm")
+        self._file = None
         log.warning("instance_conflict", calling_ae=received.calling_ae_title)
-        return Status.DUPLICATE_SOP_INSTANCE, "this UID was stored with other contents"
-    return Status.SUCCESS, ""
+        return Answer(Status.DUPLICATE_SOP_INSTANCE, "this UID was stored with other contents")
 
+    def _restored(self, file: InstanceFile, received: ReceivedInstance) -> bool:
+        """What was stored before is only acknowledged again if its file is still there (P1)."""
+        before = self._store.ledger.file_of(received.sop_instance_uid)
+        if before == file.name or self._store.spool.instance_path(before).is_file():
+            return False
+        self._settle()
+        with self._store.database.write() as connection:
+            studies.replace_file(connection, received.sop_instance_uid, file.name)
+        log.warning("lost_instance_restored", calling_ae=received.calling_ae_title)
+        return True
 
-def _restore(spool: Spool, database: Database, received: ReceivedInstance, data: bytes) -> None:
-    """What was stored before is only acknowledged again if its file is still there (P1)."""
-    with database.read() as connection:
-        file = studies.file_of(connection, received.sop_instance_uid)
-    if spool.instance_path(file).is_file():
-        return
-    file = spool.keep_instance(_part10(received, data))
-    with database.write() as connection:
-        studies.replace_file(connection, received.sop_instance_uid, file)
-    log.warning("lost_instance_restored", calling_ae=received.calling_ae_title)
+    def _settle(self) -> None:
+        """The row of the first may be on its way there."""
+        if not self._store.ledger.settle(BUSY_TIMEOUT_S):
+            raise DatabaseDown
 
+    def _disk_failed(self, error: OSError) -> Answer:
+        log.error("instance_not_stored", cause="disk", errno=error.errno)
+        return self._refuse(_DISK_DOWN)
 
-def _part10(received: ReceivedInstance, data: bytes) -> Iterator[bytes]:
-    """The bytes as they came, behind a file meta group of our own (PS3.10 7.1)."""
-    meta = FileMetaDataset()
-    meta.FileMetaInformationVersion = b"\0\1"
-    meta.MediaStorageSOPClassUID = UID(received.sop_class_uid)
-    meta.MediaStorageSOPInstanceUID = UID(received.sop_instance_uid)
-    meta.TransferSyntaxUID = UID(received.transfer_syntax_uid)
-    meta.ImplementationClassUID = UID(IMPLEMENTATION_CLASS_UID)
-    meta.SourceApplicationEntityTitle = received.calling_ae_title
-    meta.ReceivingApplicationEntityTitle = received.called_ae_title
-    head = BytesIO()
-    write_file_meta_info(DicomIO(head), meta)
-    yield PREAMBLE + head.getvalue()
-    yield data
+    def _refuse(self, answer: Answer) -> Answer:
+        """The first reason is the answer; what was written is gone."""
+        self.drop()
+        self._refused = self._refused or answer
+        return self._refused

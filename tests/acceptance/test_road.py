@@ -40,6 +40,7 @@ def both(pacs: Orthanc, study: str) -> bool:
     return all(results(pacs, study))
 
 
+@pytest.mark.fault("D6")
 def test_seg_and_sr_come_back_into_the_study_once(road: Road, tmp_path: Path) -> None:
     node, pacs = road
     node.start()

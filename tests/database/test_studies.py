@@ -44,11 +44,13 @@ def test_the_first_instance_opens_the_study(database: Database) -> None:
         assert (entry["study_instance_uid"], entry["instances"]) == ("1.2", 1)
 
 
+@pytest.mark.fault("D6")
 def test_the_same_bytes_again_change_nothing(database: Database) -> None:
     with database.write() as connection:
         add(connection, "1")
         before = the_study(connection)
-        assert add(connection, "1", now=NOW + 9) is Arrival.DUPLICATE
+        again = studies.add(connection, received("1"), "again.dcm", now=NOW + 9)
+        assert again is Arrival.DUPLICATE
         assert dict(the_study(connection)) == dict(before)
 
 

@@ -126,6 +126,7 @@ def measured(value: float) -> Callable[[Result], Result]:
     return change
 
 
+@pytest.mark.fault("E3")
 @pytest.mark.parametrize(
     ("change", "message"),
     [

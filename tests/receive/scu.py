@@ -16,6 +16,11 @@ from pynetdicom.dsutils import encode
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.sop_class import Verification
 
+from dicom_ai_node.config.settings import LimitsSettings
+from dicom_ai_node.database.engine import Database
+from dicom_ai_node.receive.space import Space
+from dicom_ai_node.receive.store import Answer, Message, Store
+from dicom_ai_node.spool import Spool
 from tests.dicom_factory import series
 
 CT = build_context(CTImageStorage, ExplicitVRLittleEndian)
@@ -34,6 +39,29 @@ def encoded(ds: Dataset) -> bytes:
     data = encode(ds, syntax.is_implicit_VR, syntax.is_little_endian, syntax.is_deflated)
     assert data is not None
     return data
+
+
+def store(spool: Spool, database: Database, ds: Dataset, piece: int = 1 << 17) -> Answer:
+    """One C-STORE without a network: through the same store, and its row committed."""
+    message = Message(
+        sop_class_uid=ds.SOPClassUID,
+        sop_instance_uid=ds.SOPInstanceUID,
+        context_sop_class_uid=ds.SOPClassUID,
+        transfer_syntax_uid=ds.file_meta.TransferSyntaxUID,
+        calling_ae_title="PACS",
+        called_ae_title="AI_NODE",
+    )
+    limits = LimitsSettings()
+    taken = Store(spool, database, limits, Space([spool.root], limits))
+    taken.start()
+    try:
+        reception = taken.begin(message)
+        data = encoded(ds)
+        for at in range(0, len(data), piece):
+            reception.feed(memoryview(data)[at : at + piece])
+        return reception.finish()
+    finally:
+        taken.stop()
 
 
 @contextmanager

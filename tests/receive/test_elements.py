@@ -2,6 +2,7 @@
 
 import contextlib
 import struct
+from collections.abc import Mapping
 from io import BytesIO
 
 import pytest
@@ -12,10 +13,10 @@ from pydicom.dataelem import DataElement
 from pydicom.encaps import encapsulate
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
-from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
+from pydicom.uid import DeflatedExplicitVRLittleEndian
 
-from dicom_ai_node.receive.elements import MAX_INFLATED_HEAD, Malformed, walk, walk_deflated_head
-from dicom_ai_node.receive.identity import identify
+from dicom_ai_node.receive.elements import MAX_INFLATED_HEAD, DeflatedHead, Malformed, Walk
+from dicom_ai_node.receive.identity import Identity, identify, walk_for
 from tests.receive.scu import encoded, slices
 
 STUDY, SERIES, SOP_INSTANCE = 0x0020000D, 0x0020000E, 0x00080018
@@ -26,6 +27,35 @@ IMPLICIT = {"implicit": True, "little_endian": True}
 EXPLICIT = {"implicit": False, "little_endian": True}
 BIG = {"implicit": False, "little_endian": False}
 SYNTAXES = pytest.mark.parametrize("syntax", [IMPLICIT, EXPLICIT, BIG], ids=["ile", "ele", "ebe"])
+
+
+def walk(
+    data: bytes,
+    *,
+    implicit: bool,
+    little_endian: bool,
+    wanted: frozenset[int],
+    piece: int = 1 << 17,
+) -> Mapping[int, bytes]:
+    """The walk over a data set that comes in pieces."""
+    walker = Walk(implicit=implicit, little_endian=little_endian, wanted=wanted)
+    for at in range(0, len(data), piece):
+        walker.feed(memoryview(data)[at : at + piece])
+    return walker.finish()
+
+
+def walk_deflated_head(data: bytes, *, wanted: frozenset[int]) -> Mapping[int, bytes]:
+    head = DeflatedHead(wanted=wanted)
+    for at in range(0, len(data), 100_000):
+        head.feed(data[at : at + 100_000])
+    return head.finish()
+
+
+def identity_of(ds: Dataset) -> Identity:
+    walker = walk_for(ds.file_meta.TransferSyntaxUID)
+    walker.feed(encoded(ds))
+    return identify(walker.finish())
+
 
 texts = st.text("ABC 123", max_size=12)
 elements = st.one_of(
@@ -90,10 +120,11 @@ def text_of(found: object) -> dict[int, str]:
 
 
 @SYNTAXES
-@given(ds=datasets())
+@given(ds=datasets(), piece=st.integers(1, 200))
 @settings(max_examples=60)
-def test_the_walk_finds_what_was_written(syntax: dict[str, bool], ds: Dataset) -> None:
-    assert text_of(walk(written(ds, syntax), **syntax, wanted=WANTED)) == UIDS
+def test_the_walk_finds_what_was_written(syntax: dict[str, bool], ds: Dataset, piece: int) -> None:
+    """In whatever pieces it comes."""
+    assert text_of(walk(written(ds, syntax), **syntax, wanted=WANTED, piece=piece)) == UIDS
 
 
 @SYNTAXES
@@ -232,7 +263,7 @@ def test_files_of_pydicom_are_walked() -> None:
     (ds,) = slices()
     buffer = BytesIO()
     dcmwrite(buffer, ds, enforce_file_format=True)
-    assert identify(encoded(ds), ExplicitVRLittleEndian).sop_instance_uid == ds.SOPInstanceUID
+    assert identity_of(ds).sop_instance_uid == ds.SOPInstanceUID
 
 
 def test_padding_and_case_make_no_other_patient() -> None:
@@ -242,7 +273,7 @@ def test_padding_and_case_make_no_other_patient() -> None:
         (ds,) = slices()
         for keyword, value in changes.items():
             setattr(ds, keyword, value)
-        return identify(encoded(ds), ExplicitVRLittleEndian).patient_digest
+        return identity_of(ds).patient_digest
 
     assert digest() == digest(PatientName="Phantom^Left ", StudyDescription="other")
     others = {

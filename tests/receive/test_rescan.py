@@ -3,29 +3,30 @@
 from pathlib import Path
 
 import pytest
+from pydicom.filereader import read_file_meta_info
 
 from dicom_ai_node.database import studies
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.database.studies import Arrival
+from dicom_ai_node.receive import part10
 from dicom_ai_node.receive.rescan import Found, describe, rescan
-from dicom_ai_node.receive.store import Message, Status, store
+from dicom_ai_node.receive.store import Answer, Status
 from dicom_ai_node.spool import Spool
-from tests.receive.scu import encoded, slices
+from tests.receive.scu import slices, store
 
 
 def receive(spool: Spool, database: Database, number: int = 1) -> list[dict[str, object]]:
     """Instances as reception stores them; their rows."""
     for ds in slices(number):
-        message = Message(
-            sop_class_uid=ds.SOPClassUID,
-            sop_instance_uid=ds.SOPInstanceUID,
-            context_sop_class_uid=ds.SOPClassUID,
-            transfer_syntax_uid=ds.file_meta.TransferSyntaxUID,
-            calling_ae_title="PACS",
-            called_ae_title="AI_NODE",
-        )
-        assert store(spool, database, message, encoded(ds)) == (Status.SUCCESS, "")
+        assert store(spool, database, ds) == Answer(Status.SUCCESS)
     return rows(database)
+
+
+def put(spool: Spool, content: bytes) -> Path:
+    """A file that no receiver knows of."""
+    (file,) = spool.make_places(1)
+    spool.instance_path(file).write_bytes(content)
+    return spool.instance_path(file)
 
 
 def rows(database: Database) -> list[dict[str, object]]:
@@ -74,19 +75,19 @@ def test_a_file_without_a_row_gets_the_row_it_would_have_had(
 def test_a_copy_of_a_known_instance_is_removed(spool: Spool, database: Database) -> None:
     before = receive(spool, database)
     (kept,) = spool.instance_files()
-    spool.keep_instance([kept.read_bytes()])
+    put(spool, kept.read_bytes())
     assert rescan(spool, database) == Found(removed=1)
     assert (list(spool.instance_files()), rows(database)) == ([kept], before)
 
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"\0", bytes(200), bytes(128) + b"DICM", bytes(128) + b"DICM\2\0\0\0UL\4\0\xff\0\0\0"],
+    [b"\0", bytes(200), bytes(128) + b"DICM", bytes(128) + b"DICM\2\0\0\0UL\4\0\xff\0\0\0"],
 )
 def test_a_file_that_cannot_be_read_is_left_for_a_person(
     spool: Spool, database: Database, content: bytes
 ) -> None:
-    spool.keep_instance([content])
+    put(spool, content)
     assert rescan(spool, database) == Found(unreadable=1)
 
 
@@ -97,7 +98,7 @@ def test_a_file_that_is_cut_off_is_left_for_a_person(spool: Spool, database: Dat
     forget(database)
     for cut in (1, 100, len(whole) - 200):
         path.unlink(missing_ok=True)
-        path = spool.instance_path(spool.keep_instance([whole[:-cut]]))
+        path = put(spool, whole[:-cut])
         assert rescan(spool, database) == Found(unreadable=1)
     assert rows(database) == []
 
@@ -110,11 +111,41 @@ def test_a_row_without_its_file_is_counted_as_lost(spool: Spool, database: Datab
 
 
 def test_an_orphan_that_contradicts_a_row_stops_its_study(spool: Spool, database: Database) -> None:
+    """Two receiving processes may each have acknowledged one of them."""
+    (first,), (second,) = slices(), slices()
+    second.Manufacturer = "Phantom works"
+    assert store(spool, database, first) == Answer(Status.SUCCESS)
+    before = set(spool.instance_files())
+    forget(database)
+    assert store(spool, database, second) == Answer(Status.SUCCESS)
+    (contradiction,) = set(spool.instance_files()) - before
+    forget(database)
+    with database.write() as connection:
+        (kept,) = before
+        studies.add(connection, describe(kept), kept.name, now=1.0)
+
+    assert rescan(spool, database) == Found(conflicts=1)
+    assert rows(database)[0]["state"] == "needs_review"
+    assert not contradiction.exists()
+    (aside,) = spool.conflict.glob("??/*.dcm")
+    assert describe(aside).sha256 != describe(kept).sha256
+
+
+def test_a_place_made_ahead_and_an_instance_cut_off_are_removed(
+    spool: Spool, database: Database
+) -> None:
+    """What was never acknowledged: no seal."""
     receive(spool, database)
     (path,) = spool.instance_files()
-    spool.keep_instance([path.read_bytes().replace(b"Phantom Works", b"Phantom works")])
-    assert rescan(spool, database) == Found(removed=1)
-    assert rows(database)[0]["state"] == "needs_review"
+    whole = path.read_bytes()
+    size, sha256 = part10.seal_of(read_file_meta_info(path))
+    assert (size, sha256) == (describe(path).size, describe(path).sha256)
+    seal = part10.SEAL.pack(size, bytes.fromhex(sha256))
+    put(spool, b"")
+    put(spool, whole.replace(seal, bytes(len(seal)))[:-5])
+    put(spool, whole.replace(seal, bytes(len(seal))))
+    assert rescan(spool, database) == Found(removed=2)
+    assert list(spool.instance_files()) == [path]
 
 
 def test_a_file_describes_itself(spool: Spool, database: Database, tmp_path: Path) -> None:

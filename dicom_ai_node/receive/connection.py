@@ -1,0 +1,165 @@
+"""One connection: the handshake, the request for an association, the association, the end."""
+
+import socket
+import struct
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from pynetdicom.presentation import PresentationContext
+
+from dicom_ai_node.config.settings import AcceptEntry, Config
+from dicom_ai_node.log import get_logger
+from dicom_ai_node.receive.admission import (
+    APPLICATION_CONTEXT,
+    APPLICATION_CONTEXT_UNKNOWN,
+    PROTOCOL_VERSION_UNKNOWN,
+    TEMPORARY_CONGESTION,
+    Admission,
+    Rejected,
+)
+from dicom_ai_node.receive.association import Association, Terms
+from dicom_ai_node.receive.negotiation import Request, accept, read_request
+from dicom_ai_node.receive.space import Space
+from dicom_ai_node.receive.store import Store
+from dicom_ai_node.receive.wire import (
+    ABORT,
+    ASSOCIATE_RJ,
+    ASSOCIATE_RQ,
+    HEADER,
+    UNEXPECTED_PDU,
+    Closed,
+    Late,
+    ProtocolError,
+    Wire,
+)
+
+log = get_logger(__name__)
+
+_ABORT = struct.Struct(">xxBB")
+_REJECT = struct.Struct(">xBBB")
+_BY_PROVIDER = 2
+_NO_REASON = 0
+_VERSION_1 = 0x0001  # a bit field (PS3.8 9.3.2)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """What the connections of one process share."""
+
+    config: Config
+    admission: Admission
+    contexts: Sequence[PresentationContext]
+    store: Store
+    space: Space
+    draining: threading.Event
+
+
+class Connection:
+    """Serves one peer until it leaves, is too slow, or breaks the rules."""
+
+    def __init__(self, accepted: socket.socket, address: str, services: Services) -> None:
+        self._socket = accepted
+        self._address = address
+        self._services = services
+        self._association: Association | None = None
+        self._wire: Wire | None = None
+        self._certificate: frozenset[str] = frozenset()
+
+    def serve(self) -> None:
+        began_at = time.monotonic()
+        limits = self._services.config.limits
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        self._wire = wire = Wire(
+            self._socket, max_pdu=limits.pdu_bytes, pdu_s=limits.pdu_s, send_s=limits.send_s
+        )
+        said_something = True
+        try:
+            self._converse(wire, began_at + limits.request_s)
+        except Closed:
+            said_something = False
+        except Late:
+            self._say_abort(wire, _NO_REASON)
+            self._complain("peer_too_slow")
+        except ProtocolError as error:
+            self._say_abort(wire, error.reason)
+            self._complain("protocol_error", what=str(error))
+        except Exception:  # the boundary: one connection is one connection
+            log.exception("connection_failed", address=self._address)
+        finally:
+            wire.close(said_something=said_something)
+
+    def _converse(self, wire: Wire, deadline: float) -> None:
+        kind, body = wire.read_first(deadline)
+        if kind != ASSOCIATE_RQ:
+            raise ProtocolError(UNEXPECTED_PDU, "no A-ASSOCIATE-RQ")
+        request = read_request(body)
+        try:
+            self._check(request)
+            with self._services.admission.admitted(
+                calling=request.calling_ae_title,
+                called=request.called_ae_title,
+                address=self._address,
+                certificate=self._certificate,
+            ) as entry:
+                self._check_room()
+                self._associate(wire, request, entry)
+        except Rejected as rejected:
+            self._complain(
+                "association_rejected",
+                reason=list(rejected.reason),
+                calling_ae=request.calling_ae_title or "not an AE title",
+            )
+            wire.send(HEADER.pack(ASSOCIATE_RJ, 4) + _REJECT.pack(*rejected.reason))
+
+    def _check(self, request: Request) -> None:
+        if not request.protocol_version & _VERSION_1:
+            raise Rejected(PROTOCOL_VERSION_UNKNOWN)
+        if request.application_context_name != APPLICATION_CONTEXT:
+            raise Rejected(APPLICATION_CONTEXT_UNKNOWN)
+
+    def _check_room(self) -> None:
+        """P9, P13, P14: later, the same association may be welcome."""
+        services = self._services
+        if services.draining.is_set() or services.space.is_low() or services.store.ledger.is_down():
+            raise Rejected(TEMPORARY_CONGESTION)
+
+    def _associate(self, wire: Wire, request: Request, entry: AcceptEntry) -> None:
+        services = self._services
+        limits = services.config.limits
+        contexts, answer = accept(request, services.contexts, max_pdu=limits.pdu_bytes)
+        terms = Terms(
+            calling_ae_title=entry.ae_title,
+            called_ae_title=str(request.called_ae_title),
+            may=frozenset(entry.may),
+            max_pdu=request.max_pdu,
+            contexts=contexts,
+        )
+        self._association = Association(wire, terms, services.store, limits)
+        wire.send(answer)
+        self._association.serve()
+
+    def is_busy(self, *, idle_s: float) -> bool:
+        """True within a message, and for `idle_s` after one."""
+        association = self._association
+        if association is None:
+            return False
+        since = association.idle_since
+        return since is None or time.monotonic() - since < idle_s
+
+    def abort(self) -> None:
+        """From another thread: the peer reads an A-ABORT or finds the connection closed."""
+        if self._wire is not None:
+            if self._association is not None:
+                self._say_abort(self._wire, _NO_REASON)
+            self._wire.interrupt()
+
+    def _say_abort(self, wire: Wire, reason: int) -> None:
+        with suppress(Closed, Late):  # it may be gone
+            wire.send(HEADER.pack(ABORT, 4) + _ABORT.pack(_BY_PROVIDER, reason))
+
+    def _complain(self, event: str, **fields: object) -> None:
+        self._services.admission.complain(event, self._address, **fields)

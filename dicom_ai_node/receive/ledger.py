@@ -1,0 +1,184 @@
+"""Rows of instances that are on disk, committed in groups by a thread of its own.
+
+Before its row, a file speaks for itself: whatever is acknowledged, a rescan rebuilds the row. So
+the database does not stand in the way of the stream; it follows within a quarter of a second, and
+before the release of an association is confirmed.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from dicom_ai_node.database import studies
+from dicom_ai_node.database.engine import BUSY_TIMEOUT_S, Database
+from dicom_ai_node.database.studies import Arrival, Kept, ReceivedInstance
+from dicom_ai_node.log import get_logger
+from dicom_ai_node.spool import Spool
+
+log = get_logger(__name__)
+
+GROUP_S = 0.25  # between two commits while instances stream in
+_RETRY_S = 1.0
+_MAX_PENDING = 20_000  # rows, when the database cannot be written
+_MAX_STUDIES = 1000  # whose instances are counted without asking the table
+
+_Found = TypeVar("_Found")
+
+
+class DatabaseDown(Exception):
+    """Rows can neither be read nor written for now."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Pending:
+    kept: Kept
+    at: float  # on the monotonic clock
+
+
+class Ledger:
+    """What is known of instances: rows in the table, and rows on their way there."""
+
+    def __init__(self, database: Database, spool: Spool, *, study_instances: int) -> None:
+        self._study_instances = study_instances
+        self._database = database
+        self._spool = spool
+        self._pending: dict[str, _Pending] = {}
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
+        self._handed_in = self._committed = 0
+        self._waited_for = 0  # commit up to here without waiting for more
+        self._stopping = False
+        self._down_until = 0.0
+        self._counts: dict[str, int] = {}
+        self._thread = threading.Thread(target=self._run, name="ledger", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Commit what is pending; what cannot be committed, the next rescan finds."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify_all()
+        self._thread.join(timeout=BUSY_TIMEOUT_S + 5)
+
+    def is_down(self) -> bool:
+        """True while the database does not take rows: an instance must not be acknowledged."""
+        with self._lock:
+            oldest = next(iter(self._pending.values()), None)
+            late = oldest is not None and time.monotonic() - oldest.at > BUSY_TIMEOUT_S
+            return late or len(self._pending) >= _MAX_PENDING
+
+    def hand_in(self, received: ReceivedInstance, file: str) -> Arrival:
+        """Judge a durable file; when it is NEW, its row will follow. Raises DatabaseDown."""
+        uid = received.sop_instance_uid
+        with self._changed:
+            found = self._arrival(received)
+            if found is not Arrival.NEW:
+                return found
+            if self._counted(received.study_instance_uid) >= self._study_instances:
+                return Arrival.TOO_MANY
+            self._counts[received.study_instance_uid] += 1
+            now = self._database.now()
+            kept = Kept(received=received, file=file, received_at=now)
+            self._pending[uid] = _Pending(kept, time.monotonic())
+            self._handed_in += 1
+            self._changed.notify_all()
+        return found
+
+    def _arrival(self, received: ReceivedInstance) -> Arrival:
+        pending = self._pending.get(received.sop_instance_uid)
+        if pending is not None:
+            return studies.compare(received, pending.kept.received)
+        return self._read(lambda connection: studies.arrival(connection, received))
+
+    def _counted(self, study_instance_uid: str) -> int:
+        """Instances of a study, those on their way included."""
+        if study_instance_uid not in self._counts:
+            if len(self._counts) > _MAX_STUDIES:
+                self._counts.clear()
+            waiting = sum(
+                each.kept.received.study_instance_uid == study_instance_uid
+                for each in self._pending.values()
+            )
+            self._counts[study_instance_uid] = waiting + self._read(
+                lambda connection: studies.count_of(connection, study_instance_uid)
+            )
+        return self._counts[study_instance_uid]
+
+    def file_of(self, sop_instance_uid: str) -> str:
+        """Where a known instance lies."""
+        with self._lock:
+            pending = self._pending.get(sop_instance_uid)
+            if pending is not None:
+                return pending.kept.file
+            return self._read(lambda connection: studies.file_of(connection, sop_instance_uid))
+
+    def _read(self, query: Callable[[Connection], _Found]) -> _Found:
+        if time.monotonic() < self._down_until:
+            raise DatabaseDown  # each of many associations would wait as long again
+        try:
+            with self._database.read() as connection:
+                return query(connection)
+        except DBAPIError:
+            self._down_until = time.monotonic() + _RETRY_S
+            log.exception("database_not_read")
+            raise DatabaseDown from None
+
+    def settle(self, timeout_s: float) -> bool:
+        """Wait until every row handed in so far is committed."""
+        with self._changed:
+            goal = self._handed_in
+            self._waited_for = max(self._waited_for, goal)
+            self._changed.notify_all()
+            return self._changed.wait_for(lambda: self._committed >= goal, timeout=timeout_s)
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._pending or self._stopping)
+                batch = [each.kept for each in self._pending.values()]
+                stopping = self._stopping
+            if not batch:
+                return
+            if not self._commit(batch) and stopping:
+                return
+            self._pause()
+
+    def _pause(self) -> None:
+        """Let a group gather, unless somebody waits for it."""
+        with self._changed:
+            self._changed.wait_for(
+                lambda: self._stopping or self._waited_for > self._committed, timeout=GROUP_S
+            )
+
+    def _commit(self, batch: Sequence[Kept]) -> bool:
+        try:
+            with self._database.write() as connection:
+                found = studies.add_all(connection, batch)
+        except SQLAlchemyError:  # locked, full, gone: what is on disk waits, and is tried again
+            log.exception("rows_not_committed", pending=len(batch))
+            time.sleep(_RETRY_S)
+            return False
+        for kept, arrival in zip(batch, found, strict=True):
+            if arrival is not Arrival.NEW:
+                self._came_meanwhile(kept, arrival)
+        with self._changed:
+            for kept in batch:
+                del self._pending[kept.received.sop_instance_uid]
+            self._committed += len(batch)
+            self._changed.notify_all()
+        return True
+
+    def _came_meanwhile(self, kept: Kept, arrival: Arrival) -> None:
+        """Another receiving process was first with this UID."""
+        if arrival is Arrival.CONFLICT:
+            log.warning("instance_conflict", calling_ae=kept.received.calling_ae_title)
+            self._spool.set_aside(kept.file, f"{kept.received.sha256}.dcm")
+        else:
+            self._spool.instance_path(kept.file).unlink(missing_ok=True)
