@@ -7,9 +7,10 @@
 
 Instances of 512 × 512 × 16 bit come from DCMTK's storescu, one process an association. Each round
 gives every receiver a new process and an empty folder, after a few instances that are not counted,
-in an order that rotates; the disk takes its turn among them. What a receiver did not store ends
-the benchmark. Some listen on every interface, so all of it runs in a network of its own: as root,
-or below `unshare -rn`.
+in an order that rotates; the disk takes its turns among them. The clock runs from the first
+association accepted to the last one released. What a receiver did not store ends the benchmark.
+Some listen on every interface, so all of it runs in a network of its own: as root, or below
+`unshare -rn`.
 """
 
 import argparse
@@ -144,10 +145,11 @@ def _rounds(
     series: Series, present: Sequence[Receiver], rounds: int, associations: Sequence[int]
 ) -> dict[tuple[str, int], Found]:
     """`rounds` with DCMTK's sender, and then one that takes the times to answer."""
-    turns: list[Receiver | None] = [None, *present]  # None is the disk
+    half = len(present) // 2  # None is the disk: twice a round, for it is the noisiest of all
+    turns: list[Receiver | None] = [None, *present[:half], None, *present[half:]]
     found = {(each.key if each else DISK, n): Found() for each in turns for n in associations}
     with Progress(transient=True) as progress:
-        task = progress.add_task("", total=(rounds + 1) * len(found))
+        task = progress.add_task("", total=(rounds + 1) * len(turns) * len(associations))
         for index in range(rounds + 1):
             first = index * 3 % len(turns)  # so that nobody keeps the same neighbour's wake
             for n in associations:

@@ -18,10 +18,18 @@ import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from dicom_ai_node.errors import AlreadyRunning, ConfigError
 
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class Place(NamedTuple):
+    """An empty file for an instance to come."""
+
+    name: str
+    descriptor: int
 
 
 class Spool:
@@ -47,16 +55,23 @@ class Spool:
     def instance_path(self, file: str) -> Path:
         return self.instances / file[:2] / file
 
-    def make_places(self, number: int) -> list[str]:
-        """Names of new, empty instance files whose directory entries are durable."""
+    def make_places(self, number: int) -> list[Place]:
+        """New, empty instance files, open for writing, whose directory entries are durable."""
         prefix = uuid.uuid4().hex[:2]
         folder = self.instances / prefix
         make_durable_folder(folder)
-        names = [f"{prefix}{uuid.uuid4().hex[2:]}.dcm" for _ in range(number)]
-        for name in names:
-            os.close(os.open(folder / name, _CREATE, 0o600))
-        _sync_folder(folder)
-        return names
+        made: list[Place] = []
+        try:
+            for _ in range(number):
+                name = f"{prefix}{uuid.uuid4().hex[2:]}.dcm"
+                made.append(Place(name, os.open(folder / name, _CREATE, 0o600)))
+            _sync_folder(folder)
+        except OSError:
+            for place in made:
+                os.close(place.descriptor)
+                (folder / place.name).unlink(missing_ok=True)
+            raise
+        return made
 
     def set_aside(self, file: str, name: str) -> None:
         """Keep an instance that contradicts a stored one; the same again is kept once."""

@@ -1,5 +1,6 @@
 """What most tests start from: a configuration, an installed model, a study that has come."""
 
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,13 @@ def bright(folder: Path, **changes: Any) -> InstalledModel:
     return InstalledModel(folder=folder, package=package, sha256="5" * 64)
 
 
+def empty_place(spool: Spool) -> str:
+    """The name of an instance file, made ahead and closed."""
+    (place,) = spool.make_places(1)
+    os.close(place.descriptor)
+    return place.name
+
+
 def arrive(
     spool: Spool,
     database: Database,
@@ -76,7 +84,7 @@ def arrive(
     for ds in instances:
         ds.file_meta.SourceApplicationEntityTitle = calling
         ds.file_meta.ReceivingApplicationEntityTitle = called
-        (file,) = spool.make_places(1)
+        file = empty_place(spool)
         ds.save_as(spool.instance_path(file), enforce_file_format=True)
         with database.write() as connection:
             received = describe(spool.instance_path(file))

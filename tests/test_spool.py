@@ -13,6 +13,7 @@ import pytest
 
 from dicom_ai_node.errors import AlreadyRunning, ConfigError
 from dicom_ai_node.spool import Spool, durable_write
+from tests.made import empty_place
 
 HOLD = """
 import sys, time
@@ -44,7 +45,7 @@ def holder(spool: Spool) -> Iterator["subprocess.Popen[str]"]:
 
 
 def test_places_are_empty_files_under_names_of_ours(spool: Spool) -> None:
-    names = spool.make_places(3)
+    names = [empty_place(spool) for _ in range(3)]
     assert len(set(names)) == 3
     assert {spool.instance_path(name).read_bytes() for name in names} == {b""}
     spool.instance_path(names[0]).write_bytes(b"x")
@@ -68,7 +69,7 @@ def test_what_was_written_is_there(spool: Spool) -> None:
 def test_nobody_else_may_look(spool: Spool) -> None:
     old = os.umask(0)
     try:
-        path = spool.instance_path(spool.make_places(1)[0])
+        path = spool.instance_path(empty_place(spool))
         with spool.lock("work"):
             locks = files(spool.locks)
     finally:

@@ -2,7 +2,7 @@
 
 import enum
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, cast
 
@@ -166,6 +166,12 @@ def _insert(connection: Connection, group: Sequence[Kept]) -> None:
             for kept in group
         ],
     )
+
+
+def instance_uids(connection: Connection) -> Iterator[str]:
+    """Every SOP Instance UID in the table."""
+    query = select(instance.c.sop_instance_uid).execution_options(yield_per=10_000)
+    yield from connection.execute(query).scalars()
 
 
 def count_of(connection: Connection, study_instance_uid: str) -> int:

@@ -18,6 +18,7 @@ from dicom_ai_node.database import studies
 from dicom_ai_node.database.engine import BUSY_TIMEOUT_S, Database
 from dicom_ai_node.database.studies import Arrival, Kept, ReceivedInstance
 from dicom_ai_node.log import get_logger
+from dicom_ai_node.receive.seen import Seen
 from dicom_ai_node.spool import Spool
 
 log = get_logger(__name__)
@@ -43,8 +44,13 @@ class _Pending:
 class Ledger:
     """What is known of instances: rows in the table, and rows on their way there."""
 
-    def __init__(self, database: Database, spool: Spool, *, study_instances: int) -> None:
+    def __init__(
+        self, database: Database, spool: Spool, *, study_instances: int, is_alone: bool
+    ) -> None:
+        """`is_alone`: no other process adds instances to this database."""
         self._study_instances = study_instances
+        self._is_alone = is_alone
+        self._seen: Seen | None = None
         self._database = database
         self._spool = spool
         self._pending: dict[str, _Pending] = {}
@@ -58,6 +64,8 @@ class Ledger:
         self._thread = threading.Thread(target=self._run, name="ledger", daemon=True)
 
     def start(self) -> None:
+        """After the rescan: what that adopts must have been seen."""
+        self._seen = Seen(self._database) if self._is_alone else None
         self._thread.start()
 
     def stop(self) -> None:
@@ -87,6 +95,8 @@ class Ledger:
             now = self._database.now()
             kept = Kept(received=received, file=file, received_at=now)
             self._pending[uid] = _Pending(kept, time.monotonic())
+            if self._seen is not None:
+                self._seen.add(uid)
             self._handed_in += 1
             self._changed.notify_all()
         return found
@@ -95,6 +105,8 @@ class Ledger:
         pending = self._pending.get(received.sop_instance_uid)
         if pending is not None:
             return studies.compare(received, pending.kept.received)
+        if self._seen is not None and received.sop_instance_uid not in self._seen:
+            return Arrival.NEW
         return self._read(lambda connection: studies.arrival(connection, received))
 
     def _counted(self, study_instance_uid: str) -> int:

@@ -10,9 +10,10 @@ import threading
 from collections import deque
 
 from dicom_ai_node.receive.part10 import SEAL
-from dicom_ai_node.spool import Spool
+from dicom_ai_node.spool import Place, Spool
 
-_AHEAD = 32  # places made at once, for one sync of their directory
+_AT_ONCE = 32  # places made for one sync of their directory
+_RETRY_S = 1.0
 
 
 class Places:
@@ -20,19 +21,49 @@ class Places:
 
     def __init__(self, spool: Spool) -> None:
         self._spool = spool
-        self._names: deque[str] = deque()
-        self._lock = threading.Lock()
+        self._ready: deque[Place] = deque()
+        self._changed = threading.Condition()
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="places", daemon=True)
 
-    def take(self) -> str:
-        with self._lock:
-            if not self._names:
-                self._names.extend(self._spool.make_places(_AHEAD))
-            return self._names.popleft()
+    def start(self) -> None:
+        self._thread.start()
 
-    def close(self) -> None:
-        with self._lock:
-            while self._names:
-                self._spool.instance_path(self._names.popleft()).unlink(missing_ok=True)
+    def take(self) -> Place:
+        """One place; raises OSError when the disk gives none."""
+        with self._changed:
+            self._changed.notify()
+            if self._ready:
+                return self._ready.popleft()
+        first, *others = self._spool.make_places(_AT_ONCE)
+        with self._changed:
+            self._ready.extend(others)
+        return first
+
+    def _run(self) -> None:
+        """Make places before they are needed: making them waits for the disk."""
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._stopping or len(self._ready) < _AT_ONCE // 2)
+                if self._stopping:
+                    return
+            try:
+                made = self._spool.make_places(_AT_ONCE)
+            except OSError:  # who needs a place finds out, and answers
+                with self._changed:
+                    self._changed.wait_for(lambda: self._stopping, timeout=_RETRY_S)
+                continue
+            with self._changed:
+                self._ready.extend(made)
+
+    def stop(self) -> None:
+        with self._changed:
+            self._stopping = True
+            self._changed.notify()
+        self._thread.join()
+        for place in self._ready:
+            os.close(place.descriptor)
+            self._spool.instance_path(place.name).unlink(missing_ok=True)
 
 
 class InstanceFile:
@@ -41,14 +72,18 @@ class InstanceFile:
     Any OSError of the disk is the caller's, after `discard()`.
     """
 
-    def __init__(self, spool: Spool, name: str, head: bytes) -> None:
-        self.name = name
-        self._path = spool.instance_path(name)
+    def __init__(self, spool: Spool, place: Place, head: bytes) -> None:
+        self.name = place.name
+        self._spool = spool
+        self._descriptor = place.descriptor
         self._seal_at = len(head) - SEAL.size
         self._digest = hashlib.sha256()
         self.size = 0
-        self._descriptor = os.open(self._path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        self._write(memoryview(head))
+        try:
+            self._write(memoryview(head))
+        except OSError:
+            self.discard()
+            raise
 
     def write(self, data: memoryview) -> None:
         self._digest.update(data)
@@ -67,12 +102,14 @@ class InstanceFile:
         """
         os.pwrite(self._descriptor, SEAL.pack(self.size, self._digest.digest()), self._seal_at)
         os.fdatasync(self._descriptor)
-        os.close(self._descriptor)
-        self._descriptor = -1
+        self._close()
         return self._digest.hexdigest()
 
     def discard(self) -> None:
+        self._close()
+        self._spool.instance_path(self.name).unlink(missing_ok=True)
+
+    def _close(self) -> None:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
-        self._path.unlink(missing_ok=True)

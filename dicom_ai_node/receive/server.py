@@ -69,7 +69,13 @@ class Receiver:
             config=config,
             admission=self._admission,
             contexts=supported_contexts(config.node),
-            store=Store(spool, database, config.limits, space),
+            store=Store(
+                spool,
+                database,
+                config.limits,
+                space,
+                is_alone=config.node.receive_processes == 1,
+            ),
             space=space,
             draining=self.draining,
         )

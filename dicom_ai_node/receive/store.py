@@ -72,21 +72,30 @@ class Store:
     """Takes C-STORE requests, of all associations of this process."""
 
     def __init__(
-        self, spool: Spool, database: Database, limits: LimitsSettings, space: Space
+        self,
+        spool: Spool,
+        database: Database,
+        limits: LimitsSettings,
+        space: Space,
+        *,
+        is_alone: bool = True,
     ) -> None:
         self.spool = spool
         self.database = database
         self.limits = limits
         self.space = space
         self.places = Places(spool)
-        self.ledger = Ledger(database, spool, study_instances=limits.study_instances)
+        self.ledger = Ledger(
+            database, spool, study_instances=limits.study_instances, is_alone=is_alone
+        )
 
     def start(self) -> None:
+        self.places.start()
         self.ledger.start()
 
     def stop(self) -> None:
         self.ledger.stop()
-        self.places.close()
+        self.places.stop()
 
     def begin(self, message: Message) -> "Reception | Refused":
         if self.space.is_scarce():  # P9
@@ -130,10 +139,9 @@ class Reception:
     def _open(self) -> None:
         message = self._message
         try:
-            name = self._store.places.take()
             self._file = InstanceFile(
                 self._store.spool,
-                name,
+                self._store.places.take(),
                 part10.head(
                     sop_class_uid=message.sop_class_uid[:64],
                     sop_instance_uid=message.sop_instance_uid[:64],

@@ -1,6 +1,7 @@
 """One connection as a stream of PDUs (PS3.8 9.3): each whole before its deadline, none too long."""
 
 import socket
+import ssl
 import struct
 import time
 from contextlib import suppress
@@ -9,6 +10,7 @@ ASSOCIATE_RQ, ASSOCIATE_AC, ASSOCIATE_RJ, P_DATA, RELEASE_RQ, RELEASE_RP, ABORT 
 
 HEADER = struct.Struct(">BxL")
 _LONGEST_NEGOTIATION = 1 << 20  # bytes of an A-ASSOCIATE-RQ; 128 contexts need 200 KB at the most
+_TICK_S = 1.0  # how late a deadline may be noticed
 _LAST_WORDS_S = 2.0  # how long a peer may take to close after our last PDU
 
 # reasons of an A-ABORT by the service provider (PS3.8 9.3.8)
@@ -16,6 +18,9 @@ UNRECOGNIZED_PDU = 1
 UNEXPECTED_PDU = 2
 UNEXPECTED_PARAMETER = 5
 INVALID_PARAMETER = 6
+
+
+_NOTHING_YET = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
 class Closed(Exception):
@@ -45,7 +50,10 @@ class Wire:
         self._socket = connection
         self._max_pdu = max_pdu
         self._pdu_s = pdu_s
-        self._send_s = send_s
+        connection.setblocking(True)
+        tick_s = min(_TICK_S, pdu_s)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _timeval(tick_s))
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _timeval(send_s))
         # the header of the next PDU comes with the end of this one: one system call less
         self._buffer = bytearray(HEADER.size + max_pdu + HEADER.size)
         self._view = memoryview(self._buffer)
@@ -109,26 +117,27 @@ class Wire:
             self._receive(want - self._have, deadline)
 
     def _receive(self, want: int, deadline: float) -> None:
-        left = deadline - time.monotonic()
-        if left <= 0:
-            raise Late
-        try:
-            self._socket.settimeout(left)
-            got = self._socket.recv_into(self._view[self._have : self._have + want])
-        except TimeoutError:
-            raise Late from None
-        except OSError:
-            raise Closed from None
-        if not got:
-            raise Closed
-        self._have += got
+        """Some bytes more. The kernel ends a wait after `_TICK_S`: a poll before each read would
+        cost as much as the read."""
+        while True:
+            if time.monotonic() >= deadline:
+                raise Late
+            try:
+                got = self._socket.recv_into(self._view[self._have : self._have + want])
+            except _NOTHING_YET:
+                continue
+            except OSError:
+                raise Closed from None
+            if not got:
+                raise Closed
+            self._have += got
+            return
 
     def send(self, data: bytes) -> None:
         """All of it within the time limit: a peer that does not read is not waited for (A25)."""
         try:
-            self._socket.settimeout(self._send_s)
             self._socket.sendall(data)
-        except TimeoutError:
+        except _NOTHING_YET:
             raise Late from None
         except OSError:
             raise Closed from None
@@ -152,3 +161,8 @@ class Wire:
                     self._receive(len(self._buffer), deadline)
         with suppress(OSError):
             self._socket.close()
+
+
+def _timeval(seconds: float) -> bytes:
+    """A struct timeval, for SO_RCVTIMEO and SO_SNDTIMEO."""
+    return struct.pack("@ll", int(seconds), int(seconds % 1 * 1_000_000))

@@ -12,6 +12,7 @@ from dicom_ai_node.receive import part10
 from dicom_ai_node.receive.rescan import Found, describe, rescan
 from dicom_ai_node.receive.store import Answer, Status
 from dicom_ai_node.spool import Spool
+from tests.made import empty_place
 from tests.receive.scu import slices, store
 
 
@@ -24,9 +25,9 @@ def receive(spool: Spool, database: Database, number: int = 1) -> list[dict[str,
 
 def put(spool: Spool, content: bytes) -> Path:
     """A file that no receiver knows of."""
-    (file,) = spool.make_places(1)
-    spool.instance_path(file).write_bytes(content)
-    return spool.instance_path(file)
+    path = spool.instance_path(empty_place(spool))
+    path.write_bytes(content)
+    return path
 
 
 def rows(database: Database) -> list[dict[str, object]]:

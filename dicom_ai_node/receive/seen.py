@@ -1,0 +1,40 @@
+"""Which SOP Instance UIDs are in the table, without asking it for each instance.
+
+While SQLite commits in its rollback journal's mode it lets nobody read, for as long as the disk
+needs; and a stream of new instances has nothing to find there. So the hashes of all UIDs are kept:
+eight bytes each in a sorted array, those of this run in a set.
+"""
+
+import numpy as np
+
+from dicom_ai_node.database import studies
+from dicom_ai_node.database.engine import Database
+
+_MERGE_AT = 100_000  # a set needs ten times the memory
+
+
+class Seen:
+    """May say yes for a UID that the table does not have, never no for one that it has.
+
+    True only as long as no other process adds rows.
+    """
+
+    def __init__(self, database: Database) -> None:
+        with database.read() as connection:
+            hashes = np.fromiter(map(hash, studies.instance_uids(connection)), dtype=np.int64)
+        self._before = np.sort(hashes)
+        self._since: set[int] = set()
+
+    def add(self, sop_instance_uid: str) -> None:
+        self._since.add(hash(sop_instance_uid))
+        if len(self._since) >= _MERGE_AT:
+            fresh = np.fromiter(self._since, dtype=np.int64)
+            self._before = np.sort(np.concatenate((self._before, fresh)))
+            self._since.clear()
+
+    def __contains__(self, sop_instance_uid: str) -> bool:
+        value = hash(sop_instance_uid)
+        if value in self._since:
+            return True
+        at = self._before.searchsorted(value)
+        return bool(at < len(self._before) and self._before[at] == value)
