@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from queue import SimpleQueue
 
 from dicom_ai_node.errors import AlreadyRunning, ConfigError, NotStartable
 from dicom_ai_node.log import get_logger
@@ -25,6 +26,16 @@ def stop_on_signals() -> threading.Event:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     return stop
+
+
+def hangups() -> SimpleQueue[None]:
+    """An item for each SIGHUP; call it in the main thread.
+
+    Unlike an event, such a queue may be filled by a signal that interrupts the filling itself.
+    """
+    come: SimpleQueue[None] = SimpleQueue()
+    signal.signal(signal.SIGHUP, lambda *_: come.put(None))
+    return come
 
 
 def stop_with_parent(stop: threading.Event) -> None:
@@ -70,6 +81,16 @@ class _Child:
                 )
             log.error("role_died", role=self.name, status=status, restart_in_s=self.pause_s)
 
+    def must_live(self) -> None:
+        """Raise NotStartable when it has died, with its status."""
+        if self.process is not None and (status := self.process.poll()) is not None:
+            self._forget()
+            raise NotStartable(f"{self.name} died: all of them end", exit_status=abs(status) or 1)
+
+    def hang_up(self) -> None:
+        if self.process is not None:
+            self.process.send_signal(signal.SIGHUP)
+
     def stop(self, deadline: float) -> None:
         if self.process is None:
             return
@@ -87,21 +108,65 @@ class _Child:
         self.process = None
 
 
-def supervise(
-    commands: Mapping[str, Sequence[str]], stop: threading.Event, *, drain_s: float
+def run_together(
+    command: Sequence[str],
+    number: int,
+    stop: threading.Event,
+    *,
+    name: str,
+    drain_s: float,
+    hung_up: SimpleQueue[None],
 ) -> None:
-    """One process per command, alive until `stop`; then SIGTERM, and after `drain_s` SIGKILL."""
+    """So many equal processes of one role. When one dies, all end, and NotStartable is raised: what
+    it left behind, the next start of the role puts in order."""
+    children = [_Child(name=f"{name}-{n}", command=command) for n in range(1, number + 1)]
+    try:
+        for child in children:
+            child.start()
+        while not stop.is_set():
+            for child in children:
+                child.must_live()
+            if not hung_up.empty():
+                hung_up.get()
+                for child in children:
+                    child.hang_up()
+            stop.wait(0.2)
+    finally:
+        _end(children, drain_s)
+
+
+def supervise(
+    commands: Mapping[str, Sequence[str]],
+    stop: threading.Event,
+    *,
+    drain_s: float,
+    hung_up: SimpleQueue[None] | None = None,
+    reloads: str = "",
+) -> None:
+    """One process per command, alive until `stop`; then SIGTERM, and after `drain_s` SIGKILL.
+
+    A SIGHUP is passed on to the child called `reloads`.
+    """
     children = [_Child(name=name, command=command) for name, command in commands.items()]
     try:
         while not stop.is_set():
             for child in children:
                 child.look_after()
+            if hung_up is not None and not hung_up.empty():
+                hung_up.get()
+                for child in children:
+                    if child.name == reloads:
+                        child.hang_up()
             stop.wait(0.2)
     finally:
         log.info("stopping")
-        for child in children:
-            if child.process is not None:
-                child.process.terminate()
-        deadline = time.monotonic() + drain_s
-        for child in children:
-            child.stop(deadline)
+        _end(children, drain_s)
+
+
+def _end(children: Sequence[_Child], drain_s: float) -> None:
+    for child in children:
+        if child.process is not None:
+            child.process.terminate()
+    deadline = time.monotonic() + drain_s
+    for child in children:
+        child.stop(deadline)

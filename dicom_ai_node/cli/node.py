@@ -5,18 +5,19 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dicom_ai_node import log
 from dicom_ai_node.config.load import load
-from dicom_ai_node.config.package import InstalledModel
 from dicom_ai_node.config.settings import Config
-from dicom_ai_node.config.store import installed
 from dicom_ai_node.database import schema
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.spool import Spool
+
+if TYPE_CHECKING:
+    from dicom_ai_node.config.package import InstalledModel
 
 ConfigDir = Annotated[
     Path, typer.Option("--config", help="The folder of the *.yaml files.", show_default=True)
@@ -31,7 +32,7 @@ class Node:
     config: Config
     spool: Spool
     database: Database
-    models: Mapping[str, InstalledModel]
+    models: Mapping[str, "InstalledModel"]  # empty for what runs none
 
 
 def open_node(directory: Path, *, need_models: bool = False) -> Node:
@@ -42,8 +43,15 @@ def open_node(directory: Path, *, need_models: bool = False) -> Node:
     configure_log(config, spool)
     database = Database(config.node.database)
     schema.require_current(database)
-    models = {each.package.name: each for each in installed(config.node.models)}
+    models = _models(config) if need_models else {}
     return Node(directory=directory, config=config, spool=spool, database=database, models=models)
+
+
+def _models(config: Config) -> Mapping[str, "InstalledModel"]:
+    # here, because a receiver needs no dictionary of coded concepts in its memory
+    from dicom_ai_node.config.store import installed
+
+    return {each.package.name: each for each in installed(config.node.models)}
 
 
 def configure_log(config: Config, spool: Spool) -> None:

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Annotated
 
 import typer
@@ -15,7 +16,13 @@ from dicom_ai_node.config.settings import Config
 from dicom_ai_node.database import deliveries
 from dicom_ai_node.errors import ConfigError
 from dicom_ai_node.log import get_logger
-from dicom_ai_node.processes import stop_on_signals, stop_with_parent, supervise
+from dicom_ai_node.processes import (
+    hangups,
+    run_together,
+    stop_on_signals,
+    stop_with_parent,
+    supervise,
+)
 
 log = get_logger(__name__)
 
@@ -23,6 +30,7 @@ ROLES = ("receive", "work", "deliver", "web")
 _LOCK_WAIT_S = 10.0  # beyond draining, while the killed predecessor of a child lets go
 
 Supervised = Annotated[bool, typer.Option("--supervised", hidden=True)]
+Shared = Annotated[bool, typer.Option("--shared", hidden=True)]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -33,25 +41,72 @@ def add_to(app: typer.Typer) -> None:
 def run(config: ConfigDir = DEFAULT_CONFIG) -> None:
     """Run the whole node on this machine: receive, work, deliver, ticks and web."""
     stop = stop_on_signals()
+    hung_up = hangups()
     node = open_node(config, need_models=True)
     _require_senders(node.config)
     with node.spool.lock("run"):
         node.database.close()  # the children have connections of their own
         commands = {role: _command(role, config) for role in ROLES}
-        supervise(commands, stop, drain_s=node.config.node.drain_s + 10)
+        supervise(
+            commands,
+            stop,
+            drain_s=node.config.node.drain_s + 10,
+            hung_up=hung_up,
+            reloads="receive",
+        )
 
 
-def receive(config: ConfigDir = DEFAULT_CONFIG, supervised: Supervised = False) -> None:
-    """Receive studies by C-STORE."""
+def receive(
+    config: ConfigDir = DEFAULT_CONFIG, supervised: Supervised = False, shared: Shared = False
+) -> None:
+    """Receive studies by C-STORE; SIGHUP reads the certificates again."""
     from dicom_ai_node.receive.rescan import rescan
-    from dicom_ai_node.receive.server import Receiver
 
+    hung_up = hangups()
+    if shared:
+        _share(config, hung_up)
+        return
     with _role("receive", config, supervised) as (node, stop):
         _require_senders(node.config)
         node.spool.sweep_incoming("*.part")
         rescan(node.spool, node.database)
-        with Receiver(node.config, node.spool, node.database).running():
-            stop.wait()
+        settings = node.config.node
+        if settings.receive_processes == 1:
+            _listen(node, stop, hung_up)
+        else:
+            node.database.close()
+            run_together(
+                [*_command("receive", config), "--shared"],
+                settings.receive_processes,
+                stop,
+                name="receive",
+                drain_s=settings.drain_s + 5,
+                hung_up=hung_up,
+            )
+
+
+def _share(config: Path, hung_up: "SimpleQueue[None]") -> None:
+    """One of several receive processes; the one that started them holds the lock."""
+    stop = stop_on_signals()
+    stop_with_parent(stop)
+    node = open_node(config)
+    _listen(node, stop, hung_up)
+    node.database.close()
+
+
+def _listen(node: Node, stop: threading.Event, hung_up: "SimpleQueue[None]") -> None:
+    from dicom_ai_node.receive.server import Receiver
+
+    receiver = Receiver(node.config, node.spool, node.database)
+
+    def reload_on_hangup() -> None:
+        while True:
+            hung_up.get()
+            receiver.reload()
+
+    threading.Thread(target=reload_on_hangup, daemon=True).start()
+    with receiver.running():
+        stop.wait()
 
 
 def work(config: ConfigDir = DEFAULT_CONFIG, supervised: Supervised = False) -> None:

@@ -14,7 +14,6 @@ from ruamel.yaml.constructor import DuplicateKeyError
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from dicom_ai_node.config.settings import Config
-from dicom_ai_node.config.store import installed
 from dicom_ai_node.errors import ConfigError
 
 ENVIRONMENT_PREFIX = "DICOM_AI_NODE__"
@@ -127,6 +126,9 @@ def _is_loopback(host: str) -> bool:
 
 
 def _missing_models(config: Config, tree: _Tree) -> list[str]:
+    # here, because a receiver needs no dictionary of coded concepts in its memory
+    from dicom_ai_node.config.store import installed
+
     there = {each.package.name for each in installed(config.node.models)}
     lines = []
     for index, route in enumerate(config.routes):

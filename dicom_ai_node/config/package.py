@@ -4,19 +4,13 @@ import hashlib
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
 from dicom_ai_node.config.code import ConceptCode
+from dicom_ai_node.config.strict import ModelName, Strict
 
-ModelName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 ResultKind = Literal["seg", "sr"]
-
-
-class Strict(BaseModel):
-    """Unknown keys are errors: a misspelt limit must not silently be no limit."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Weights(Strict):

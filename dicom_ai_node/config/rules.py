@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 from pydicom.datadict import tag_for_keyword
 
-from dicom_ai_node.config.package import Strict
+from dicom_ai_node.config.strict import Strict
 
 # What a rule may ask beside attributes; `route.facts()` computes them over all instances.
 FACTS = frozenset({"instances", "calling_ae", "called_ae", "transfer_syntaxes"})

@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
-from dicom_ai_node.config.package import ModelName, Strict
 from dicom_ai_node.config.rules import Clause
+from dicom_ai_node.config.strict import ModelName, Strict
 from dicom_ai_node.uids import is_uid
 
 
@@ -48,7 +48,10 @@ def _uid(text: str) -> str:
 
 Uid = Annotated[str, AfterValidator(_uid)]
 # a DNS name of the certificate's subjectAltName, or the SHA-256 of its public key (SPKI)
-CertificateName = Annotated[str, Field(pattern=r"^(dns:[A-Za-z0-9.-]{1,253}|sha256:[0-9a-f]{64})$")]
+CertificateName = Annotated[
+    str,
+    StringConstraints(to_lower=True, pattern=r"^(?i:dns:[a-z0-9.-]{1,253}|sha256:[0-9a-f]{64})$"),
+]
 
 
 def _as_list(value: Any) -> Any:

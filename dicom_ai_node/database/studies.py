@@ -13,13 +13,14 @@ from sqlalchemy import (
     delete,
     func,
     insert,
+    or_,
     select,
     update,
 )
 
 from dicom_ai_node.database import jobs
 from dicom_ai_node.database.tables import instance, job, study, verdict
-from dicom_ai_node.job import FINAL_STATES
+from dicom_ai_node.job import FINAL_STATES, JobState
 from dicom_ai_node.spool import Spool
 from dicom_ai_node.study import Instance, StudyState
 
@@ -359,6 +360,17 @@ def verdicts(connection: Connection, study_id: int) -> Sequence[RowMapping]:
 def files(connection: Connection) -> set[str]:
     """Every file name that a row speaks of; for the rescan."""
     return set(connection.execute(select(instance.c.file)).scalars())
+
+
+def waiting(connection: Connection) -> int:
+    """Studies that are still coming, or of which a job has not begun."""
+    queued = select(job.c.study_id).where(job.c.state == JobState.QUEUED)
+    query = (
+        select(func.count())
+        .select_from(study)
+        .where(or_(study.c.state == StudyState.RECEIVING, study.c.id.in_(queued)))
+    )
+    return int(connection.execute(query).scalar_one())
 
 
 def expired(connection: Connection, *, before: float) -> Sequence[RowMapping]:

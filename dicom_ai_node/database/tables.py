@@ -130,3 +130,20 @@ delivery = Table(
     UniqueConstraint("job_id", "peer", "sop_instance_uid"),
     Index(None, "state", "peer", "next_try_at"),
 )
+
+commitment = Table(
+    "commitment",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("transaction_uid", String(64), nullable=False, index=True),
+    Column("calling_ae_title", String(16), nullable=False),
+    Column("called_ae_title", String(16), nullable=False),
+    Column("references", JSON, nullable=False),  # pairs of SOP Class and SOP Instance UID
+    # one FailureReason a reference (PS3.3 C.14.1.1), 0: committed; null until it is judged
+    Column("reasons", JSON(none_as_null=True)),
+    Column("state", String(16), nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("next_try_at", Float, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Index(None, "state", "next_try_at"),
+)

@@ -7,16 +7,24 @@ threads, and hold each object in memory.
 
 import struct
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from pydicom.uid import UID
+from pynetdicom.dsutils import encode
+
 from dicom_ai_node.config.settings import LimitsSettings
+from dicom_ai_node.database.commitments import NewCommitment
 from dicom_ai_node.log import get_logger
+from dicom_ai_node.peers.commitment import Report
 from dicom_ai_node.receive import command as dimse
+from dicom_ai_node.receive import commitment
 from dicom_ai_node.receive.command import Command
-from dicom_ai_node.receive.negotiation import VERIFICATION, Context
+from dicom_ai_node.receive.commitment import ActionStatus, Commitments, Outbox, Unacceptable
+from dicom_ai_node.receive.negotiation import STORAGE_COMMITMENT, VERIFICATION, Context
 from dicom_ai_node.receive.store import (
+    SUCCESS,
     TOO_LARGE,
     Answer,
     Message,
@@ -34,6 +42,7 @@ from dicom_ai_node.receive.wire import (
     RELEASE_RQ,
     UNEXPECTED_PARAMETER,
     UNEXPECTED_PDU,
+    Closed,
     Late,
     ProtocolError,
     Wire,
@@ -45,6 +54,8 @@ _PDV = struct.Struct(">LBB")
 _IS_COMMAND, _IS_LAST = 0x01, 0x02
 _SLOW_AFTER_S = 30  # a rate is only judged over a while
 _COMMIT_BEFORE_RELEASE_S = 15.0
+_REPORT_TICK_S = 0.1  # while a peer waits for a report of storage commitment
+_NO_STORAGE = (VERIFICATION, STORAGE_COMMITMENT)
 _BUG = Answer(Status.OUT_OF_RESOURCES, "internal error")
 
 
@@ -78,23 +89,80 @@ class _UnderWay:
     came: int = 0
 
 
+class Action:
+    """The data set of an N-ACTION that asks for storage commitment (PS3.4 J.3.2)."""
+
+    def __init__(
+        self, commitments: Commitments, outbox: Outbox, terms: Terms, transfer_syntax: UID
+    ) -> None:
+        self._commitments = commitments
+        self._outbox = outbox
+        self._terms = terms
+        self._transfer_syntax = transfer_syntax
+        self._content = bytearray()
+        self._is_too_long = False
+
+    def feed(self, data: memoryview) -> None:
+        if len(self._content) + len(data) > commitment.MAX_BYTES:
+            self._is_too_long = True
+            self._content.clear()
+        if not self._is_too_long:
+            self._content += data
+
+    def finish(self) -> Answer:
+        """A success means that the request is kept, not that the instances are."""
+        if self._is_too_long:
+            return Answer(ActionStatus.RESOURCE_LIMITATION, "the data set is too long")
+        try:
+            self._commitments.take(self._request(), self._outbox)
+        except Unacceptable as error:
+            return Answer(error.status, str(error))
+        return SUCCESS
+
+    def _request(self) -> NewCommitment:
+        content = bytes(self._content)
+        uid, references = commitment.read_request(content, self._transfer_syntax)
+        return NewCommitment(
+            transaction_uid=uid,
+            calling_ae_title=self._terms.calling_ae_title,
+            called_ae_title=self._terms.called_ae_title,
+            references=references,
+        )
+
+    def drop(self) -> None:
+        self._content.clear()
+
+
 class Association:
     """Serves C-STORE, C-ECHO and storage commitment until the peer leaves or breaks the rules."""
 
-    def __init__(self, wire: Wire, terms: Terms, store: Store, limits: LimitsSettings) -> None:
+    def __init__(
+        self,
+        wire: Wire,
+        terms: Terms,
+        store: Store,
+        limits: LimitsSettings,
+        says_something: Callable[[float], bool],
+    ) -> None:
+        """`says_something` waits so many seconds at most for the peer; True when it is heard."""
         self._wire = wire
+        self._says_something = says_something
         self._terms = terms
         self._store = store
         self._limits = limits
         self._command = bytearray()
         self._command_context = 0
         self._under_way: _UnderWay | None = None
+        self._outbox = Outbox()
+        self._report_context = 0
         self.idle_since: float | None = time.monotonic()  # None within a message
 
     def serve(self) -> None:
-        """Returns after a release or the peer's abort; raises Closed, Late or ProtocolError."""
+        """Returns after a release; raises Closed (an abort, too), Late or ProtocolError."""
         try:
             while True:
+                if self._outbox.is_expecting():
+                    self._report()
                 kind, body = self._wire.read(wait_s=self._wait_s())
                 if kind == P_DATA:
                     self._p_data(body)
@@ -104,11 +172,12 @@ class Association:
                     self._wire.send(HEADER.pack(RELEASE_RP, 4) + bytes(4))
                     return
                 elif kind == ABORT:
-                    return
+                    raise Closed
                 else:
                     raise ProtocolError(UNEXPECTED_PDU, "a PDU out of turn")
         finally:
             self._drop()
+            self._store.commitments.returned(self._outbox.close())
 
     def _wait_s(self) -> float:
         """Until the next PDU must begin; raises Late when a C-STORE takes too long, or trickles."""
@@ -194,12 +263,21 @@ class Association:
         field = request.number(dimse.COMMAND_FIELD)
         has_data = request.number(dimse.COMMAND_DATA_SET_TYPE) != dimse.NO_DATA_SET
         service = self._terms.contexts[context_id].abstract_syntax
-        if field == dimse.C_STORE_RQ and has_data:
+        if field == dimse.C_STORE_RQ and has_data and service not in _NO_STORAGE:
+            request.number(dimse.MESSAGE_ID)  # without which it could not be answered
             self._under_way = _UnderWay(request, context_id, self._begin_store(context_id, request))
         elif field == dimse.C_ECHO_RQ and service == VERIFICATION and not has_data:
             allowed = "echo" in self._terms.may
             status = Status.SUCCESS if allowed else Status.NOT_AUTHORIZED
             self._answer(context_id, request, Answer(status))
+        elif field == dimse.N_ACTION_RQ and service == STORAGE_COMMITMENT:
+            action = self._begin_action(context_id, request)
+            if has_data:
+                self._under_way = _UnderWay(request, context_id, action)
+            else:
+                self._answer(context_id, request, action.finish())
+        elif field == dimse.N_EVENT_REPORT_RSP and service == STORAGE_COMMITMENT and not has_data:
+            self._reported(request)
         elif field == dimse.C_CANCEL_RQ and not has_data:
             self.idle_since = time.monotonic()  # there is nothing that could be cancelled
         else:
@@ -219,14 +297,84 @@ class Association:
             return Refused(Answer(Status.NOT_AUTHORIZED, "may not store here"))
         return self._store.begin(message)
 
+    def _begin_action(self, context_id: int, request: Command) -> DataSet:
+        refused: tuple[ActionStatus, str] | None = None
+        if "commitment" not in self._terms.may:
+            refused = ActionStatus.NOT_AUTHORIZED, "may not ask for storage commitment here"
+        elif request.text(dimse.REQUESTED_SOP_CLASS_UID) != STORAGE_COMMITMENT:
+            refused = ActionStatus.NO_SUCH_SOP_CLASS, "another SOP class than that of the context"
+        elif request.text(dimse.REQUESTED_SOP_INSTANCE_UID) != commitment.SOP_INSTANCE_UID:
+            refused = ActionStatus.NO_SUCH_SOP_INSTANCE, "not the well-known SOP instance"
+        elif request.number(dimse.ACTION_TYPE_ID) != commitment.REQUEST_STORAGE_COMMITMENT:
+            refused = ActionStatus.NO_SUCH_ACTION, "no such action type"
+        if refused is not None:
+            return Refused(Answer(*refused))
+        self._report_context = context_id
+        syntax = self._terms.contexts[context_id].transfer_syntax
+        return Action(self._store.commitments, self._outbox, self._terms, syntax)
+
+    def _report(self) -> None:
+        """Send what was judged: by this thread, so never within a message of ours or of the peer's.
+
+        Until the peer says something; then that is read first.
+        """
+        until = time.monotonic() + self._limits.idle_s
+        while self._outbox.is_expecting() and time.monotonic() < until:
+            if self._under_way is not None or self._command:
+                return
+            ready = self._outbox.take()
+            if ready is not None:
+                self._send_report(*ready)
+            elif self._says_something(_REPORT_TICK_S):
+                return
+
+    def _send_report(self, message_id: int, report: Report) -> None:
+        """An N-EVENT-REPORT-RQ (PS3.7 10.3.1), in the context in which it was asked for."""
+        command = dimse.encode(
+            [
+                (dimse.AFFECTED_SOP_CLASS_UID, STORAGE_COMMITMENT),
+                (dimse.COMMAND_FIELD, dimse.N_EVENT_REPORT_RQ),
+                (dimse.MESSAGE_ID, message_id),
+                (dimse.COMMAND_DATA_SET_TYPE, dimse.DATA_SET),
+                (dimse.AFFECTED_SOP_INSTANCE_UID, commitment.SOP_INSTANCE_UID),
+                (dimse.EVENT_TYPE_ID, report.event_type),
+            ]
+        )
+        syntax = self._terms.contexts[self._report_context].transfer_syntax
+        information = encode(
+            report.event_information(),
+            syntax.is_implicit_VR,
+            syntax.is_little_endian,
+            syntax.is_deflated,
+        )
+        assert information is not None  # noqa: S101 — it is made of UIDs that were checked
+        for content, is_command in ((command, True), (information, False)):
+            for pdu in dimse.pdus(
+                self._report_context,
+                content,
+                is_command=is_command,
+                max_pdu=self._terms.max_pdu,
+            ):
+                self._wire.send(pdu)
+        self.idle_since = time.monotonic()
+
+    def _reported(self, response: Command) -> None:
+        """The peer's answer to a report (PS3.4 J.3.3)."""
+        commitment_id = self._outbox.answered(response.number(dimse.MESSAGE_ID_RESPONDED_TO))
+        if commitment_id is None:
+            raise ProtocolError(UNEXPECTED_PARAMETER, "an answer to nothing")
+        self._store.commitments.answered(commitment_id, response.number(dimse.STATUS))
+        self.idle_since = time.monotonic()
+
     def _answer(self, context_id: int, request: Command, answer: Answer) -> None:
         encoded = dimse.response(request, answer.status, comment=answer.comment)
         for pdu in dimse.pdus(context_id, encoded, is_command=True, max_pdu=self._terms.max_pdu):
             self._wire.send(pdu)
         self.idle_since = time.monotonic()
         if answer.status is not Status.SUCCESS:
+            is_action = request.number(dimse.COMMAND_FIELD) == dimse.N_ACTION_RQ
             log.warning(
-                "instance_refused",
+                "commitment_refused" if is_action else "instance_refused",
                 status=f"{answer.status:04X}",
                 reason=answer.comment,
                 calling_ae=self._terms.calling_ae_title,

@@ -1,6 +1,8 @@
 """One connection: the handshake, the request for an association, the association, the end."""
 
+import select
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -21,6 +23,7 @@ from dicom_ai_node.receive.admission import (
     Rejected,
 )
 from dicom_ai_node.receive.association import Association, Terms
+from dicom_ai_node.receive.backlog import Backlog
 from dicom_ai_node.receive.negotiation import Request, accept, read_request
 from dicom_ai_node.receive.space import Space
 from dicom_ai_node.receive.store import Store
@@ -54,16 +57,31 @@ class Services:
     contexts: Sequence[PresentationContext]
     store: Store
     space: Space
+    backlog: Backlog
     draining: threading.Event
+
+    def __post_init__(self) -> None:
+        """Whom to call back after storage commitment stands in the configuration."""
+        self.store.commitments.introduce(self.config.peers.values())
 
 
 class Connection:
-    """Serves one peer until it leaves, is too slow, or breaks the rules."""
+    """Serves one peer until it leaves, is too slow, or breaks the rules.
 
-    def __init__(self, accepted: socket.socket, address: str, services: Services) -> None:
+    With a context, it has to get through a TLS handshake first.
+    """
+
+    def __init__(
+        self,
+        accepted: socket.socket,
+        address: str,
+        services: Services,
+        context: ssl.SSLContext | None = None,
+    ) -> None:
         self._socket = accepted
         self._address = address
         self._services = services
+        self._context = context
         self._association: Association | None = None
         self._wire: Wire | None = None
         self._certificate: frozenset[str] = frozenset()
@@ -73,6 +91,8 @@ class Connection:
         limits = self._services.config.limits
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        if self._context is not None and not self._shake_hands(self._context):
+            return
         self._wire = wire = Wire(
             self._socket, max_pdu=limits.pdu_bytes, pdu_s=limits.pdu_s, send_s=limits.send_s
         )
@@ -91,6 +111,20 @@ class Connection:
             log.exception("connection_failed", address=self._address)
         finally:
             wire.close(said_something=said_something)
+
+    def _shake_hands(self, context: ssl.SSLContext) -> bool:
+        """Who does not get through is told nothing but what OpenSSL says."""
+        from dicom_ai_node.receive.tls import HANDSHAKE_S, NoHandshake, TlsSocket
+
+        limit_s = min(HANDSHAKE_S, self._services.config.limits.request_s)
+        try:
+            self._socket = secured = TlsSocket.over(self._socket, context)
+            self._certificate = secured.shake_hands(limit_s)
+        except NoHandshake as error:
+            self._complain("tls_handshake_failed", why=str(error))
+            self._socket.close()
+            return False
+        return True
 
     def _converse(self, wire: Wire, deadline: float) -> None:
         kind, body = wire.read_first(deadline)
@@ -138,9 +172,17 @@ class Connection:
             max_pdu=request.max_pdu,
             contexts=contexts,
         )
-        self._association = Association(wire, terms, services.store, limits)
+        self._association = Association(wire, terms, services.store, limits, self._says_something)
         wire.send(answer)
         self._association.serve()
+
+    def _says_something(self, within_s: float) -> bool:
+        """True when a read would not wait; TLS may have more than its socket shows."""
+        if isinstance(self._socket, ssl.SSLSocket) and self._socket.pending():
+            return True
+        poll = select.poll()
+        poll.register(self._socket, select.POLLIN)
+        return bool(poll.poll(within_s * 1000))
 
     def is_busy(self, *, idle_s: float) -> bool:
         """True within a message, and for `idle_s` after one."""
@@ -152,10 +194,13 @@ class Connection:
 
     def abort(self) -> None:
         """From another thread: the peer reads an A-ABORT or finds the connection closed."""
-        if self._wire is not None:
-            if self._association is not None:
-                self._say_abort(self._wire, _NO_REASON)
-            self._wire.interrupt()
+        if self._wire is None:
+            with suppress(OSError):  # it may be closed
+                self._socket.shutdown(socket.SHUT_RDWR)
+            return
+        if self._association is not None:
+            self._say_abort(self._wire, _NO_REASON)
+        self._wire.interrupt()
 
     def _say_abort(self, wire: Wire, reason: int) -> None:
         with suppress(Closed, Late):  # it may be gone

@@ -73,7 +73,8 @@ class Ledger:
         with self._changed:
             self._stopping = True
             self._changed.notify_all()
-        self._thread.join(timeout=BUSY_TIMEOUT_S + 5)
+        if self._thread.ident is not None:  # it was started
+            self._thread.join(timeout=BUSY_TIMEOUT_S + 5)
 
     def is_down(self) -> bool:
         """True while the database does not take rows: an instance must not be acknowledged."""
@@ -89,7 +90,7 @@ class Ledger:
             found = self._arrival(received)
             if found is not Arrival.NEW:
                 return found
-            if self._counted(received.study_instance_uid) >= self._study_instances:
+            if self._is_full(received.study_instance_uid):
                 return Arrival.TOO_MANY
             self._counts[received.study_instance_uid] += 1
             now = self._database.now()
@@ -108,6 +109,12 @@ class Ledger:
         if self._seen is not None and received.sop_instance_uid not in self._seen:
             return Arrival.NEW
         return self._read(lambda connection: studies.arrival(connection, received))
+
+    def _is_full(self, study_instance_uid: str) -> bool:
+        if self._counted(study_instance_uid) < self._study_instances:
+            return False
+        del self._counts[study_instance_uid]  # it may have been purged since: count it again
+        return self._counted(study_instance_uid) >= self._study_instances
 
     def _counted(self, study_instance_uid: str) -> int:
         """Instances of a study, those on their way included."""
@@ -189,8 +196,11 @@ class Ledger:
 
     def _came_meanwhile(self, kept: Kept, arrival: Arrival) -> None:
         """Another receiving process was first with this UID."""
-        if arrival is Arrival.CONFLICT:
-            log.warning("instance_conflict", calling_ae=kept.received.calling_ae_title)
-            self._spool.set_aside(kept.file, f"{kept.received.sha256}.dcm")
-        else:
-            self._spool.instance_path(kept.file).unlink(missing_ok=True)
+        try:
+            if arrival is Arrival.CONFLICT:
+                log.warning("instance_conflict", calling_ae=kept.received.calling_ae_title)
+                self._spool.set_aside(kept.file, f"{kept.received.sha256}.dcm")
+            else:
+                self._spool.instance_path(kept.file).unlink(missing_ok=True)
+        except OSError:  # a file without a row: the next rescan does the same
+            log.exception("instance_not_moved", file=kept.file)

@@ -60,7 +60,10 @@ _FIXED = 68  # bytes before the items
 _ANY_TITLE = b"ANY".ljust(16) * 2
 
 # what pynetdicom's decoders raise on bytes that no peer should send
-_UNDECODABLE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, struct.error)
+_UNDECODABLE = (
+    *(ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError),
+    struct.error,
+)
 
 
 Parameter = TypeVar("Parameter")

@@ -52,7 +52,7 @@ def _text(element: int, vr: bytes, value: str) -> bytes:
 
 def seal_of(meta: FileMetaDataset) -> tuple[int, str] | None:
     """Length and SHA-256 of the data set, or None where it never came to its end."""
-    seal = meta.get("PrivateInformation", b"")
+    seal = meta.get("PrivateInformation") or b""
     ours = meta.get("PrivateInformationCreatorUID") == SEAL_UID
     if not ours or len(seal) != SEAL.size or not any(seal):
         return None

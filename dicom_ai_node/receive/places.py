@@ -9,8 +9,11 @@ import os
 import threading
 from collections import deque
 
+from dicom_ai_node.log import get_logger
 from dicom_ai_node.receive.part10 import SEAL
 from dicom_ai_node.spool import Place, Spool
+
+log = get_logger(__name__)
 
 _AT_ONCE = 32  # places made for one sync of their directory
 _RETRY_S = 1.0
@@ -23,6 +26,7 @@ class Places:
         self._spool = spool
         self._ready: deque[Place] = deque()
         self._changed = threading.Condition()
+        self._making = threading.Lock()  # many at once would fill the table of descriptors
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="places", daemon=True)
 
@@ -35,9 +39,13 @@ class Places:
             self._changed.notify()
             if self._ready:
                 return self._ready.popleft()
-        first, *others = self._spool.make_places(_AT_ONCE)
-        with self._changed:
-            self._ready.extend(others)
+        with self._making:
+            with self._changed:
+                if self._ready:  # another one has made them
+                    return self._ready.popleft()
+            first, *others = self._spool.make_places(_AT_ONCE)
+            with self._changed:
+                self._ready.extend(others)
         return first
 
     def _run(self) -> None:
@@ -48,11 +56,14 @@ class Places:
                 if self._stopping:
                     return
             try:
-                made = self._spool.make_places(_AT_ONCE)
+                self._make()
             except OSError:  # who needs a place finds out, and answers
                 with self._changed:
                     self._changed.wait_for(lambda: self._stopping, timeout=_RETRY_S)
-                continue
+
+    def _make(self) -> None:
+        with self._making:
+            made = self._spool.make_places(_AT_ONCE)
             with self._changed:
                 self._ready.extend(made)
 
@@ -61,15 +72,13 @@ class Places:
             self._stopping = True
             self._changed.notify()
         self._thread.join()
-        for place in self._ready:
-            os.close(place.descriptor)
-            self._spool.instance_path(place.name).unlink(missing_ok=True)
+        self._spool.give_back(self._ready)
 
 
 class InstanceFile:
     """One instance on its way to the disk; `head` is what stands before its data set.
 
-    Any OSError of the disk is the caller's, after `discard()`.
+    Any OSError of the disk is the caller's, who then calls `discard()`; that raises none.
     """
 
     def __init__(self, spool: Spool, place: Place, head: bytes) -> None:
@@ -107,7 +116,10 @@ class InstanceFile:
 
     def discard(self) -> None:
         self._close()
-        self._spool.instance_path(self.name).unlink(missing_ok=True)
+        try:
+            self._spool.instance_path(self.name).unlink(missing_ok=True)
+        except OSError:  # the next rescan judges it by its seal
+            log.exception("instance_not_removed", file=self.name)
 
     def _close(self) -> None:
         if self._descriptor >= 0:

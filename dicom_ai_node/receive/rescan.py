@@ -1,12 +1,13 @@
 """Disk and table reconciled: files without a row are adopted, rows without a file counted."""
 
 import hashlib
+import struct
 from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from pydicom.dataset import FileMetaDataset
-from pydicom.errors import InvalidDicomError
+from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.filereader import read_file_meta_info
 
 from dicom_ai_node.database import studies
@@ -23,13 +24,26 @@ log = get_logger(__name__)
 
 _UNFINISHED = "unfinished"
 _UNREADABLE = "unreadable"
+_RESTORED = "restored"
+# what pydicom raises for a meta group of random bytes
+_DAMAGED = (
+    AttributeError,
+    BytesLengthException,
+    EOFError,
+    KeyError,
+    NotImplementedError,
+    OverflowError,
+    TypeError,
+    ValueError,
+    struct.error,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
     """What a rescan did. What is unreadable or lost, only a person can mend."""
 
-    adopted: int = 0
+    adopted: int = 0  # those included whose row had lost its file
     removed: int = 0  # second copies of known instances, and what had not come to its end
     conflicts: int = 0  # set aside
     unreadable: int = 0  # files without a row, left where they are
@@ -45,11 +59,11 @@ def rescan(spool: Spool, database: Database) -> Found:
     orphans = [path for name, path in on_disk.items() if name not in known]
     fates = Counter(_decide(path, spool, database) for path in orphans)
     found = Found(
-        adopted=fates[Arrival.NEW],
+        adopted=fates[Arrival.NEW] + fates[_RESTORED],
         removed=fates[Arrival.DUPLICATE] + fates[_UNFINISHED],
         conflicts=fates[Arrival.CONFLICT],
         unreadable=fates[_UNREADABLE],
-        lost=len(known - on_disk.keys()),
+        lost=len(known - on_disk.keys()) - fates[_RESTORED],
     )
     level = log.error if found.lost or found.unreadable or found.conflicts else log.info
     level("spool_rescanned", files=len(on_disk), **asdict(found))
@@ -69,8 +83,14 @@ def _decide(path: Path, spool: Spool, database: Database) -> Arrival | str:
     if seal != (received.size, received.sha256):
         log.error("orphan_damaged", file=path.name)
         return _UNREADABLE
+    spool.make_durable(path.name)  # it was killed before the sync, perhaps: no row without (P1)
     with database.write() as connection:
         found = studies.add(connection, received, path.name, now=path.stat().st_mtime)
+        if found is Arrival.DUPLICATE:
+            before = studies.file_of(connection, received.sop_instance_uid)
+            if not spool.instance_path(before).is_file():
+                studies.replace_file(connection, received.sop_instance_uid, path.name)
+                return _RESTORED
     if found is Arrival.DUPLICATE:
         path.unlink()
     elif found is Arrival.CONFLICT:
@@ -100,7 +120,11 @@ def describe(path: Path) -> ReceivedInstance:
 
 
 def _meta(path: Path) -> FileMetaDataset:
-    meta = read_file_meta_info(path)
-    if "TransferSyntaxUID" not in meta:
-        raise Malformed("the file meta information is cut off")
+    """Every value is converted here, where it may be damaged: later, pydicom would raise it."""
+    try:
+        meta = read_file_meta_info(path)
+        values = {element.keyword: element.value for element in meta}
+        _ = values["TransferSyntaxUID"].is_implicit_VR
+    except _DAMAGED:
+        raise Malformed("the file meta information is damaged") from None
     return meta

@@ -7,25 +7,32 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from pynetdicom import _config
 
-from dicom_ai_node.config.settings import Config
+from dicom_ai_node.config.settings import Config, TlsSettings
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.errors import ConfigError
 from dicom_ai_node.log import get_logger
 from dicom_ai_node.receive.admission import Admission
+from dicom_ai_node.receive.backlog import Backlog
 from dicom_ai_node.receive.connection import Connection, Services
 from dicom_ai_node.receive.negotiation import supported_contexts
 from dicom_ai_node.receive.space import Space
 from dicom_ai_node.receive.store import Store
 from dicom_ai_node.spool import Spool
 
+if TYPE_CHECKING:
+    from dicom_ai_node.receive.tls import Tls
+
 log = get_logger(__name__)
 
 _BACKLOG = 128
 _CLOSED = (errno.EBADF, errno.EINVAL)  # by our own stop
 _IDLE_AT_STOP_S = 1.0  # an association between two messages is not waited for longer
+_DAY_S = 86_400
 _AGAIN_S = 0.2  # after the system had no descriptor or thread left for a connection
 
 
@@ -39,6 +46,12 @@ class _Connections:
     def all(self) -> list[Connection]:
         with self.lock:
             return list(self.open)
+
+
+def _read_certificates(settings: TlsSettings) -> "Tls":
+    from dicom_ai_node.receive.tls import Tls  # brings `cryptography`: 10 MB
+
+    return Tls(settings)
 
 
 def _bound(host: str, port: int, *, shared: bool) -> socket.socket:
@@ -58,10 +71,16 @@ def _bound(host: str, port: int, *, shared: bool) -> socket.socket:
 
 
 class Receiver:
-    """A storage SCP on one address; `draining` refuses new associations until the process ends."""
+    """A storage SCP on one address; `draining` refuses new associations until the process ends.
+
+    It listens on a port without TLS, on one with, or on both.
+    """
 
     def __init__(self, config: Config, spool: Spool, database: Database) -> None:
+        """Raises ConfigError when the files of node.tls cannot be used."""
         self.config = config
+        self.tls_port: int | None = None  # while it listens
+        self._tls = _read_certificates(config.node.tls) if config.node.tls is not None else None
         self.draining = threading.Event()
         self._admission = Admission(config)
         space = Space((spool.root, database.path.parent), config.limits)
@@ -77,6 +96,7 @@ class Receiver:
                 is_alone=config.node.receive_processes == 1,
             ),
             space=space,
+            backlog=Backlog(database, limit=config.limits.waiting_studies),
             draining=self.draining,
         )
         self._connections = _Connections()
@@ -92,11 +112,36 @@ class Receiver:
         node = self.config.node
         ports = []
         if node.port is not None:
-            ports.append(self._listen("node.port", node.port))
-        log.info("receiver_listening", host=node.host, ports=ports, ae_titles=list(node.ae_title))
+            ports.append(self._listen("node.port", node.port, None))
+        if self._tls is not None and node.tls is not None:
+            self.tls_port = self._listen("node.tls.port", node.tls.port, self._tls)
+            ports.append(self.tls_port)
+            self._begin_watch(self._tls)
+        log.info(
+            "receiver_listening",
+            host=node.host,
+            ports=ports,
+            tls_port=self.tls_port,
+            ae_titles=list(node.ae_title),
+        )
         return ports[0]
 
-    def _listen(self, key: str, port: int) -> int:
+    def reload(self) -> None:
+        """Read the certificates again, for the associations to come."""
+        if self._tls is not None:
+            self._tls.reload()
+
+    def _begin_watch(self, tls: "Tls") -> None:
+        """Now and once a day: are certificates about to expire?"""
+
+        def watch() -> None:
+            tls.say_expiry(datetime.now(UTC))
+            while not self.draining.wait(_DAY_S):
+                tls.say_expiry(datetime.now(UTC))
+
+        threading.Thread(target=watch, name="certificates", daemon=True).start()
+
+    def _listen(self, key: str, port: int, tls: "Tls | None") -> int:
         node = self.config.node
         try:
             listener = _bound(node.host, port, shared=node.receive_processes > 1)
@@ -106,12 +151,12 @@ class Receiver:
                 "choose another port, or stop the program that has it"
             ) from None
         self._listeners.append(listener)
-        thread = threading.Thread(target=self._accept, args=(listener,), name=key, daemon=True)
+        thread = threading.Thread(target=self._accept, args=(listener, tls), name=key, daemon=True)
         self._threads.append(thread)
         thread.start()
         return int(listener.getsockname()[1])
 
-    def _accept(self, listener: socket.socket) -> None:
+    def _accept(self, listener: socket.socket, tls: "Tls | None") -> None:
         """Nothing here waits for a peer: what a connection costs, its own thread pays."""
         while True:
             try:
@@ -122,13 +167,14 @@ class Receiver:
                 self._admission.complain("connection_not_accepted", "", errno=error.errno)
                 time.sleep(_AGAIN_S)  # out of descriptors: others may close theirs
                 continue
-            self._begin(accepted, str(address[0]))
+            self._begin(accepted, str(address[0]), tls)
 
-    def _begin(self, accepted: socket.socket, address: str) -> None:
+    def _begin(self, accepted: socket.socket, address: str, tls: "Tls | None") -> None:
         if not self._admission.connect(address):
             accepted.close()
             return
-        connection = Connection(accepted, address, self._services)
+        context = None if tls is None else tls.context
+        connection = Connection(accepted, address, self._services, context)
         with self._connections.lock:
             self._connections.open.add(connection)
         thread = threading.Thread(target=self._serve, args=(connection,), daemon=True)

@@ -50,5 +50,8 @@ class Space:
 
 
 def _free(folder: Path) -> int:
-    found = os.statvfs(folder)
+    try:
+        found = os.statvfs(folder)
+    except OSError:
+        return 0  # a disk that does not even say so takes nothing
     return found.f_bavail * found.f_frsize

@@ -1,6 +1,7 @@
 """One C-STORE: streamed to disk as it comes, checked, kept, answered (PS3.4 B.2.3)."""
 
 import enum
+import threading
 from dataclasses import dataclass
 
 from pydicom.uid import UID
@@ -12,6 +13,7 @@ from dicom_ai_node.database.engine import BUSY_TIMEOUT_S, Database
 from dicom_ai_node.database.studies import Arrival, ReceivedInstance
 from dicom_ai_node.log import get_logger
 from dicom_ai_node.receive import part10
+from dicom_ai_node.receive.commitment import ActionStatus, Commitments
 from dicom_ai_node.receive.elements import Malformed
 from dicom_ai_node.receive.identity import Identity, identify, walk_for
 from dicom_ai_node.receive.ledger import DatabaseDown, Ledger
@@ -52,7 +54,7 @@ class Message:
 class Answer:
     """A status, and a comment for the peer in which no value of the data set stands."""
 
-    status: Status
+    status: Status | ActionStatus
     comment: str = ""
 
 
@@ -84,16 +86,20 @@ class Store:
         self.database = database
         self.limits = limits
         self.space = space
+        self.restoring = threading.Lock()
         self.places = Places(spool)
         self.ledger = Ledger(
             database, spool, study_instances=limits.study_instances, is_alone=is_alone
         )
+        self.commitments = Commitments(spool, database, self.ledger, is_alone=is_alone)
 
     def start(self) -> None:
         self.places.start()
         self.ledger.start()
+        self.commitments.start()
 
     def stop(self) -> None:
+        self.commitments.stop()
         self.ledger.stop()
         self.places.stop()
 
@@ -241,14 +247,20 @@ class Reception:
 
     def _restored(self, file: InstanceFile, received: ReceivedInstance) -> bool:
         """What was stored before is only acknowledged again if its file is still there (P1)."""
-        before = self._store.ledger.file_of(received.sop_instance_uid)
-        if before == file.name or self._store.spool.instance_path(before).is_file():
+        if not self._is_lost(received):
             return False
-        self._settle()
-        with self._store.database.write() as connection:
-            studies.replace_file(connection, received.sop_instance_uid, file.name)
+        with self._store.restoring:
+            if not self._is_lost(received):  # another association was first
+                return False
+            self._settle()
+            with self._store.database.write() as connection:
+                studies.replace_file(connection, received.sop_instance_uid, file.name)
         log.warning("lost_instance_restored", calling_ae=received.calling_ae_title)
         return True
+
+    def _is_lost(self, received: ReceivedInstance) -> bool:
+        before = self._store.ledger.file_of(received.sop_instance_uid)
+        return not self._store.spool.instance_path(before).is_file()
 
     def _settle(self) -> None:
         """The row of the first may be on its way there."""

@@ -9,9 +9,13 @@ from contextlib import suppress
 ASSOCIATE_RQ, ASSOCIATE_AC, ASSOCIATE_RJ, P_DATA, RELEASE_RQ, RELEASE_RP, ABORT = range(1, 8)
 
 HEADER = struct.Struct(">BxL")
-_LONGEST_NEGOTIATION = 1 << 20  # bytes of an A-ASSOCIATE-RQ; 128 contexts need 200 KB at the most
+# bytes of an A-ASSOCIATE-RQ: 128 contexts with 60 transfer syntaxes each need 200 KB, and reading
+# a megabyte of tiny items would take seconds
+_LONGEST_NEGOTIATION = 1 << 18
 _TICK_S = 1.0  # how late a deadline may be noticed
+_NO_LINGER = struct.pack("@ii", 1, 0)
 _LAST_WORDS_S = 2.0  # how long a peer may take to close after our last PDU
+_LAST_WORDS = 8 << 20  # bytes, and how much it may still say
 
 # reasons of an A-ABORT by the service provider (PS3.8 9.3.8)
 UNRECOGNIZED_PDU = 1
@@ -59,6 +63,8 @@ class Wire:
         self._view = memoryview(self._buffer)
         self._have = 0
         self._used = 0  # bytes of the PDU that was returned last
+        self._send_s = send_s
+        self._is_stuck = False
 
     def read_first(self, deadline: float) -> tuple[int, memoryview]:
         """The first PDU, whole before the deadline: ARTIM (PS3.8 9.1.5)."""
@@ -77,7 +83,10 @@ class Wire:
         return self._read(time.monotonic() + self._pdu_s)
 
     def _read(self, deadline: float) -> tuple[int, memoryview]:
-        self._fill(HEADER.size, HEADER.size, deadline)
+        while self._have < HEADER.size:
+            if self._have:
+                _check_kind(self._buffer[0])  # the rest of a header may never come (A8)
+            self._receive(HEADER.size - self._have, deadline)
         kind, length = HEADER.unpack_from(self._buffer)
         if kind == ASSOCIATE_RQ and length <= _LONGEST_NEGOTIATION:
             return kind, self._read_long(length, deadline)
@@ -89,8 +98,7 @@ class Wire:
 
     def _check(self, kind: int, length: int) -> None:
         """Refuse a PDU by its header, before anything is kept for its body."""
-        if not ASSOCIATE_RQ <= kind <= ABORT:
-            raise ProtocolError(UNRECOGNIZED_PDU, "unknown PDU type")
+        _check_kind(kind)
         if kind == P_DATA:
             if length > self._max_pdu:
                 raise ProtocolError(INVALID_PARAMETER, "PDU longer than announced")
@@ -134,10 +142,21 @@ class Wire:
             return
 
     def send(self, data: bytes) -> None:
-        """All of it within the time limit: a peer that does not read is not waited for (A25)."""
+        """All of it within the time limit: a peer that does not read is not waited for (A25).
+
+        Not even once more: after half a PDU, an A-ABORT would be read as its other half.
+        """
+        if self._is_stuck:
+            raise Late
+        deadline = time.monotonic() + self._send_s
+        rest = memoryview(data)
         try:
-            self._socket.sendall(data)
+            while rest:
+                rest = rest[self._socket.send(rest) :]
+                if rest and time.monotonic() >= deadline:
+                    raise BlockingIOError
         except _NOTHING_YET:
+            self._is_stuck = True
             raise Late from None
         except OSError:
             raise Closed from None
@@ -154,13 +173,22 @@ class Wire:
         """
         deadline = time.monotonic() + _LAST_WORDS_S
         with suppress(OSError, Closed, Late):
-            if said_something:
+            if self._is_stuck:  # an RST: the kernel would keep what nobody reads
+                self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+            elif said_something:
                 self._socket.shutdown(socket.SHUT_WR)
-                while True:
+                thrown_away = 0
+                while thrown_away < _LAST_WORDS:
                     self._have = 0
                     self._receive(len(self._buffer), deadline)
+                    thrown_away += self._have
         with suppress(OSError):
             self._socket.close()
+
+
+def _check_kind(kind: int) -> None:
+    if not ASSOCIATE_RQ <= kind <= ABORT:
+        raise ProtocolError(UNRECOGNIZED_PDU, "unknown PDU type")
 
 
 def _timeval(seconds: float) -> bytes:

@@ -4,6 +4,8 @@ import multiprocessing
 from pathlib import Path
 
 import pytest
+from alembic.config import Config
+from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, text
 
 from dicom_ai_node.database import schema
@@ -98,3 +100,12 @@ def test_what_fails_in_a_transaction_is_not_there(database: Database) -> None:
 def test_foreign_keys_are_enforced(database: Database) -> None:
     with database.read() as connection:
         assert connection.scalar(text("PRAGMA foreign_keys")) == 1
+
+
+def test_the_migrations_are_numbered_in_their_order() -> None:
+    """`known()` reads their names; alembic follows what stands in them."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(schema.__file__).parent / "migrations"))
+    script = ScriptDirectory.from_config(config)
+    assert [each.revision for each in script.walk_revisions()][::-1] == schema.known()
+    assert script.get_current_head() == schema.head()

@@ -1,0 +1,13 @@
+"""What every part of the configuration is made of."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+ModelName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
+
+
+class Strict(BaseModel):
+    """Unknown keys are errors: a misspelt limit must not silently be no limit."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)

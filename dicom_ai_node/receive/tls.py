@@ -1,0 +1,321 @@
+"""TLS for the storage SCP (PS3.15 B.12, BCP 195): our certificates, the handshake, the stream."""
+
+import errno
+import re
+import select
+import socket
+import ssl
+import stat
+import struct
+import threading
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Self, cast
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from dicom_ai_node.config.settings import TlsSettings
+from dicom_ai_node.errors import ConfigError
+from dicom_ai_node.log import get_logger
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer, WriteableBuffer
+
+log = get_logger(__name__)
+
+HANDSHAKE_S = 10.0
+_SOON = timedelta(days=30)
+_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+_READABLE = select.POLLIN
+_WRITABLE = select.POLLOUT
+_CRL = re.compile(rb"-----BEGIN X509 CRL-----.+?-----END X509 CRL-----", re.DOTALL)
+_TIMEVAL = struct.Struct("@ll")
+# what `cryptography` says of a certificate that it cannot read
+_ODD = (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
+
+
+class NoHandshake(Exception):
+    """This peer is not served; the text is OpenSSL's or ours, and nothing of the certificate."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    """The files as they were read together."""
+
+    context: ssl.SSLContext
+    certificates: tuple[tuple[str, x509.Certificate], ...]  # with the key that names their file
+    crl_ends: datetime | None
+
+
+class Tls:
+    """The certificates in use, for the handshakes to come."""
+
+    def __init__(self, settings: TlsSettings) -> None:
+        """Raises ConfigError."""
+        self._settings = settings
+        self._loaded = _load(settings)
+
+    @property
+    def context(self) -> ssl.SSLContext:
+        return self._loaded.context
+
+    def reload(self) -> None:
+        """Read every file again; if one is wrong, all stay as they were.
+
+        A new context: no session from before, whose peer may be revoked by now, is resumed.
+        """
+        try:
+            self._loaded = _load(self._settings)
+        except (ConfigError, OSError) as error:  # OSError: replaced while they were read
+            wrong = str(error)
+        else:
+            log.info("certificates_reloaded")
+            self.say_expiry(datetime.now(UTC))
+            return
+        log.error("certificates_not_reloaded", why=wrong)
+
+    def say_expiry(self, now: datetime) -> None:
+        """An alarm ahead of time: once a certificate is expired, no peer gets through."""
+        for key, certificate in self._loaded.certificates:
+            left = certificate.not_valid_after_utc - now
+            serial = f"{certificate.serial_number:x}"
+            if left <= timedelta():
+                log.error("certificate_expired", key=key, serial=serial, days=(-left).days)
+            elif left < _SOON:
+                log.warning("certificate_expires", key=key, serial=serial, days=left.days)
+        crl_ends = self._loaded.crl_ends
+        if crl_ends is not None and crl_ends <= now:
+            log.error("crl_expired", key="node.tls.crl", days=(now - crl_ends).days)
+
+
+def _load(settings: TlsSettings) -> _Loaded:
+    own = _certificates("node.tls.certificate", settings.certificate)
+    authorities = _certificates("node.tls.ca", settings.ca)
+    _check_private(settings.key)
+    context = _context()
+    _load_own(context, settings)
+    _load_trusted(context, "node.tls.ca", settings.ca)
+    crl_ends = None
+    if settings.crl is not None:
+        crl_ends = _crl_ends(settings.crl)
+        _load_trusted(context, "node.tls.crl", settings.crl)
+        context.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
+    certificates = (
+        *(("node.tls.certificate", each) for each in own),
+        *(("node.tls.ca", each) for each in authorities),
+    )
+    return _Loaded(context=context, certificates=certificates, crl_ends=crl_ends)
+
+
+def _context() -> ssl.SSLContext:
+    """No CA but ours is trusted; OpenSSL's ciphers and key lengths are those of BCP 195."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_TICKET
+    context.num_tickets = 0  # a resumed session would show a certificate that nobody checks again
+    context.sslsocket_class = TlsSocket
+    return context
+
+
+def _certificates(key: str, path: Path) -> list[x509.Certificate]:
+    try:
+        return x509.load_pem_x509_certificates(_read(key, path))
+    except _ODD:
+        raise ConfigError(
+            f"{key}: {path} is no certificate in PEM: give a file with -----BEGIN CERTIFICATE-----"
+        ) from None
+
+
+def _crl_ends(path: Path) -> datetime | None:
+    """When the first of the lists is too old: OpenSSL then takes none of that CA's peers."""
+    data = _read("node.tls.crl", path)
+    # OpenSSL would trust a certificate in this file like those in node.tls.ca
+    if b"CERTIFICATE-----" in data:
+        raise ConfigError(f"node.tls.crl: {path} holds a certificate: put it into node.tls.ca")
+    try:
+        lists = [x509.load_pem_x509_crl(found) for found in _CRL.findall(data)]
+    except _ODD:
+        lists = []
+    if not lists:
+        raise ConfigError(
+            f"node.tls.crl: {path} is no list in PEM: give a file with -----BEGIN X509 CRL-----"
+        )
+    return min((each.next_update_utc for each in lists if each.next_update_utc), default=None)
+
+
+def _read(key: str, path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ConfigError(
+            f"{key}: {path} cannot be read ({error.strerror}): check the path and its owner"
+        ) from None
+
+
+def _check_private(path: Path) -> None:
+    _read("node.tls.key", path)
+    if path.stat().st_mode & _OTHERS:
+        raise ConfigError(
+            f"node.tls.key: {path} may be read by others than its owner: run `chmod 600 {path}`"
+        )
+
+
+def _load_own(context: ssl.SSLContext, settings: TlsSettings) -> None:
+    try:
+        # with a password, even an empty one, OpenSSL asks nobody for it
+        context.load_cert_chain(settings.certificate, settings.key, password="")
+    except ssl.SSLError as error:
+        if error.reason == "KEY_VALUES_MISMATCH":
+            raise ConfigError(
+                f"node.tls.key: {settings.key} does not belong to node.tls.certificate: "
+                "give the key with which the certificate was requested"
+            ) from None
+        if error.library == "SSL" and error.reason is not None:
+            raise ConfigError(
+                f"node.tls.certificate: OpenSSL refuses {settings.certificate} ({error.reason}): "
+                "make one with RSA of 2048 bits or more, or with ECDSA P-256, and SHA-256"
+            ) from None
+        raise ConfigError(
+            f"node.tls.key: {settings.key} is no private key in PEM without a passphrase: "
+            "write it with `openssl pkey -in OLD -out NEW`"
+        ) from None
+
+
+def _load_trusted(context: ssl.SSLContext, key: str, path: Path) -> None:
+    try:
+        context.load_verify_locations(path)
+    except ssl.SSLError as error:
+        raise ConfigError(f"{key}: OpenSSL refuses {path} ({error.reason})") from None
+
+
+class TlsSocket(ssl.SSLSocket):
+    """What `Wire` needs of a socket, on TLS records.
+
+    `SSLSocket` starts a read again that the kernel ended by SO_RCVTIMEO, and then a silent peer is
+    waited for without end. Here nothing blocks inside OpenSSL: the same limits end a poll. Nor may
+    two threads use one TLS connection at once (`Connection.abort()` is called from another).
+    """
+
+    _turn: threading.Lock
+
+    def __new__(cls, *_args: object, **_kwargs: object) -> Self:
+        made = super().__new__(cls)
+        made._turn = threading.Lock()
+        return made
+
+    @classmethod
+    def over(cls, accepted: socket.socket, context: ssl.SSLContext) -> Self:
+        """Before the handshake; `accepted` is not to be used any more. Raises NoHandshake."""
+        try:
+            made = context.wrap_socket(accepted, server_side=True, do_handshake_on_connect=False)
+        except OSError as error:  # it is closed then
+            raise NoHandshake(_why(error)) from None
+        return cast(Self, made)
+
+    def shake_hands(self, limit_s: float) -> frozenset[str]:
+        """The names in the peer's certificate, as `accept` writes them; raises NoHandshake."""
+        try:
+            self.settimeout(limit_s)  # for all of it, however it drips
+            self.do_handshake()
+            self.setblocking(False)
+        except OSError as error:
+            raise NoHandshake(_why(error)) from None
+        return _names(self.getpeercert(binary_form=True) or b"", datetime.now(UTC))
+
+    def setblocking(self, _flag: bool) -> None:
+        """Never: see above."""
+        super().setblocking(False)
+
+    def recv_into(
+        self, buffer: "WriteableBuffer", nbytes: int | None = None, flags: int = 0
+    ) -> int:
+        """At most one wait, so that the caller's deadline is looked at while a record drips in."""
+        try:
+            return self._recv_into(buffer, nbytes, flags)
+        except (ssl.SSLWantReadError, BlockingIOError):
+            self._wait(_READABLE, self._limit_s(socket.SO_RCVTIMEO))
+        except ssl.SSLWantWriteError:
+            self._wait(_WRITABLE, self._limit_s(socket.SO_RCVTIMEO))
+        return self._recv_into(buffer, nbytes, flags)
+
+    def _recv_into(self, buffer: "WriteableBuffer", nbytes: int | None, flags: int) -> int:
+        with self._turn:
+            return super().recv_into(buffer, nbytes, flags)
+
+    def send(self, data: "ReadableBuffer", flags: int = 0) -> int:
+        """All of it; raises SSLWantWriteError when the peer does not read enough in time."""
+        deadline = time.monotonic() + self._limit_s(socket.SO_SNDTIMEO)
+        while True:
+            try:
+                with self._turn:
+                    return super().send(data, flags)
+            except ssl.SSLWantWriteError:
+                left_s = deadline - time.monotonic()
+                if left_s <= 0:
+                    raise
+                self._wait(_WRITABLE, left_s)
+
+    def _limit_s(self, option: int) -> float:
+        seconds, microseconds = _TIMEVAL.unpack(
+            self.getsockopt(socket.SOL_SOCKET, option, _TIMEVAL.size)
+        )
+        return float(seconds + microseconds / 1e6)
+
+    def _wait(self, event: int, limit_s: float) -> None:
+        waiting = select.poll()
+        try:
+            waiting.register(self, event)
+        except ValueError:  # the connection's own thread closed it
+            raise OSError(errno.EBADF, "closed") from None
+        waiting.poll(limit_s * 1000)
+
+    def shutdown(self, how: int) -> None:
+        """`SSLSocket` would go on in plain text, and not tell the peer that this is the end."""
+        with self._turn:
+            if how == socket.SHUT_WR:
+                with suppress(OSError, ValueError):  # our close_notify; theirs may come later
+                    self.unwrap()
+            super(ssl.SSLSocket, self).shutdown(how)
+
+    def close(self) -> None:
+        with self._turn:
+            super().close()
+
+
+def _why(error: OSError) -> str:
+    if isinstance(error, TimeoutError):
+        return "too slow"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return error.verify_message
+    if isinstance(error, ssl.SSLError) and error.reason:
+        return error.reason
+    return "closed by the peer"
+
+
+def _names(der: bytes, now: datetime) -> frozenset[str]:
+    try:
+        certificate = x509.load_der_x509_certificate(der)
+        key = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        dns = _dns_names(certificate)
+    except _ODD:
+        raise NoHandshake("the certificate is malformed") from None
+    if certificate.not_valid_after_utc <= now:  # of a resumed session OpenSSL does not ask again
+        raise NoHandshake("certificate has expired")
+    return frozenset(
+        {*(f"dns:{name.lower()}" for name in dns), f"sha256:{sha256(key).hexdigest()}"}
+    )
+
+
+def _dns_names(certificate: x509.Certificate) -> list[str]:
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    except x509.ExtensionNotFound:
+        return []
+    return names.value.get_values_for_type(x509.DNSName)
