@@ -10,6 +10,7 @@ import sys
 import threading
 import traceback
 import unicodedata
+import warnings
 from collections.abc import MutableMapping
 from pathlib import Path
 from typing import Any
@@ -82,6 +83,8 @@ def pseudonym(uid: str) -> str:
 
 def _quieten() -> None:
     """Libraries that put values of data sets into their messages say nothing here (P20)."""
+    # ignored, not only unheard: Python remembers each text that a warning ever had, for ever
+    warnings.filterwarnings("ignore", module=r"pydicom|pynetdicom|highdicom")
     logging.captureWarnings(capture=True)
     for name in ("pydicom", "pynetdicom", "highdicom", "py.warnings"):
         logger = logging.getLogger(name)

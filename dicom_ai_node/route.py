@@ -11,6 +11,8 @@ from dicom_ai_node.config.rules import AllOf, AnyOf, Clause, Condition, Scalar
 from dicom_ai_node.config.settings import Route
 from dicom_ai_node.study import Series
 
+_NOT_ACQUIRED = ("Secondary Capture", "Video", "RT ")  # for a model, by their SOP class's name
+
 Values = Sequence[str | int | float]
 
 
@@ -71,7 +73,7 @@ def not_an_image(series: Series) -> str | None:
     """Results, ours or another vendor's, never start a job: no feedback loop (D30)."""
     for sop_class_uid in sorted({instance.sop_class_uid for instance in series.instances}):
         name = UID(sop_class_uid).name
-        if "Image Storage" not in name or "Secondary Capture" in name:
+        if "Image Storage" not in name or any(word in name for word in _NOT_ACQUIRED):
             return f"{name} is not an acquired image"
     return None
 

@@ -174,7 +174,7 @@ CATALOGUE: tuple[Fault, ...] = (
     Fault(
         "B7",
         "A UID of 65 characters, of 64, of none, `1..2`, with a last dot, with a zero as in `1.02`",
-        "C000, but for 64 characters and for a leading zero: 0000, and the zero is flagged",
+        "C000, but for 64 characters and for a leading zero: 0000",
     ),
     Fault(
         "B8",
@@ -254,12 +254,12 @@ CATALOGUE: tuple[Fault, ...] = (
     Fault(
         "C9",
         "Values of odd length",
-        "stored with a flag",
+        "stored as it came",
     ),
     Fault(
         "C10",
         "A wrong group length, elements out of order, the same tag twice",
-        "C000, or stored with a flag: decided once, and documented",
+        "stored as it came; C000 where an identifying element comes twice",
     ),
     Fault(
         "C11",

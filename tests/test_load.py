@@ -232,7 +232,7 @@ def smaller(instances: list[Dataset]) -> None:
         (put_everywhere("RescaleSlope", "NaN"), "Pixel values are not finite after rescaling."),
         pytest.param(
             put("PixelData", bytes(10)),
-            "The images cannot be put together as a volume",
+            "PixelData does not have the length that Rows, Columns and BitsAllocated say.",
             marks=fault("D12"),
         ),
     ],
