@@ -17,6 +17,7 @@ from sqlalchemy import Connection, insert
 
 from benchmarks.ingest_receivers import (
     CALLED,
+    MORE_SENDERS,
     SENDER,
     Receiver,
     database_of,
@@ -41,6 +42,7 @@ from tests import dicom_factory
 
 FIRST_SIZES = (100, 10_000)
 _SENT_AT_EACH_SIZE = 200
+_WARM_UP = 8
 _PER_STUDY = 300
 _BATCH = 30_000
 _SOP_CLASS = MultiFrameGrayscaleWordSecondaryCaptureImageStorage
@@ -57,7 +59,7 @@ def hold_many(folder: Path, associations: int, size: int) -> None:
 
         def one(index: int) -> None:
             head = _multi_frame_head(index, frames)
-            with BareAssociation(process.port, _SOP_CLASS) as association:
+            with BareAssociation(process.port, _SOP_CLASS, MORE_SENDERS[index]) as association:
                 data = _streamed(head, block, frames)
                 association.store(association.message(str(head.SOPInstanceUID), data))
 
@@ -107,10 +109,11 @@ def grow(folder: Path, largest: int) -> None:
         _fill(home, size - rows)
         rows = size
         sent = make_instances(folder / f"at-{size}", f"growth {size}", _SENT_AT_EACH_SIZE)
+        warm_up = make_instances(folder / f"warm-up-{size}", f"warm-up {size}", _WARM_UP)
         os.sync()
         disk_s = append_and_sync(folder / f"disk-{size}", 1, len(sent)) / len(sent)
-        started_s, seconds = _send_at_size(node, home, storescu, sent)
-        rows += len(sent)
+        started_s, seconds = _send_at_size(node, home, storescu, warm_up, sent)
+        rows += len(warm_up) + len(sent)
         stored = node.stored(home, 0)
         if stored != rows:
             raise SystemExit(f"{node.title} has {stored} rows where {rows} were due")
@@ -121,12 +124,13 @@ def grow(folder: Path, largest: int) -> None:
 
 
 def _send_at_size(
-    node: Receiver, home: Path, storescu: Storescu, sent: Instances
+    node: Receiver, home: Path, storescu: Storescu, warm_up: Instances, sent: Instances
 ) -> tuple[float, float]:
     """Seconds until it listens, and until it has all."""
     began = time.monotonic()
     with running(node, home) as process:
         started_s = time.monotonic() - began
+        storescu.send(process.port, warm_up.parts(1))
         os.sync()
         return started_s, storescu.send(process.port, sent.parts(1))
 

@@ -18,6 +18,7 @@ from tests.acceptance import orthanc
 from tests.acceptance.loopback import descendants, free_port
 
 SENDER = "BENCHMARK"  # the calling AE title
+MORE_SENDERS = tuple(f"{SENDER}{index}" for index in range(64))  # a node may limit each of them
 CALLED = "AI_NODE"  # the others take any
 
 _TICK_S = 1 / os.sysconf("SC_CLK_TCK")
@@ -163,7 +164,9 @@ def _configure_node(home: Path, port: int) -> None:
             "database": f"sqlite:///{database_of(home)}",
             "models": str(models),
         },
-        "accept": [{"ae_title": SENDER, "from": ["127.0.0.1/32"]}],
+        "accept": [
+            {"ae_title": title, "from": ["127.0.0.1/32"]} for title in (SENDER, *MORE_SENDERS)
+        ],
     }
     config = home / "config"
     config.mkdir(exist_ok=True)

@@ -200,7 +200,8 @@ def append_and_sync(folder: Path, threads: int, number: int) -> float:
 class BareAssociation:
     """A requestor of nothing but sockets: no state machine, no reactor, no sleeping."""
 
-    def __init__(self, port: int, sop_class_uid: UID) -> None:
+    def __init__(self, port: int, sop_class_uid: UID, calling: str = SENDER) -> None:
+        self.calling = calling
         self.sop_class_uid = sop_class_uid
         self.socket = socket.socket()
         self.socket.settimeout(_SOCKET_S)
@@ -220,7 +221,7 @@ class BareAssociation:
 
     def _associate(self) -> int:
         """The acceptor's longest PDU, or the one that DCMTK's sender is held to."""
-        self.socket.sendall(_encoded_request(self.sop_class_uid))
+        self.socket.sendall(_encoded_request(self.calling, self.sop_class_uid))
         accepted = A_ASSOCIATE_AC()
         accepted.decode(self._pdu(0x02))
         (context,) = accepted.presentation_context
@@ -272,9 +273,10 @@ class BareAssociation:
 
     def _pdu(self, expected: int) -> bytes:
         head = self._bytes(6)
-        if head[0] != expected:
-            raise RuntimeError(f"a receiver sent PDU {head[0]:02X} where {expected:02X} was due")
-        return head + self._bytes(int.from_bytes(head[2:], "big"))
+        pdu = head + self._bytes(int.from_bytes(head[2:], "big"))
+        if pdu[0] != expected:
+            raise RuntimeError(f"a receiver sent PDU {pdu[:16].hex()}, not {expected:02x}")
+        return pdu
 
     def _bytes(self, number: int) -> bytes:
         received = b""
@@ -292,7 +294,7 @@ def _p_data(fragment: bytes, control: int) -> bytes:
     return struct.pack(">BxLLBB", 0x04, length + 6, length + 2, _CONTEXT_ID, control) + fragment
 
 
-def _encoded_request(sop_class_uid: UID) -> bytes:
+def _encoded_request(calling: str, sop_class_uid: UID) -> bytes:
     context = build_context(sop_class_uid, ExplicitVRLittleEndian)
     context.context_id = _CONTEXT_ID
     longest, implementation = MaximumLengthNotification(), ImplementationClassUIDNotification()
@@ -300,7 +302,7 @@ def _encoded_request(sop_class_uid: UID) -> bytes:
     implementation.implementation_class_uid = UID(IMPLEMENTATION_CLASS_UID)
     primitive = A_ASSOCIATE()
     primitive.application_context_name = UID("1.2.840.10008.3.1.1.1")
-    primitive.calling_ae_title, primitive.called_ae_title = SENDER, CALLED
+    primitive.calling_ae_title, primitive.called_ae_title = calling, CALLED
     primitive.presentation_context_definition_list = [context]
     primitive.user_information = [longest, implementation]
     pdu = A_ASSOCIATE_RQ()

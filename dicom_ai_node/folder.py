@@ -7,7 +7,8 @@ from pathlib import Path
 from pydicom import Dataset
 from pydicom.errors import InvalidDicomError
 
-from dicom_ai_node.header import data_of, read_header
+from dicom_ai_node.errors import InputError
+from dicom_ai_node.header import data_of, read_header, values_of
 from dicom_ai_node.study import Instance, Series
 
 _KEYWORDS = (
@@ -20,35 +21,59 @@ _KEYWORDS = (
 )
 
 
+# PE, ELF, and Mach-O of either byte order, for one machine or several; "II" and "MM\0*" are TIFF's
+_PROGRAMS = (
+    *(b"MZ", b"\x7fELF", b"\xca\xfe\xba\xbe", b"\xca\xfe\xba\xbf"),
+    *(b"\xfe\xed\xfa\xce", b"\xfe\xed\xfa\xcf", b"\xce\xfa\xed\xfe", b"\xcf\xfa\xed\xfe"),
+    *(b"\xbe\xba\xfe\xca", b"\xbf\xba\xfe\xca"),
+)
+
+
 def series_of(folder: Path) -> list[Series]:
     """Image series below a folder, in the order of their UIDs; other files are passed over."""
-    members: dict[str, list[tuple[Dataset, Instance]]] = defaultdict(list)
+    members: dict[str, list[tuple[str, Instance]]] = defaultdict(list)
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         try:
             header = read_header(path, _KEYWORDS)
         except (InvalidDicomError, EOFError):
             continue
-        if all(header.get(keyword) for keyword in _KEYWORDS):
-            members[header.SeriesInstanceUID].append((header, _instance(path, header)))
+        _refuse_program(path)
+        if all(values_of(header, keyword) for keyword in _KEYWORDS):
+            instance = _instance(path, header)
+            members[instance.series_instance_uid].append((_text(header, "Modality"), instance))
     return [
         Series(
             study_instance_uid=pairs[0][1].study_instance_uid,
             series_instance_uid=uid,
-            modality=str(pairs[0][0].Modality),
+            modality=pairs[0][0],
             instances=tuple(instance for _, instance in pairs),
         )
         for uid, pairs in sorted(members.items())
     ]
 
 
+def _refuse_program(path: Path) -> None:
+    """A DICOM file may begin with anything, and so be a program as well (PS3.10 7.1, 7.5)."""
+    with path.open("rb") as file:
+        if file.read(4).startswith(_PROGRAMS):
+            raise InputError(
+                "A DICOM file of the study is a program as well: its preamble begins like an "
+                "executable (PE, ELF or Mach-O). Nothing was analysed; have the files checked."
+            )
+
+
 def _instance(path: Path, header: Dataset) -> Instance:
     content = data_of(path.read_bytes())
     return Instance(
-        study_instance_uid=str(header.StudyInstanceUID),
-        series_instance_uid=str(header.SeriesInstanceUID),
-        sop_class_uid=str(header.SOPClassUID),
-        sop_instance_uid=str(header.SOPInstanceUID),
+        study_instance_uid=_text(header, "StudyInstanceUID"),
+        series_instance_uid=_text(header, "SeriesInstanceUID"),
+        sop_class_uid=_text(header, "SOPClassUID"),
+        sop_instance_uid=_text(header, "SOPInstanceUID"),
         transfer_syntax_uid=str(header.file_meta.TransferSyntaxUID),
         sha256=hashlib.sha256(content).hexdigest(),
         path=path,
     )
+
+
+def _text(header: Dataset, keyword: str) -> str:
+    return str(values_of(header, keyword)[0])

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from io import BytesIO
 from pathlib import Path
 
-from pydicom import Dataset
+from pydicom import Dataset, dcmread
 from pydicom.datadict import tag_for_keyword
 from pydicom.dataelem import RawDataElement
 from pydicom.filereader import read_dataset, read_file_meta_info, read_partial
@@ -13,8 +13,11 @@ from pydicom.multival import MultiValue
 from pydicom.tag import BaseTag
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
+from dicom_ai_node.errors import InputError
+
 MAX_INFLATED = 1 << 20  # the head of a deflated object; the rest may be a bomb (P18)
 _PREAMBLE = 132
+_PIXEL_GROUP = 0x7FE0
 
 
 def read_header(path: Path, keywords: Iterable[str]) -> Dataset:
@@ -29,17 +32,47 @@ def read_header(path: Path, keywords: Iterable[str]) -> Dataset:
     if meta.get("TransferSyntaxUID") != DeflatedExplicitVRLittleEndian:
         with path.open("rb") as file:
             return read_partial(file, stop_when=beyond, specific_tags=[*tags])
-    deflated = data_of(path.read_bytes())
-    head = zlib.decompressobj(-zlib.MAX_WBITS).decompress(deflated, MAX_INFLATED)
-    ds = read_dataset(
-        BytesIO(head),
-        is_implicit_VR=False,
-        is_little_endian=True,
-        stop_when=beyond,
-        specific_tags=[*tags],
-    )
+    head = _inflated(path.read_bytes(), MAX_INFLATED)
+    ds = read_dataset(BytesIO(head), False, True, stop_when=beyond, specific_tags=[*tags])
     ds.file_meta = meta
     return ds
+
+
+def read_head(path: Path) -> Dataset:
+    """All that stands before the pixels; of a deflated file, as far as its head goes."""
+    meta = read_file_meta_info(path)
+    if meta.get("TransferSyntaxUID") != DeflatedExplicitVRLittleEndian:
+        return dcmread(path, stop_before_pixels=True)
+    head = _inflated(path.read_bytes(), MAX_INFLATED)
+    ds = read_dataset(BytesIO(head), False, True, stop_when=_at_pixels)
+    ds.file_meta = meta
+    return ds
+
+
+def read_deflated(path: Path, content: bytes, *, limit: int) -> Dataset:
+    """All of a deflated file; InputError where it is cut off, or grows beyond the limit."""
+    whole = _inflated(content, limit + 1)
+    if len(whole) > limit:
+        raise InputError("A deflated image is far larger than its file: it may be made to do harm.")
+    ds = read_dataset(BytesIO(whole), False, True)
+    ds.file_meta = read_file_meta_info(path)
+    return ds
+
+
+def _inflated(part10: bytes, limit: int) -> bytes:
+    """The data set up to so many bytes, and no memory for more (P18)."""
+    inflate = zlib.decompressobj(-zlib.MAX_WBITS)
+    try:
+        found = inflate.decompress(data_of(part10), limit)
+    except zlib.error as error:
+        raise InputError("A deflated image is damaged.") from error
+    if len(found) < limit and not inflate.eof:
+        raise InputError("A deflated image is cut off.")
+    return found
+
+
+def _at_pixels(tag: BaseTag, _vr: str | None, _length: int) -> bool:
+    return tag.group == _PIXEL_GROUP
 
 
 def data_of(part10: bytes) -> memoryview:
@@ -52,7 +85,7 @@ def values_of(ds: Dataset, keyword: str) -> tuple[str | int | float, ...]:
     """The values of an attribute; text where a value is not of its VR, () where there is none."""
     if keyword not in ds:
         return ()
-    raw = ds.get_item(keyword)
+    raw = ds.get_item(keyword, keep_deferred=True)  # an empty one counts as deferred
     try:
         value = ds[keyword].value
     except (ValueError, TypeError, OverflowError, NotImplementedError):

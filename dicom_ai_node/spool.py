@@ -16,7 +16,7 @@ import shutil
 import time
 import uuid
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -43,10 +43,8 @@ class Spool:
         self.outbox = self.root / "outbox"
         self.locks = self.root / "locks"
         try:
-            for folder in (self.root, self.incoming, self.instances, self.conflict):
-                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            for folder in (self.outbox, self.locks):
-                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for folder in (self.incoming, self.instances, self.conflict, self.outbox, self.locks):
+                make_durable_folder(folder)
         except OSError as error:
             raise ConfigError(
                 f"the spool {root} cannot be made ({error.strerror}): check node.spool"
@@ -67,11 +65,17 @@ class Spool:
                 made.append(Place(name, os.open(folder / name, _CREATE, 0o600)))
             _sync_folder(folder)
         except OSError:
-            for place in made:
-                os.close(place.descriptor)
-                (folder / place.name).unlink(missing_ok=True)
+            self.give_back(made)
             raise
         return made
+
+    def give_back(self, places: Iterable[Place]) -> None:
+        """Close and remove empty places; what cannot be removed, the next start finds."""
+        for place in places:
+            os.close(place.descriptor)
+        with suppress(OSError):  # a disk that fails may let nothing be removed
+            for place in places:
+                self.instance_path(place.name).unlink(missing_ok=True)
 
     def set_aside(self, file: str, name: str) -> None:
         """Keep an instance that contradicts a stored one; the same again is kept once."""
@@ -79,6 +83,17 @@ class Spool:
         make_durable_folder(target.parent)
         self.instance_path(file).replace(target)
         _sync_folder(target.parent)
+
+    def make_durable(self, file: str) -> None:
+        """An instance that a killed receiver may have written, and not synced."""
+        path = self.instance_path(file)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            os.fdatasync(descriptor)
+        finally:
+            os.close(descriptor)
+        _sync_folder(path.parent)
+        _sync_folder(path.parent.parent)
 
     def instance_files(self) -> Iterator[Path]:
         return (path for path in self._instance_paths() if path.stat().st_size)
@@ -125,8 +140,9 @@ class Spool:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             _flock(descriptor, role, self.root, wait_s)
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+            with suppress(OSError):  # on a full disk the holder has no name, and runs
+                os.ftruncate(descriptor, 0)
+                os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
             yield
         finally:
             os.close(descriptor)
@@ -156,7 +172,12 @@ def make_durable_folder(folder: Path) -> None:
     if not folder.is_dir():
         make_durable_folder(folder.parent)
         folder.mkdir(mode=0o700, exist_ok=True)
-        _sync_folder(folder.parent)
+        try:
+            _sync_folder(folder.parent)
+        except OSError:
+            with suppress(OSError):  # somebody may use it already
+                folder.rmdir()  # else it would pass for durable
+            raise
 
 
 def _sync_folder(folder: Path) -> None:

@@ -78,23 +78,27 @@ def _values(ordered: Sequence[Dataset]) -> NDArray[np.float32]:
     first = ordered[0]
     array = np.empty((len(ordered), first.Rows, first.Columns), np.float32)
 
-    def fill(index: int) -> None:
-        ds = ordered[index]
-        if any(keyword in ds for keyword in _TRANSFORMED):
-            image = hd.Image.from_dataset(ds, copy=False)
-            array[index] = image.get_frame(1, dtype=np.float32, apply_presentation_lut=False)
-            return
-        slope, intercept = ds.get("RescaleSlope"), ds.get("RescaleIntercept")
-        array[index] = pixel_array(ds)
-        if slope is not None and intercept is not None:
-            array[index] *= np.float32(slope)
-            array[index] += np.float32(intercept)
-
     def fill_and_check(index: int) -> bool:
-        fill(index)
+        try:
+            _fill(array[index], ordered[index])
+        except (ValueError, AttributeError, RuntimeError) as error:
+            kind = type(error).__name__
+            raise InputError(f"The pixel data of an image cannot be decoded ({kind}).") from error
         return bool(np.isfinite(array[index]).all())
 
     with ThreadPoolExecutor(DECODERS) as pool:
         if not all(pool.map(fill_and_check, range(len(ordered)))):
             raise InputError("Pixel values are not finite after rescaling.")
     return array
+
+
+def _fill(plane: NDArray[np.float32], ds: Dataset) -> None:
+    if any(keyword in ds for keyword in _TRANSFORMED):
+        image = hd.Image.from_dataset(ds, copy=False)
+        plane[:] = image.get_frame(1, dtype=np.float32, apply_presentation_lut=False)
+        return
+    slope, intercept = ds.get("RescaleSlope"), ds.get("RescaleIntercept")
+    plane[:] = pixel_array(ds)
+    if slope is not None and intercept is not None:
+        plane *= np.float32(slope)
+        plane += np.float32(intercept)
