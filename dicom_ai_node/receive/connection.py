@@ -96,9 +96,10 @@ class Connection:
         self._wire = wire = Wire(
             self._socket, max_pdu=limits.pdu_bytes, pdu_s=limits.pdu_s, send_s=limits.send_s
         )
-        said_something = True
+        said_something, peer_closes = True, False
         try:
             self._converse(wire, began_at + limits.request_s)
+            peer_closes = True
         except Closed:
             said_something = False
         except Late:
@@ -110,7 +111,7 @@ class Connection:
         except Exception:  # the boundary: one connection is one connection
             log.exception("connection_failed", address=self._address)
         finally:
-            wire.close(said_something=said_something)
+            wire.close(said_something=said_something, peer_closes=peer_closes)
 
     def _shake_hands(self, context: ssl.SSLContext) -> bool:
         """Who does not get through is told nothing but what OpenSSL says."""

@@ -166,17 +166,19 @@ class Wire:
         with suppress(OSError):  # it is closed already
             self._socket.shutdown(socket.SHUT_RDWR)
 
-    def close(self, *, said_something: bool) -> None:
+    def close(self, *, said_something: bool, peer_closes: bool = False) -> None:
         """Close; after a last PDU of ours, let the peer read it first, so that no RST overtakes it.
 
-        That is Sta13 of PS3.8 9.2: what still comes is thrown away.
+        That is Sta13 of PS3.8 9.2: what still comes is thrown away. After a rejection or a release
+        it is the peer that closes; our FIN beside the PDU has made some take it for a failure.
         """
         deadline = time.monotonic() + _LAST_WORDS_S
         with suppress(OSError, Closed, Late):
             if self._is_stuck:  # an RST: the kernel would keep what nobody reads
                 self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
             elif said_something:
-                self._socket.shutdown(socket.SHUT_WR)
+                if not peer_closes:
+                    self._socket.shutdown(socket.SHUT_WR)
                 thrown_away = 0
                 while thrown_away < _LAST_WORDS:
                     self._have = 0

@@ -74,7 +74,10 @@ def association(
 ) -> Iterator[Association]:
     """An association, established or not; it is over at the end."""
     ae = AE(ae_title=calling)
-    assoc = ae.associate("127.0.0.1", port, contexts=list(contexts), ae_title=called)
+    for _ in range(5):  # pynetdicom takes a rejection that comes very fast for no connection
+        assoc = ae.associate("127.0.0.1", port, contexts=list(contexts), ae_title=called)
+        if not assoc.is_aborted:
+            break
     try:
         yield assoc
     finally:

@@ -158,7 +158,6 @@ def check(node: ReceiveProcess, senders: list[Sender]) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.fault("G1")
 @pytest.mark.timeout(600)
 def test_kill_9_under_load(succession: Succession, dice: random.Random) -> None:
     node = succession.node
