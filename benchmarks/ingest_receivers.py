@@ -102,6 +102,7 @@ def receivers() -> list[Receiver]:
     storescp = dcmtk("storescp")
     return [
         _node("node", "node"),
+        _node("node-2", "node, 2 receive processes", processes=2),
         _node("node-no-sha256", "node, no SHA-256", "--no-sha256"),
         _node("node-no-sync", "node, no sync", "--no-sync"),
         _node("node-no-sync-no-sha256", "node, no sync, no SHA-256", "--no-sync", "--no-sha256"),
@@ -137,11 +138,11 @@ def database_of(home: Path) -> Path:
     return home / "var" / "node.db"
 
 
-def _node(key: str, title: str, *without: str) -> Receiver:
+def _node(key: str, title: str, *without: str, processes: int = 1) -> Receiver:
     module = ["benchmarks.ingest_variant", *without] if without else ["dicom_ai_node"]
 
     def command(home: Path, port: int) -> list[str]:
-        _configure_node(home, port)
+        _configure_node(home, port, processes)
         return [sys.executable, "-m", *module, "receive", "--config", str(home / "config")]
 
     digest = DIGEST_BEGINS if "--no-sha256" in without else ""
@@ -153,7 +154,7 @@ def _node(key: str, title: str, *without: str) -> Receiver:
     )
 
 
-def _configure_node(home: Path, port: int) -> None:
+def _configure_node(home: Path, port: int, processes: int) -> None:
     models = home / "models"
     models.mkdir(exist_ok=True)
     settings = {  # JSON is YAML
@@ -163,6 +164,7 @@ def _configure_node(home: Path, port: int) -> None:
             "spool": str(home / "var"),
             "database": f"sqlite:///{database_of(home)}",
             "models": str(models),
+            "receive_processes": processes,
         },
         "accept": [
             {"ae_title": title, "from": ["127.0.0.1/32"]} for title in (SENDER, *MORE_SENDERS)

@@ -97,6 +97,7 @@ def _ratios(at: Mapping[str, Row], *, bound: bool) -> list[tuple[str, float | No
             _over(rate, "node-no-sync-no-sha256", "storescp"),
         ),
         ("rate: node / Orthanc (both synced)", _over(rate, "node", "orthanc")),
+        ("rate: node, 2 processes / Orthanc", _over(rate, "node-2", "orthanc")),
         ("rate: node / plain pynetdicom (both synced)", _over(rate, "node", "pynetdicom")),
         ("CPU: node, no SHA-256 / storescp", _over(cpu, "node-no-sha256", "storescp")),
         ("CPU: node / storescp", _over(cpu, "node", "storescp")),
