@@ -11,28 +11,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from pydicom.uid import UID
 from pynetdicom.dsutils import encode
 
 from dicom_ai_node.config.settings import LimitsSettings
-from dicom_ai_node.database.commitments import NewCommitment
 from dicom_ai_node.log import get_logger
 from dicom_ai_node.peers.commitment import Report
 from dicom_ai_node.receive import command as dimse
-from dicom_ai_node.receive import commitment
+from dicom_ai_node.receive.action import Action
+from dicom_ai_node.receive.answer import ActionStatus, Answer, Status
 from dicom_ai_node.receive.command import Command
-from dicom_ai_node.receive.commitment import ActionStatus, Commitments, Outbox, Unacceptable
+from dicom_ai_node.receive.commitment import Commitments
+from dicom_ai_node.receive.commitment_request import REQUEST_STORAGE_COMMITMENT, SOP_INSTANCE_UID
 from dicom_ai_node.receive.negotiation import STORAGE_COMMITMENT, VERIFICATION, Context
-from dicom_ai_node.receive.store import (
-    SUCCESS,
-    TOO_LARGE,
-    Answer,
-    Message,
-    Refused,
-    Status,
-    Store,
-    TooLarge,
-)
+from dicom_ai_node.receive.outbox import Outbox
+from dicom_ai_node.receive.store import TOO_LARGE, Message, Refused, Store, TooLarge
 from dicom_ai_node.receive.wire import (
     ABORT,
     HEADER,
@@ -89,50 +81,6 @@ class _UnderWay:
     came: int = 0
 
 
-class Action:
-    """The data set of an N-ACTION that asks for storage commitment (PS3.4 J.3.2)."""
-
-    def __init__(
-        self, commitments: Commitments, outbox: Outbox, terms: Terms, transfer_syntax: UID
-    ) -> None:
-        self._commitments = commitments
-        self._outbox = outbox
-        self._terms = terms
-        self._transfer_syntax = transfer_syntax
-        self._content = bytearray()
-        self._is_too_long = False
-
-    def feed(self, data: memoryview) -> None:
-        if len(self._content) + len(data) > commitment.MAX_BYTES:
-            self._is_too_long = True
-            self._content.clear()
-        if not self._is_too_long:
-            self._content += data
-
-    def finish(self) -> Answer:
-        """A success means that the request is kept, not that the instances are."""
-        if self._is_too_long:
-            return Answer(ActionStatus.RESOURCE_LIMITATION, "the data set is too long")
-        try:
-            self._commitments.take(self._request(), self._outbox)
-        except Unacceptable as error:
-            return Answer(error.status, str(error))
-        return SUCCESS
-
-    def _request(self) -> NewCommitment:
-        content = bytes(self._content)
-        uid, references = commitment.read_request(content, self._transfer_syntax)
-        return NewCommitment(
-            transaction_uid=uid,
-            calling_ae_title=self._terms.calling_ae_title,
-            called_ae_title=self._terms.called_ae_title,
-            references=references,
-        )
-
-    def drop(self) -> None:
-        self._content.clear()
-
-
 class Association:
     """Serves C-STORE, C-ECHO and storage commitment until the peer leaves or breaks the rules."""
 
@@ -141,6 +89,7 @@ class Association:
         wire: Wire,
         terms: Terms,
         store: Store,
+        commitments: Commitments,
         limits: LimitsSettings,
         says_something: Callable[[float], bool],
     ) -> None:
@@ -149,6 +98,7 @@ class Association:
         self._says_something = says_something
         self._terms = terms
         self._store = store
+        self._commitments = commitments
         self._limits = limits
         self._command = bytearray()
         self._command_context = 0
@@ -177,7 +127,7 @@ class Association:
                     raise ProtocolError(UNEXPECTED_PDU, "a PDU out of turn")
         finally:
             self._drop()
-            self._store.commitments.returned(self._outbox.close())
+            self._commitments.returned(self._outbox.close())
 
     def _wait_s(self) -> float:
         """Until the next PDU must begin; raises Late when a C-STORE takes too long, or trickles."""
@@ -303,15 +253,20 @@ class Association:
             refused = ActionStatus.NOT_AUTHORIZED, "may not ask for storage commitment here"
         elif request.text(dimse.REQUESTED_SOP_CLASS_UID) != STORAGE_COMMITMENT:
             refused = ActionStatus.NO_SUCH_SOP_CLASS, "another SOP class than that of the context"
-        elif request.text(dimse.REQUESTED_SOP_INSTANCE_UID) != commitment.SOP_INSTANCE_UID:
+        elif request.text(dimse.REQUESTED_SOP_INSTANCE_UID) != SOP_INSTANCE_UID:
             refused = ActionStatus.NO_SUCH_SOP_INSTANCE, "not the well-known SOP instance"
-        elif request.number(dimse.ACTION_TYPE_ID) != commitment.REQUEST_STORAGE_COMMITMENT:
+        elif request.number(dimse.ACTION_TYPE_ID) != REQUEST_STORAGE_COMMITMENT:
             refused = ActionStatus.NO_SUCH_ACTION, "no such action type"
         if refused is not None:
             return Refused(Answer(*refused))
         self._report_context = context_id
-        syntax = self._terms.contexts[context_id].transfer_syntax
-        return Action(self._store.commitments, self._outbox, self._terms, syntax)
+        return Action(
+            self._commitments,
+            self._outbox,
+            calling_ae_title=self._terms.calling_ae_title,
+            called_ae_title=self._terms.called_ae_title,
+            transfer_syntax=self._terms.contexts[context_id].transfer_syntax,
+        )
 
     def _report(self) -> None:
         """Send what was judged: by this thread, so never within a message of ours or of the peer's.
@@ -336,7 +291,7 @@ class Association:
                 (dimse.COMMAND_FIELD, dimse.N_EVENT_REPORT_RQ),
                 (dimse.MESSAGE_ID, message_id),
                 (dimse.COMMAND_DATA_SET_TYPE, dimse.DATA_SET),
-                (dimse.AFFECTED_SOP_INSTANCE_UID, commitment.SOP_INSTANCE_UID),
+                (dimse.AFFECTED_SOP_INSTANCE_UID, SOP_INSTANCE_UID),
                 (dimse.EVENT_TYPE_ID, report.event_type),
             ]
         )
@@ -363,7 +318,7 @@ class Association:
         commitment_id = self._outbox.answered(response.number(dimse.MESSAGE_ID_RESPONDED_TO))
         if commitment_id is None:
             raise ProtocolError(UNEXPECTED_PARAMETER, "an answer to nothing")
-        self._store.commitments.answered(commitment_id, response.number(dimse.STATUS))
+        self._commitments.answered(commitment_id, response.number(dimse.STATUS))
         self.idle_since = time.monotonic()
 
     def _answer(self, context_id: int, request: Command, answer: Answer) -> None:

@@ -7,18 +7,12 @@ is pending is in the table, so neither a crash nor a peer that is down loses a r
 
 import enum
 import hashlib
-import struct
 import threading
 import time
-import zlib
 from collections import deque
 from collections.abc import Iterable, Sequence
-from io import BytesIO
 from pathlib import Path
 
-from pydicom import Dataset
-from pydicom.filereader import read_dataset
-from pydicom.uid import UID
 from sqlalchemy.exc import SQLAlchemyError
 
 from dicom_ai_node.config.settings import AnyPeer, DimsePeer
@@ -36,19 +30,16 @@ from dicom_ai_node.header import data_of
 from dicom_ai_node.log import get_logger
 from dicom_ai_node.peers import commitment as peers
 from dicom_ai_node.peers.commitment import Report, is_taken
+from dicom_ai_node.receive.answer import ActionStatus
+from dicom_ai_node.receive.commitment_request import Unacceptable
 from dicom_ai_node.receive.ledger import GROUP_S, Ledger
+from dicom_ai_node.receive.outbox import ANSWER_S, Outbox
 from dicom_ai_node.spool import Spool
-from dicom_ai_node.uids import is_uid
 
 log = get_logger(__name__)
 
-REQUEST_STORAGE_COMMITMENT = 1  # the only Action Type (PS3.4 J.3.2)
-SOP_INSTANCE_UID = "1.2.840.10008.1.20.1.1"  # well-known: there is no other
-MAX_BYTES = 4 << 20  # of a request's data set, inflated
-MAX_REFERENCES = 20_000
 MAX_PENDING = 1000  # requests of one peer
 
-ANSWER_S = 10.0  # for a report on the association of its request, sent and answered
 BACKOFF_FIRST_S, BACKOFF_MAX_S = 5.0, 300.0
 GIVE_UP_S = 24 * 3600.0
 _LEASE_S = 120.0  # renewed while files are read
@@ -57,27 +48,6 @@ _POLL_S = 5.0  # for what another receiving process has left
 _KEEP_S = 30 * 86_400.0  # rows that are through
 _STOP_S = 15.0
 _CHUNK = 1 << 20
-
-_ITEMS = (b"\xfe\xff\x00\xe0", b"\xff\xfe\xe0\x00")  # (FFFE,E000) in either byte order
-_TAGS = [0x00081195, 0x00081199]  # Transaction UID, Referenced SOP Sequence
-# what pydicom raises on bytes that no peer should send
-_UNDECODABLE = (
-    *(ArithmeticError, AttributeError, EOFError, LookupError, OSError, RuntimeError),
-    *(TypeError, ValueError, struct.error),
-)
-
-
-class ActionStatus(enum.IntEnum):
-    """Answers to an N-ACTION (PS3.7 10.1.4.1.10)."""
-
-    PROCESSING_FAILURE = 0x0110
-    NO_SUCH_SOP_INSTANCE = 0x0112
-    INVALID_ARGUMENT_VALUE = 0x0115
-    NO_SUCH_SOP_CLASS = 0x0118
-    NO_SUCH_ACTION = 0x0123
-    NOT_AUTHORIZED = 0x0124
-    DUPLICATE_TRANSACTION_UID = 0x0131
-    RESOURCE_LIMITATION = 0x0213
 
 
 class FailureReason(enum.IntEnum):
@@ -89,132 +59,32 @@ class FailureReason(enum.IntEnum):
     CLASS_INSTANCE_CONFLICT = 0x0119
 
 
-class Unacceptable(Exception):
-    """A request that is not taken; the text names no value of it."""
-
-    def __init__(self, status: ActionStatus, why: str) -> None:
-        super().__init__(why)
-        self.status = status
-
-
-def read_request(content: bytes, syntax: UID) -> tuple[str, tuple[Reference, ...]]:
-    """Transaction UID and references of an N-ACTION's data set; raises Unacceptable."""
-    content = _inflated(content) if syntax.is_deflated else content
-    # an item is a data set in pydicom: a megabyte of empty ones would be a gigabyte
-    if max(content.count(item) for item in _ITEMS) > MAX_REFERENCES:
-        raise Unacceptable(ActionStatus.RESOURCE_LIMITATION, "too many references")
-    try:
-        ds = read_dataset(
-            BytesIO(content), syntax.is_implicit_VR, syntax.is_little_endian, specific_tags=_TAGS
-        )
-        uid, references = str(ds.TransactionUID), tuple(map(_reference, ds.ReferencedSOPSequence))
-    except _UNDECODABLE:
-        raise Unacceptable(
-            ActionStatus.INVALID_ARGUMENT_VALUE, "the data set cannot be read"
-        ) from None
-    if not references or not all(
-        map(is_uid, (uid, *(each for pair in references for each in pair)))
-    ):
-        raise Unacceptable(ActionStatus.INVALID_ARGUMENT_VALUE, "a UID is missing or not valid")
-    return uid, references
-
-
-def _inflated(content: bytes) -> bytes:
-    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-    try:
-        inflated = inflater.decompress(content, MAX_BYTES)
-    except zlib.error:
-        raise Unacceptable(
-            ActionStatus.INVALID_ARGUMENT_VALUE, "the data set cannot be inflated"
-        ) from None
-    if inflater.unconsumed_tail:
-        raise Unacceptable(ActionStatus.RESOURCE_LIMITATION, "the data set is too long")
-    return inflated
-
-
-def _reference(item: Dataset) -> Reference:
-    return Reference(str(item.ReferencedSOPClassUID), str(item.ReferencedSOPInstanceUID))
-
-
-class Outbox:
-    """Between the thread that judges and that of an association, which alone sends on it."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._is_open = True
-        self._waiting: deque[tuple[int, Report, float]] = deque()
-        self._expected = 0
-        self._asked: tuple[int, int] | None = None  # message and row of a report not answered yet
-        self._messages = 0
-
-    def expect(self) -> None:
-        """A request was taken, so that a report will come."""
-        with self._lock:
-            self._expected += 1
-
-    def is_expecting(self) -> bool:
-        """True while there may be something to send."""
-        with self._lock:
-            return self._expected > 0
-
-    def put(self, commitment_id: int, report: Report) -> bool:
-        """False when the association has ended. In vain after ANSWER_S: then others report it."""
-        with self._lock:
-            if self._is_open:
-                self._waiting.append((commitment_id, report, time.monotonic() + ANSWER_S))
-            return self._is_open
-
-    def take(self) -> tuple[int, Report] | None:
-        """A message ID and what to send now: one at a time waits for its answer."""
-        with self._lock:
-            while self._waiting and self._asked is None:
-                commitment_id, report, until = self._waiting.popleft()
-                self._expected -= 1
-                if time.monotonic() < until:
-                    self._messages = self._messages % 0xFFFF + 1
-                    self._asked = self._messages, commitment_id
-                    return self._messages, report
-        return None
-
-    def answered(self, message_id: int) -> int | None:
-        """The row of the report that was answered; None when nothing was asked under this ID."""
-        with self._lock:
-            if self._asked is None or self._asked[0] != message_id:
-                return None
-            commitment_id, self._asked = self._asked[1], None
-            return commitment_id
-
-    def close(self) -> list[int]:
-        """The rows that somebody else must report."""
-        with self._lock:
-            self._is_open, self._expected = False, 0
-            left = [commitment_id for commitment_id, *_ in self._waiting]
-            left += [self._asked[1]] if self._asked else []
-            self._waiting.clear()
-            self._asked = None
-        return left
-
-
 class Commitments:
     """Takes requests, judges and reports them; shared by the associations of one process."""
 
-    def __init__(self, spool: Spool, database: Database, ledger: Ledger, *, is_alone: bool) -> None:
-        """`is_alone`: no other process answers requests from this database."""
+    def __init__(
+        self,
+        spool: Spool,
+        database: Database,
+        ledger: Ledger,
+        known: Iterable[AnyPeer],
+        *,
+        is_alone: bool,
+    ) -> None:
+        """`known` can be called when the association of a request has ended; `is_alone`: no other
+        process answers requests from this database."""
         self._spool = spool
         self._database = database
         self._ledger = ledger
         self._is_alone = is_alone
         self._peers: dict[str, DimsePeer] = {}
+        for peer in known:
+            if isinstance(peer, DimsePeer):
+                self._peers.setdefault(peer.ae_title, peer)
         self._fresh: deque[tuple[Commitment, Outbox]] = deque()
         self._changed = threading.Condition()
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="commitments", daemon=True)
-
-    def introduce(self, known: Iterable[AnyPeer]) -> None:
-        """Who can be called when the association of a request has ended; before the start."""
-        for peer in known:
-            if isinstance(peer, DimsePeer):
-                self._peers.setdefault(peer.ae_title, peer)
 
     def start(self) -> None:
         self._thread.start()

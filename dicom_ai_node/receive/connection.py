@@ -24,6 +24,7 @@ from dicom_ai_node.receive.admission import (
 )
 from dicom_ai_node.receive.association import Association, Terms
 from dicom_ai_node.receive.backlog import Backlog
+from dicom_ai_node.receive.commitment import Commitments
 from dicom_ai_node.receive.negotiation import Request, accept, read_request
 from dicom_ai_node.receive.space import Space
 from dicom_ai_node.receive.store import Store
@@ -56,13 +57,10 @@ class Services:
     admission: Admission
     contexts: Sequence[PresentationContext]
     store: Store
+    commitments: Commitments
     space: Space
     backlog: Backlog
     draining: threading.Event
-
-    def __post_init__(self) -> None:
-        """Whom to call back after storage commitment stands in the configuration."""
-        self.store.commitments.introduce(self.config.peers.values())
 
 
 class Connection:
@@ -173,7 +171,9 @@ class Connection:
             max_pdu=request.max_pdu,
             contexts=contexts,
         )
-        self._association = Association(wire, terms, services.store, limits, self._says_something)
+        self._association = Association(
+            wire, terms, services.store, services.commitments, limits, self._says_something
+        )
         wire.send(answer)
         self._association.serve()
 

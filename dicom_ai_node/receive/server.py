@@ -18,6 +18,7 @@ from dicom_ai_node.errors import ConfigError
 from dicom_ai_node.log import get_logger
 from dicom_ai_node.receive.admission import Admission
 from dicom_ai_node.receive.backlog import Backlog
+from dicom_ai_node.receive.commitment import Commitments
 from dicom_ai_node.receive.connection import Connection, Services
 from dicom_ai_node.receive.negotiation import supported_contexts
 from dicom_ai_node.receive.space import Space
@@ -84,16 +85,15 @@ class Receiver:
         self.draining = threading.Event()
         self._admission = Admission(config)
         space = Space((spool.root, database.path.parent), config.limits)
+        is_alone = config.node.receive_processes == 1
+        store = Store(spool, database, config.limits, space, is_alone=is_alone)
         self._services = Services(
             config=config,
             admission=self._admission,
             contexts=supported_contexts(config.node),
-            store=Store(
-                spool,
-                database,
-                config.limits,
-                space,
-                is_alone=config.node.receive_processes == 1,
+            store=store,
+            commitments=Commitments(
+                spool, database, store.ledger, config.peers.values(), is_alone=is_alone
             ),
             space=space,
             backlog=Backlog(database, limit=config.limits.waiting_studies),
@@ -109,6 +109,7 @@ class Receiver:
         _config.LOG_HANDLER_LEVEL = "none"
         _config.ENFORCE_UID_CONFORMANCE = False
         self._services.store.start()
+        self._services.commitments.start()
         node = self.config.node
         ports = []
         if node.port is not None:
@@ -221,6 +222,7 @@ class Receiver:
         for thread in self._threads:
             thread.join(timeout=5)
         self._wait_for_end()
+        self._services.commitments.stop()
         self._services.store.stop()
 
     def _wait_for_end(self) -> None:

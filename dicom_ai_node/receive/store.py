@@ -1,6 +1,5 @@
 """One C-STORE: streamed to disk as it comes, checked, kept, answered (PS3.4 B.2.3)."""
 
-import enum
 import threading
 from dataclasses import dataclass
 
@@ -13,7 +12,7 @@ from dicom_ai_node.database.engine import BUSY_TIMEOUT_S, Database
 from dicom_ai_node.database.studies import Arrival, ReceivedInstance
 from dicom_ai_node.log import get_logger
 from dicom_ai_node.receive import part10
-from dicom_ai_node.receive.commitment import ActionStatus, Commitments
+from dicom_ai_node.receive.answer import SUCCESS, Answer, Status
 from dicom_ai_node.receive.elements import Malformed
 from dicom_ai_node.receive.identity import Identity, identify, walk_for
 from dicom_ai_node.receive.ledger import DatabaseDown, Ledger
@@ -24,18 +23,6 @@ from dicom_ai_node.spool import Spool
 log = get_logger(__name__)
 
 _SLACK = 1 << 20  # bytes that may still come after an object was refused for its size
-
-
-class Status(enum.IntEnum):
-    """PS3.7 Annex C, PS3.4 Table B.2-1; 0xA700 only where sending again can help."""
-
-    SUCCESS = 0x0000
-    DUPLICATE_SOP_INSTANCE = 0x0111
-    NOT_AUTHORIZED = 0x0124
-    OUT_OF_RESOURCES = 0xA700
-    DOES_NOT_MATCH_SOP_CLASS = 0xA900
-    CANNOT_UNDERSTAND = 0xC000
-    TOO_MANY_INSTANCES = 0xC001
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,15 +37,6 @@ class Message:
     called_ae_title: str
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A status, and a comment for the peer in which no value of the data set stands."""
-
-    status: Status | ActionStatus
-    comment: str = ""
-
-
-SUCCESS = Answer(Status.SUCCESS)
 _DATABASE_DOWN = Answer(Status.OUT_OF_RESOURCES, "the database cannot take it now")
 _DISK_DOWN = Answer(Status.OUT_OF_RESOURCES, "the disk cannot take it now")
 
@@ -91,15 +69,12 @@ class Store:
         self.ledger = Ledger(
             database, spool, study_instances=limits.study_instances, is_alone=is_alone
         )
-        self.commitments = Commitments(spool, database, self.ledger, is_alone=is_alone)
 
     def start(self) -> None:
         self.places.start()
         self.ledger.start()
-        self.commitments.start()
 
     def stop(self) -> None:
-        self.commitments.stop()
         self.ledger.stop()
         self.places.stop()
 

@@ -18,8 +18,9 @@ from pynetdicom.sop_class import Verification
 
 from dicom_ai_node.config.settings import LimitsSettings
 from dicom_ai_node.database.engine import Database
+from dicom_ai_node.receive.answer import Answer
 from dicom_ai_node.receive.space import Space
-from dicom_ai_node.receive.store import Answer, Message, Store
+from dicom_ai_node.receive.store import Message, Store
 from dicom_ai_node.spool import Spool
 from tests.dicom_factory import series
 

@@ -34,8 +34,9 @@ from sqlalchemy import RowMapping, text
 from dicom_ai_node.config.settings import Config
 from dicom_ai_node.database import commitments, studies
 from dicom_ai_node.database.engine import Database
-from dicom_ai_node.receive import commitment
-from dicom_ai_node.receive.commitment import ActionStatus, Unacceptable, read_request
+from dicom_ai_node.receive import commitment, commitment_request, outbox
+from dicom_ai_node.receive.answer import ActionStatus
+from dicom_ai_node.receive.commitment_request import MAX_BYTES, Unacceptable, read_request
 from dicom_ai_node.receive.server import Receiver
 from dicom_ai_node.spool import Spool
 from tests.made import configuration
@@ -485,7 +486,7 @@ def test_a_malformed_request_is_refused_and_the_association_goes_on(
 def test_a_request_may_not_be_too_long(receiver: int, modality: Modality) -> None:
     sent = slices(1)
     long = information(sent)
-    long.add_new(0x00091010, "OB", bytes(commitment.MAX_BYTES))
+    long.add_new(0x00091010, "OB", bytes(MAX_BYTES))
     with modality.associated(receiver) as assoc:
         assert ask(assoc, long) == 0x0213
         keep(assoc, sent)
@@ -494,7 +495,7 @@ def test_a_request_may_not_be_too_long(receiver: int, modality: Modality) -> Non
 def test_a_request_may_not_have_too_many_references(
     receiver: int, modality: Modality, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(commitment, "MAX_REFERENCES", 3)
+    monkeypatch.setattr(commitment_request, "MAX_REFERENCES", 3)
     with modality.associated(receiver) as assoc:
         assert ask(assoc, information(slices(4))) == 0x0213
         assert ask(assoc, information(slices(3))) == 0x0000
@@ -529,7 +530,7 @@ def test_bytes_that_are_no_request_are_refused(content: bytes) -> None:
 
 def test_a_deflated_request_may_not_grow_without_end() -> None:
     bomb = Dataset()
-    bomb.add_new(0x00091010, "OB", bytes(commitment.MAX_BYTES))
+    bomb.add_new(0x00091010, "OB", bytes(MAX_BYTES))
     content = encode(bomb, False, True, True)
     assert content is not None
     assert len(content) < 10_000
@@ -562,6 +563,7 @@ def test_a_peer_that_was_down_is_told_later(
 def test_a_report_that_is_not_answered_comes_again(
     receiver: int, database: Database, modality: Modality, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(outbox, "ANSWER_S", 0.5)
     monkeypatch.setattr(commitment, "ANSWER_S", 0.5)
     modality.silent = True
     sent = slices(1)

@@ -20,10 +20,10 @@ from dicom_ai_node.database.engine import BUSY_TIMEOUT_S, Database
 from dicom_ai_node.database.studies import Arrival, ReceivedInstance
 from dicom_ai_node.errors import AlreadyRunning
 from dicom_ai_node.header import data_of
+from dicom_ai_node.receive.answer import Answer, Status
 from dicom_ai_node.receive.ledger import Ledger
 from dicom_ai_node.receive.part10 import SEAL
 from dicom_ai_node.receive.rescan import Found, rescan
-from dicom_ai_node.receive.store import Answer, Status
 from dicom_ai_node.spool import Spool
 from tests.made import empty_place
 from tests.receive.scu import association, encoded, slices, store

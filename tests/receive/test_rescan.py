@@ -9,8 +9,8 @@ from dicom_ai_node.database import studies
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.database.studies import Arrival
 from dicom_ai_node.receive import part10
+from dicom_ai_node.receive.answer import Answer, Status
 from dicom_ai_node.receive.rescan import Found, describe, rescan
-from dicom_ai_node.receive.store import Answer, Status
 from dicom_ai_node.spool import Spool
 from tests.made import empty_place
 from tests.receive.scu import slices, store

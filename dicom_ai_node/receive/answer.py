@@ -1,0 +1,40 @@
+"""What a peer is told of a message: a status of PS3.7 Annex C, and a comment."""
+
+import enum
+from dataclasses import dataclass
+
+
+class Status(enum.IntEnum):
+    """PS3.7 Annex C, PS3.4 Table B.2-1; 0xA700 only where sending again can help."""
+
+    SUCCESS = 0x0000
+    DUPLICATE_SOP_INSTANCE = 0x0111
+    NOT_AUTHORIZED = 0x0124
+    OUT_OF_RESOURCES = 0xA700
+    DOES_NOT_MATCH_SOP_CLASS = 0xA900
+    CANNOT_UNDERSTAND = 0xC000
+    TOO_MANY_INSTANCES = 0xC001
+
+
+class ActionStatus(enum.IntEnum):
+    """Answers to an N-ACTION (PS3.7 10.1.4.1.10)."""
+
+    PROCESSING_FAILURE = 0x0110
+    NO_SUCH_SOP_INSTANCE = 0x0112
+    INVALID_ARGUMENT_VALUE = 0x0115
+    NO_SUCH_SOP_CLASS = 0x0118
+    NO_SUCH_ACTION = 0x0123
+    NOT_AUTHORIZED = 0x0124
+    DUPLICATE_TRANSACTION_UID = 0x0131
+    RESOURCE_LIMITATION = 0x0213
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A status, and a comment for the peer in which no value of the data set stands."""
+
+    status: Status | ActionStatus
+    comment: str = ""
+
+
+SUCCESS = Answer(Status.SUCCESS)
