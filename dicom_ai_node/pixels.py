@@ -1,7 +1,9 @@
 """Pixel data against the header that describes it, told without decoding any of it."""
 
 from pydicom import Dataset
+from pydicom.datadict import keyword_for_tag, tag_for_keyword
 from pydicom.dataelem import RawDataElement
+from pydicom.tag import BaseTag
 from pydicom.uid import JPEGTransferSyntaxes, RLELossless, UncompressedTransferSyntaxes
 
 from dicom_ai_node.codestream import Head, check_rle, head
@@ -9,14 +11,12 @@ from dicom_ai_node.encapsulated import ITEM, one_frame
 from dicom_ai_node.errors import InputError
 
 # by which bytes become pixels: US in PS3.3 C.7.6.3, and nothing else
-_DESCRIBING = (
-    "SamplesPerPixel",
-    "Rows",
-    "Columns",
-    "BitsAllocated",
-    "BitsStored",
-    "HighBit",
-    "PixelRepresentation",
+_DESCRIBING = tuple(
+    BaseTag(tag_for_keyword(keyword) or 0)
+    for keyword in (
+        *("SamplesPerPixel", "Rows", "Columns", "BitsAllocated", "BitsStored", "HighBit"),
+        "PixelRepresentation",
+    )
 )
 # a JPEG scan does not say how long it is, and a decoder fills up what is missing; RLE has one
 # fragment a frame in any case (PS3.5 A.4.2)
@@ -25,12 +25,13 @@ _UNCOUNTED = (*JPEGTransferSyntaxes, RLELossless)
 
 def check_types(ds: Dataset) -> None:
     """As it was read, before a value is looked at: readers differ in what they make of the rest."""
-    for keyword in _DESCRIBING:
-        if keyword not in ds:
+    for tag in _DESCRIBING:
+        if tag not in ds:
             continue
-        element = ds.get_item(keyword)
+        element = ds.get_item(tag, keep_deferred=True)
         value = element.value if isinstance(element, RawDataElement) else None
         if element.VR not in (None, "US") or len(value or b"\0\0") != 2:
+            keyword = keyword_for_tag(tag)
             raise InputError(
                 f"{keyword} is wrongly encoded in an image: it must be one number of the type US."
             )
@@ -43,7 +44,7 @@ def check_pixels(ds: Dataset) -> None:
     """
     syntax = ds.file_meta.TransferSyntaxUID
     if syntax in UncompressedTransferSyntaxes:
-        if "PixelData" in ds:
+        if ds.get("PixelData"):
             _check_length(ds)
         return
     if not ds.get("PixelData"):
@@ -63,7 +64,7 @@ def _check_length(ds: Dataset) -> None:
     length = (bits * _number(ds, "SamplesPerPixel") + 7) // 8
     value = ds.PixelData
     encapsulated = len(value) != length and value.startswith(ITEM)
-    if len(value) < length or value[length:].strip(b"\0") or encapsulated:
+    if len(value) < length or value[length + length % 2 :].strip(b"\0") or encapsulated:
         raise InputError(
             "PixelData does not have the length that Rows, Columns and BitsAllocated say."
         )

@@ -28,6 +28,7 @@ from pydicom.uid import (
 )
 
 from dicom_ai_node.attempt import Report, Request
+from dicom_ai_node.config.package import InstalledModel
 from dicom_ai_node.engines.local import LocalEngine
 from dicom_ai_node.errors import InputError
 from dicom_ai_node.folder import series_of
@@ -146,10 +147,15 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalEngine]:
         made.close()
 
 
-def attempt(engine: LocalEngine, study: Path, out: Path) -> Report:
+def attempt(
+    engine: LocalEngine, study: Path, out: Path, *, model: InstalledModel | None = None
+) -> Report:
     (found,) = series_of(study)
     request = Request(
-        job_key=str(out), model=bright(out), instances=found.instances, folder=out / "attempt"
+        job_key=str(out),
+        model=model or bright(out),
+        instances=found.instances,
+        folder=out / "attempt",
     )
     under_way = engine.submit(request)
     found = None
@@ -571,3 +577,37 @@ def test_a_size_of_four_bytes_is_refused_where_types_are_not_written(
     write(instances, tmp_path / "study")
     said = reason_of_refusal(engine, tmp_path, tmp_path / "study")
     assert said.startswith("Rows is wrongly encoded in an image")
+
+
+# --- C14: images that have lost something ---------------------------------------------------
+
+
+def lossy(instances: list[Dataset]) -> None:
+    for ds in instances:
+        put(
+            ds,
+            LossyImageCompression="01",
+            LossyImageCompressionRatio=10,
+            LossyImageCompressionMethod="ISO_15444_1",
+        )
+
+
+@pytest.mark.fault("C14")
+def test_lossy_images_are_refused_where_the_model_wants_lossless_ones(
+    engine: LocalEngine, tmp_path: Path
+) -> None:
+    assert refusal(engine, tmp_path, lossy).startswith("The images were compressed with loss")
+
+
+@pytest.mark.fault("C14")
+def test_a_result_from_lossy_images_says_so(engine: LocalEngine, tmp_path: Path) -> None:
+    instances = chest()
+    lossy(instances)
+    write(instances, tmp_path / "study")
+    bears = bright(tmp_path, gate={"accept_lossy": True})
+    other = bears.model_copy(update={"sha256": "6" * 64})  # warm models are known by it
+    report = attempt(engine, tmp_path / "study", tmp_path, model=other)
+    assert report.outcome is Outcome.FINDINGS
+    seg = pydicom.dcmread(tmp_path / "attempt" / "1-seg.dcm")
+    assert seg.LossyImageCompression == "01"
+    assert seg.LossyImageCompressionMethod == "ISO_15444_1"

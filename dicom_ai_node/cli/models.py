@@ -9,7 +9,6 @@ from rich.table import Table
 from dicom_ai_node.cli.node import DEFAULT_CONFIG, AsJson, ConfigDir
 from dicom_ai_node.cli.show import print_json
 from dicom_ai_node.config.load import load
-from dicom_ai_node.config.store import find, installed
 
 app = typer.Typer(help="The model store.", no_args_is_help=True)
 
@@ -30,6 +29,8 @@ def install(name: Name, config: ConfigDir = DEFAULT_CONFIG) -> None:
 @app.command(name="list")
 def list_(as_json: AsJson = False, config: ConfigDir = DEFAULT_CONFIG) -> None:
     """List the models in the store."""
+    from dicom_ai_node.config.store import installed
+
     found = installed(load(config).node.models)
     if as_json:
         print_json([each.model_dump(mode="json") for each in found])
@@ -44,6 +45,8 @@ def list_(as_json: AsJson = False, config: ConfigDir = DEFAULT_CONFIG) -> None:
 @app.command()
 def show(name: Name, as_json: AsJson = False, config: ConfigDir = DEFAULT_CONFIG) -> None:
     """Show a model's package, and its card."""
+    from dicom_ai_node.config.store import find
+
     found = find(load(config).node.models, name)
     if as_json:
         print_json(found.model_dump(mode="json"))
@@ -56,6 +59,7 @@ def show(name: Name, as_json: AsJson = False, config: ConfigDir = DEFAULT_CONFIG
 @app.command()
 def verify(name: Name, config: ConfigDir = DEFAULT_CONFIG) -> None:
     """Check that a model's files still have the hashes that its package pins."""
+    from dicom_ai_node.config.store import find
     from dicom_ai_node.models.install import verify as verify_model
 
     verify_model(find(load(config).node.models, name))

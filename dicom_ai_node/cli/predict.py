@@ -11,7 +11,6 @@ from dicom_ai_node import log
 from dicom_ai_node.cli.node import DEFAULT_CONFIG, AsJson, ConfigDir
 from dicom_ai_node.cli.show import print_json
 from dicom_ai_node.config.load import load
-from dicom_ai_node.config.store import find
 from dicom_ai_node.job import Outcome
 
 
@@ -27,6 +26,8 @@ def predict(
     config: ConfigDir = DEFAULT_CONFIG,
 ) -> None:
     """Run a model on each image series of a folder and write SEG and SR, as the worker does."""
+    from dicom_ai_node.config.store import find
+
     installed = find(load(config).node.models, model)
     log.configure(level="warning")
     from dicom_ai_node import predict as prediction

@@ -31,11 +31,13 @@ class SegmentEntry(Strict):
 class InputGate(Strict):
     """What the model was made for; anything else is `not_suitable` before inference.
 
-    An absent BodyPartExamined passes: many scanners leave it out.
+    An absent BodyPartExamined passes: many scanners leave it out. Images that were ever compressed
+    with loss pass only where the model is known to bear it.
     """
 
     modality: tuple[str, ...] = ()
     body_part: tuple[str, ...] = ()
+    accept_lossy: bool = False
 
 
 class VolumeRange(Strict):

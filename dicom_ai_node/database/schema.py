@@ -1,18 +1,21 @@
 """The schema's version: made on first use, upgraded on request, never guessed."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
-from sqlalchemy import inspect
+from sqlalchemy import Column, MetaData, String, Table, insert, inspect, select
 from sqlalchemy.exc import DatabaseError
 
 from dicom_ai_node.database.engine import Database
+from dicom_ai_node.database.tables import metadata
 from dicom_ai_node.errors import ConfigError
 
 if TYPE_CHECKING:
     from alembic.config import Config as AlembicConfig
 
 # Alembic is imported where a schema is changed: most processes never do, and it is 11 MB.
+# alembic's own, in which it keeps where a database is
+_VERSION = Table("alembic_version", MetaData(), Column("version_num", String(32), primary_key=True))
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
 
@@ -31,7 +34,7 @@ def require_current(database: Database) -> None:
     """An empty database is set up; an older or newer one is refused, not touched."""
     found = current(database)
     if found is None:
-        upgrade(database)
+        _create(database)
     elif found not in known():
         raise ConfigError(
             f"{database.path} has schema {found}, which this program does not know: "
@@ -44,14 +47,23 @@ def require_current(database: Database) -> None:
         )
 
 
+def _create(database: Database) -> None:
+    """All that the migrations would make, in one transaction, unless another process was first."""
+    with database.write() as connection:
+        if inspect(connection).has_table(_VERSION.name):
+            return
+        metadata.create_all(connection)
+        _VERSION.create(connection)
+        connection.execute(insert(_VERSION).values(version_num=head()))
+
+
 def current(database: Database) -> str | None:
     """Raises ConfigError for a file that is no database, or one that cannot be opened."""
     try:
         with database.read() as connection:
-            if not inspect(connection).has_table("alembic_version"):
+            if not inspect(connection).has_table(_VERSION.name):
                 return None
-            query = "SELECT version_num FROM alembic_version"
-            return cast("str | None", connection.exec_driver_sql(query).scalar_one_or_none())
+            return connection.execute(select(_VERSION.c.version_num)).scalar_one_or_none()
     except DatabaseError as error:
         raise ConfigError(
             f"{database.path} cannot be read as a database ({error.orig}): "

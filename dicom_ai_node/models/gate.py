@@ -6,6 +6,14 @@ from collections.abc import Sequence
 import highdicom as hd
 import numpy as np
 from pydicom import Dataset
+from pydicom.uid import (
+    HTJ2K,
+    JPEG2000,
+    JPEG2000MC,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLSNearLossless,
+)
 
 from dicom_ai_node.config.package import Package
 from dicom_ai_node.errors import ModelError
@@ -15,6 +23,7 @@ from dicom_ai_node.models.findings import volume_ml, voxel_counts
 from dicom_ai_node.models.protocol import Model
 from dicom_ai_node.result import Result
 
+_LOSSY = (JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless, JPEG2000, JPEG2000MC, HTJ2K)
 _MAX_CS = 16  # characters of a DICOM code string; what is longer is not one, and is not repeated
 
 
@@ -53,6 +62,11 @@ def unsuitable(headers: Sequence[Dataset], package: Package) -> str | None:
         others = found - {name.upper() for name in allowed}
         if allowed and others:
             return sentence.format(" and ".join(sorted(others)), package.name, _either(allowed))
+    if not gate.accept_lossy and any(_lossy(ds) for ds in headers):
+        return (
+            "The images were compressed with loss (LossyImageCompression, or their transfer "
+            f"syntax); {package.name} is made for lossless ones."
+        )
     return None
 
 
@@ -111,6 +125,13 @@ def _values(headers: Sequence[Dataset], keyword: str) -> set[str]:
     """Upper case, without repeats; what is absent or empty does not count."""
     values = {str(ds.get(keyword) or "").strip().upper()[:_MAX_CS] for ds in headers}
     return values - {""}
+
+
+def _lossy(ds: Dataset) -> bool:
+    """As the header says (PS3.3 C.7.6.1.1.5); where it is silent, as its transfer syntax does."""
+    said = str(ds.get("LossyImageCompression") or "")
+    meta = getattr(ds, "file_meta", {})
+    return said == "01" or (said != "00" and meta.get("TransferSyntaxUID") in _LOSSY)
 
 
 def _either(names: Sequence[str]) -> str:

@@ -109,3 +109,30 @@ def test_the_migrations_are_numbered_in_their_order() -> None:
     script = ScriptDirectory.from_config(config)
     assert [each.revision for each in script.walk_revisions()][::-1] == schema.known()
     assert script.get_current_head() == schema.head()
+
+
+def test_what_is_made_at_once_is_what_the_migrations_make(tmp_path: Path) -> None:
+    """Table by table, in SQLite's own words."""
+    made, migrated = Database(f"sqlite:///{tmp_path}/a.db"), Database(f"sqlite:///{tmp_path}/b.db")
+    schema.require_current(made)
+    assert schema.upgrade(migrated) == schema.current(made)
+    assert described(made) == described(migrated)
+
+
+def described(database: Database) -> dict[str, object]:
+    """Columns, indexes and keys of each table, but for those of alembic's own."""
+    with database.read() as connection:
+        found = inspect(connection)
+        return {
+            table: (
+                {
+                    each["name"]: (str(each["type"]), each["nullable"])
+                    for each in found.get_columns(table)
+                },
+                sorted(str(each) for each in found.get_indexes(table)),
+                sorted(str(each) for each in found.get_unique_constraints(table)),
+                sorted(str(each) for each in found.get_foreign_keys(table)),
+            )
+            for table in found.get_table_names()
+            if table != "alembic_version"
+        }

@@ -6,6 +6,14 @@ from collections.abc import Callable
 import highdicom as hd
 import numpy as np
 import pytest
+from pydicom.dataset import FileMetaDataset
+from pydicom.uid import (
+    JPEG2000,
+    UID,
+    ExplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGLSNearLossless,
+)
 
 from dicom_ai_node.errors import ModelError
 from dicom_ai_node.input import ModelInput
@@ -67,6 +75,38 @@ def test_the_right_input_passes(header: dict[str, str]) -> None:
 def test_a_package_without_a_gate_takes_everything() -> None:
     model = GatedModel(Answers(lambda result: result), package())
     assert model.predict(model_input(Modality="", BodyPartExamined="LEG")).findings
+
+
+def lossy(said: str, syntax: str) -> ModelInput:
+    data = model_input(LossyImageCompression=said)
+    data.headers[0].file_meta = FileMetaDataset()
+    data.headers[0].file_meta.TransferSyntaxUID = UID(syntax)
+    return data
+
+
+@pytest.mark.fault("C14")
+@pytest.mark.parametrize(
+    ("said", "syntax", "is_lossy"),
+    [
+        ("01", ExplicitVRLittleEndian, True),
+        ("01", JPEG2000Lossless, True),
+        ("", JPEG2000, True),
+        ("", JPEGLSNearLossless, True),
+        ("00", JPEG2000, False),
+        ("", JPEG2000Lossless, False),
+    ],
+)
+def test_lossy_images_are_for_models_that_bear_them(said: str, syntax: str, is_lossy: bool) -> None:
+    never_lossy = GatedModel(Answers(lambda result: result), package())
+    answer = never_lossy.predict(lossy(said, syntax))
+    assert (answer.outcome is Outcome.NOT_SUITABLE) == is_lossy
+    if is_lossy:
+        assert answer.reason == (
+            "The images were compressed with loss (LossyImageCompression, or their transfer "
+            "syntax); bright is made for lossless ones."
+        )
+    bears = GatedModel(Answers(lambda result: result), package(gate={"accept_lossy": True}))
+    assert bears.predict(lossy(said, syntax)).outcome is Outcome.FINDINGS
 
 
 @pytest.mark.parametrize(
