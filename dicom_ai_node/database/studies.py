@@ -80,22 +80,20 @@ class Stored(Protocol):
 
 
 # made once: an instance is looked up for each C-STORE
-_KNOWN = (
-    select(
-        instance.c.sop_instance_uid,
-        instance.c.sha256,
-        instance.c.series_instance_uid,
-        study.c.study_instance_uid,
-        instance.c.file,
-    )
-    .join(study)
-    .where(instance.c.sop_instance_uid.in_(bindparam("uids", expanding=True)))
-)
+_COLUMNS = select(
+    instance.c.sop_instance_uid,
+    instance.c.sha256,
+    instance.c.series_instance_uid,
+    study.c.study_instance_uid,
+    instance.c.file,
+).join(study)
+_KNOWN = _COLUMNS.where(instance.c.sop_instance_uid.in_(bindparam("uids", expanding=True)))
+_KNOWN_ONE = _COLUMNS.where(instance.c.sop_instance_uid == bindparam("uid"))
 _AT_ONCE = 500  # bound parameters of one statement
 
 
 def arrival(connection: Connection, received: ReceivedInstance) -> Arrival:
-    known = connection.execute(_KNOWN, {"uids": [received.sop_instance_uid]}).one_or_none()
+    known = connection.execute(_KNOWN_ONE, {"uid": received.sop_instance_uid}).one_or_none()
     return Arrival.NEW if known is None else compare(received, cast("Stored", known))
 
 

@@ -56,6 +56,10 @@ _PREFERRED = (ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndia
 
 _MAX_CONTEXTS = 128
 _TITLES = slice(4, 36)  # called, calling: of 16 bytes each, from the variable field's begin
+_ITEM = struct.Struct(">BxH")
+_USER_INFORMATION = 0x50
+_ITEMS = frozenset({0x10, 0x20, _USER_INFORMATION})
+_SUB_ITEMS = frozenset({0x51, 0x52, 0x53, 0x54, 0x55, 0x56, 0x57, 0x58})  # PS3.7 D.3.3
 _FIXED = 68  # bytes before the items
 _ANY_TITLE = b"ANY".ljust(16) * 2
 
@@ -114,7 +118,8 @@ def read_request(body: memoryview) -> Request:
     if len(body) < _FIXED:
         raise ProtocolError(INVALID_PARAMETER, "A-ASSOCIATE-RQ is cut off")
     titles = bytes(body[_TITLES])
-    content = bytes(body[: _TITLES.start]) + _ANY_TITLE + bytes(body[_TITLES.stop :])
+    items = _known(bytes(body[_FIXED:]), _ITEMS)
+    content = bytes(body[: _TITLES.start]) + _ANY_TITLE + bytes(body[_TITLES.stop : _FIXED]) + items
     pdu = A_ASSOCIATE_RQ()
     try:
         pdu.decode(HEADER.pack(ASSOCIATE_RQ, len(content)) + content)
@@ -131,6 +136,23 @@ def read_request(body: memoryview) -> Request:
         titles=titles,
         primitive=primitive,
     )
+
+
+def _known(items: bytes, kinds: frozenset[int]) -> bytes:
+    """Without the items of other kinds, which are to be skipped (PS3.8 9.3.1)."""
+    kept = []
+    at = 0
+    while at + _ITEM.size <= len(items):
+        kind, length = _ITEM.unpack_from(items, at)
+        content = items[at + _ITEM.size : at + _ITEM.size + length]
+        if len(content) != length:
+            break  # it is cut off: the decoder says so
+        if kind == _USER_INFORMATION:
+            content = _known(content, _SUB_ITEMS)
+        if kind in kinds:
+            kept.append(_ITEM.pack(kind, len(content)) + content)
+        at += _ITEM.size + length
+    return b"".join((*kept, items[at:]))
 
 
 def _title(raw: bytes) -> str | None:

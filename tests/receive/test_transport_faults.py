@@ -302,6 +302,15 @@ def test_a_broken_association_request_is_refused(node: ReceiverProcess, request_
 
 
 @pytest.mark.fault("A11")
+def test_items_of_a_later_standard_are_skipped(node: ReceiverProcess) -> None:
+    """PS3.8 9.3.1: so that who speaks more can still speak with who speaks less."""
+    later = item(0x7F, b"among the items")
+    with opened(node, associated=False) as peer:
+        peer.associate(contexts=[*CONTEXTS, later], more=item(0x9A, b"of the user information"))
+        assert peer.say(echo_rq()).answer() == (C_ECHO | RESPONSE, 1, 0)
+
+
+@pytest.mark.fault("A11")
 def test_uids_that_were_never_heard_before_are_not_remembered(node: ReceiverProcess) -> None:
     """pydicom warns of each UID that is none, and Python would keep every text for ever."""
 
