@@ -217,10 +217,10 @@ class Receiver:
             with suppress(OSError):
                 listener.shutdown(socket.SHUT_RDWR)
             listener.close()
+        for thread in self._threads:  # what they accepted meanwhile is among those to abort
+            thread.join(timeout=5)
         for connection in self._connections.all():
             connection.abort()
-        for thread in self._threads:
-            thread.join(timeout=5)
         self._wait_for_end()
         self._services.commitments.stop()
         self._services.store.stop()

@@ -29,6 +29,7 @@ from dicom_ai_node.config.settings import Config
 from dicom_ai_node.database import schema, studies
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.header import data_of
+from dicom_ai_node.receive.admission import Admission
 from dicom_ai_node.receive.negotiation import DEFLATED, VIDEO
 from dicom_ai_node.receive.server import Receiver
 from dicom_ai_node.spool import Spool
@@ -435,6 +436,25 @@ def test_a_stop_does_not_wait_for_a_connection_that_says_nothing(
     began = time.monotonic()
     with Receiver(config, spool, database).running() as port:
         silent = socket.create_connection(("127.0.0.1", port))
+    silent.close()
+    assert time.monotonic() - began < config.node.drain_s
+
+
+def test_a_stop_does_not_wait_for_a_connection_that_was_just_being_accepted(
+    config: Config, spool: Spool, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It comes to the open connections after the stop has looked at them for the first time."""
+    connect = Admission.connect
+
+    def slowly(admission: Admission, address: str) -> bool:
+        time.sleep(0.3)
+        return connect(admission, address)
+
+    monkeypatch.setattr(Admission, "connect", slowly)
+    began = time.monotonic()
+    with Receiver(config, spool, database).running() as port:
+        silent = socket.create_connection(("127.0.0.1", port))
+        time.sleep(0.1)
     silent.close()
     assert time.monotonic() - began < config.node.drain_s
 
