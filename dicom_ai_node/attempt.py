@@ -5,7 +5,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -33,9 +33,15 @@ class Request:
 
     job_key: str
     model: InstalledModel
-    instances: tuple[Instance, ...]
+    inputs: Mapping[str, tuple[Instance, ...]]  # by the input's name, the primary first
     folder: Path  # made by the attempt; nothing outside it is written
     refusal: str | None = None
+    predecessor: str | None = None  # key of the job whose report this one replaces
+
+    @property
+    def instances(self) -> tuple[Instance, ...]:
+        """Of the primary input, on which the results lie."""
+        return next(iter(self.inputs.values()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +136,7 @@ def _encode(
         package=request.model.package,
         model_sha256=request.model.sha256,
         finished_at=datetime.now().astimezone(),
+        predecessor=DerivedIds(job_key=request.predecessor) if request.predecessor else None,
     )
     return encode(result, headers, run_of, request.model.package.results)
 

@@ -16,7 +16,7 @@ from dicom_ai_node.header import read_header, values_of
 from dicom_ai_node.job import Job, Outcome, job_key
 from dicom_ai_node.log import get_logger, pseudonym, where
 from dicom_ai_node.spool import Spool
-from dicom_ai_node.study import Instance, Series, StudyState, input_digest
+from dicom_ai_node.study import IMAGE, Instance, Series, StudyState, input_digest
 
 log = get_logger(__name__)
 
@@ -130,13 +130,13 @@ class Intake:
         self, study_id: int, routes: Sequence[Route], series: Series, refusal: str | None = None
     ) -> NewJob:
         model = self.models[routes[0].model]
-        uids = tuple(sorted(instance.sop_instance_uid for instance in series.instances))
+        inputs = {IMAGE: tuple(sorted(each.sop_instance_uid for each in series.instances))}
         return NewJob(
             key=job_key(
                 model=model.package.name,
                 version=model.package.version,
                 model_sha256=model.sha256,
-                digest=input_digest(uids),
+                digest=input_digest(inputs),
                 variant=refusal or "",
             ),
             study_id=study_id,
@@ -144,8 +144,9 @@ class Intake:
             series_instance_uid=series.series_instance_uid,
             model=model.package.name,
             version=model.package.version,
+            subject=series.series_instance_uid,
             send_to=tuple(dict.fromkeys(peer for each in routes for peer in each.send_to)),
-            inputs=uids,
+            inputs=inputs,
             outcome=Outcome.NOT_SUITABLE if refusal else None,
             reason=f"No series suits {model.package.name}: {refusal}." if refusal else None,
         )

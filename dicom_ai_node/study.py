@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 
+IMAGE = "image"  # the input of a model that has one
+
+
 class StudyState(enum.StrEnum):
     """How far a study is before there is a job; `refused` and `needs_review` have a reason."""
 
@@ -49,6 +52,12 @@ class Series:
         return [instance.path for instance in self.instances]
 
 
-def input_digest(sop_instance_uids: Iterable[str]) -> str:
-    """One hash for a set of instances, whatever the order in which they came."""
-    return hashlib.sha256("\n".join(sorted(set(sop_instance_uids))).encode()).hexdigest()
+def input_digest(inputs: Mapping[str, Iterable[str]]) -> str:
+    """One hash for what a model is given: by the input's name, instances in whatever order.
+
+    Of the one image that most models want, the UIDs stand without its name.
+    """
+    lines = [
+        uid if name == IMAGE else f"{name}={uid}" for name, uids in inputs.items() for uid in uids
+    ]
+    return hashlib.sha256("\n".join(sorted(set(lines))).encode()).hexdigest()

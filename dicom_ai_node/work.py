@@ -104,17 +104,18 @@ class Worker:
         if model is None:
             return Failure(kind="no_model", text=f"the model {job.model} is not installed")
         with self.database.read() as connection:
-            stored = studies.instances(
-                connection, self.spool, job.study_id, job.series_instance_uid
-            )
-        wanted = set(job.inputs)
-        instances = tuple(each for each in stored if each.sop_instance_uid in wanted)
-        if len(instances) != len(wanted):
+            inputs = {
+                name: tuple(studies.instances_named(connection, self.spool, uids))
+                for name, uids in job.inputs.items()
+            }
+            predecessor = deliveries.predecessor(connection, job)
+        if any(len(inputs[name]) != len(uids) for name, uids in job.inputs.items()):
             return Failure(kind="lost", text="stored instances of this job are no longer there")
         return Request(
             job_key=job.key,
             model=model,
-            instances=instances,
+            inputs=inputs,
+            predecessor=predecessor,
             folder=self.spool.attempt_path(str(job.lease_id)),
             refusal=job.reason if job.outcome else None,
         )

@@ -13,7 +13,7 @@ from dicom_ai_node.database.studies import Arrival
 from dicom_ai_node.intake import Intake
 from dicom_ai_node.job import Job, JobState, Outcome
 from dicom_ai_node.spool import Spool
-from dicom_ai_node.study import StudyState
+from dicom_ai_node.study import IMAGE, StudyState
 from tests.dicom_factory import series
 from tests.made import IS_CT, IS_MR, arrive, bright
 
@@ -69,7 +69,7 @@ def test_a_quiet_study_becomes_one_job(intake: Intake) -> None:
     assert intake.settle_quiet(now=QUIET) == 1
     (job,) = all_jobs(intake)
     assert (job.state, job.model, job.outcome) == (JobState.QUEUED, "bright", None)
-    assert sorted(job.inputs) == sorted(ds.SOPInstanceUID for ds in series(shape=(4, 8, 8)))
+    assert list(job.inputs[IMAGE]) == sorted(ds.SOPInstanceUID for ds in series(shape=(4, 8, 8)))
     assert (the_study(intake)["state"], verdicts(intake)) == (
         StudyState.ROUTED,
         [("bright", True, [])],
@@ -161,7 +161,7 @@ def test_a_late_slice_makes_a_job_that_supersedes(intake: Intake) -> None:
     assert intake.settle_quiet(now=NOW + 161) == 1
     first, second = all_jobs(intake)
     assert (first.state, second.state) == (JobState.CANCELLED, JobState.QUEUED)
-    assert (second.supersedes, len(second.inputs)) == (first.id, 5)
+    assert (second.supersedes, len(second.inputs[IMAGE])) == (first.id, 5)
 
 
 def test_a_series_that_comes_later_leaves_the_first_job(intake: Intake) -> None:

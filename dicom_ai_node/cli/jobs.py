@@ -33,12 +33,13 @@ def list_(
     if as_json:
         print_json([asdict(job) for job in found])
         return
-    table = Table("Job", "Created", "Model", "State", "Outcome", "Tries", "Why")
+    table = Table("Job", "Created", "Model", "Priority", "State", "Outcome", "Tries", "Why")
     for job in found:
         table.add_row(
             str(job.id),
             moment(job.created_at),
             f"{job.model} {job.version}",
+            job.priority,
             job.state,
             job.outcome or "",
             str(job.attempts),

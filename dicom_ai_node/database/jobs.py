@@ -2,14 +2,14 @@
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, func, insert, select, update
 
 from dicom_ai_node.database.tables import job, job_event
 from dicom_ai_node.errors import LeaseLost
-from dicom_ai_node.job import TRANSITIONS, Job, JobState, Outcome
+from dicom_ai_node.job import HEAD_START_S, TRANSITIONS, Job, JobState, Outcome, Priority
 
 WORKER_LOST = "worker_lost"
 LOST_WORKERS_FORGIVEN = 3  # times max_attempts
@@ -25,8 +25,12 @@ class NewJob:
     series_instance_uid: str
     model: str
     version: str
+    subject: str
     send_to: tuple[str, ...]
-    inputs: tuple[str, ...]  # SOP Instance UIDs
+    inputs: Mapping[str, tuple[str, ...]]  # SOP Instance UIDs, the primary input first
+    uses: Mapping[str, int] = field(default_factory=dict)  # jobs whose masks are inputs
+    priority: Priority = Priority.ROUTINE
+    run_after: float = 0.0
     outcome: Outcome | None = None
     reason: str | None = None
 
@@ -34,7 +38,7 @@ class NewJob:
 def enqueue(connection: Connection, new: NewJob, *, now: float) -> Job | None:
     """None when there is a job with this key already: the same work is never queued twice.
 
-    An earlier job of the same model on the same series is superseded, and cancelled unless its
+    An earlier job of the same model on the same subject is superseded, and cancelled unless its
     results are out already.
     """
     if connection.scalar(select(job.c.id).where(job.c.key == new.key)) is not None:
@@ -49,12 +53,16 @@ def enqueue(connection: Connection, new: NewJob, *, now: float) -> Job | None:
             series_instance_uid=new.series_instance_uid,
             model=new.model,
             version=new.version,
+            subject=new.subject,
             send_to=list(new.send_to),
-            inputs=list(new.inputs),
+            inputs={name: list(uids) for name, uids in new.inputs.items()},
+            uses=dict(new.uses),
+            priority=new.priority,
+            rank=now + HEAD_START_S[new.priority],
             outcome=new.outcome,
             reason=new.reason,
             state=JobState.QUEUED,
-            run_after=now,
+            run_after=max(now, new.run_after),
             created_at=now,
             supersedes=earlier.id if earlier else None,
             timings={},
@@ -69,21 +77,21 @@ def enqueue(connection: Connection, new: NewJob, *, now: float) -> Job | None:
 
 
 def claim(connection: Connection, *, worker: str, lease_s: float, now: float) -> Job | None:
-    """Lease the oldest runnable job; None when there is none.
+    """Lease the runnable job of the lowest rank; None when there is none.
 
     One statement on purpose: select-then-update hands the same job to two workers.
     """
-    oldest = (
+    first = (
         select(job.c.id)
         .where(job.c.state == JobState.QUEUED, job.c.run_after <= now)
-        .order_by(job.c.priority, job.c.id)
+        .order_by(job.c.rank, job.c.id)
         .limit(1)
         .with_for_update(skip_locked=True)
         .scalar_subquery()
     )
     leased = connection.execute(
         update(job)
-        .where(job.c.id == oldest)
+        .where(job.c.id == first)
         .values(
             state=JobState.RUNNING,
             attempts=job.c.attempts + 1,  # counted before it starts (P10)
@@ -230,8 +238,9 @@ def _latest(connection: Connection, new: NewJob) -> Job | None:
     query = (
         select(job)
         .where(
-            job.c.series_instance_uid == new.series_instance_uid,
+            job.c.study_id == new.study_id,
             job.c.model == new.model,
+            job.c.subject == new.subject,
             job.c.state != JobState.CANCELLED,
         )
         .order_by(job.c.id.desc())
@@ -263,11 +272,15 @@ def _job(row: RowMapping) -> Job:
         series_instance_uid=row["series_instance_uid"],
         model=row["model"],
         version=row["version"],
+        subject=row["subject"],
         send_to=tuple(row["send_to"]),
-        inputs=tuple(row["inputs"]),
+        inputs={name: tuple(uids) for name, uids in row["inputs"].items()},
+        uses=row["uses"],
         state=JobState(row["state"]),
         outcome=Outcome(row["outcome"]) if row["outcome"] else None,
         reason=row["reason"],
+        priority=Priority(row["priority"]),
+        rank=row["rank"],
         attempts=row["attempts"],
         lease_id=row["lease_id"],
         lease_expires_at=row["lease_expires_at"],

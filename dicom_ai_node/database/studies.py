@@ -89,6 +89,7 @@ _COLUMNS = select(
 ).join(study)
 _KNOWN = _COLUMNS.where(instance.c.sop_instance_uid.in_(bindparam("uids", expanding=True)))
 _KNOWN_ONE = _COLUMNS.where(instance.c.sop_instance_uid == bindparam("uid"))
+_WITH_STUDY = select(instance, study.c.study_instance_uid).join(study)
 _AT_ONCE = 500  # bound parameters of one statement
 
 
@@ -297,33 +298,37 @@ def settle(
     return True
 
 
-def instances(
-    connection: Connection, spool: Spool, study_id: int, series_instance_uid: str | None = None
+def instances(connection: Connection, spool: Spool, study_id: int) -> Sequence[Instance]:
+    """Of a study, in the order of their UIDs."""
+    return [_instance(row, spool) for row in instance_rows(connection, study_id)]
+
+
+def instances_named(
+    connection: Connection, spool: Spool, uids: Sequence[str]
 ) -> Sequence[Instance]:
-    """Of a study, or of one of its series, in the order of their UIDs."""
-    return [
-        Instance(
-            study_instance_uid=row["study_instance_uid"],
-            series_instance_uid=row["series_instance_uid"],
-            sop_class_uid=row["sop_class_uid"],
-            sop_instance_uid=row["sop_instance_uid"],
-            transfer_syntax_uid=row["transfer_syntax_uid"],
-            sha256=row["sha256"],
-            path=spool.instance_path(row["file"]),
-        )
-        for row in instance_rows(connection, study_id)
-        if series_instance_uid in (None, row["series_instance_uid"])
-    ]
+    """Those of these SOP Instance UIDs that are there, of whatever study, in their order."""
+    found = []
+    for at in range(0, len(uids), _AT_ONCE):
+        named = instance.c.sop_instance_uid.in_(uids[at : at + _AT_ONCE])
+        found += connection.execute(_WITH_STUDY.where(named)).mappings().all()
+    return sorted((_instance(row, spool) for row in found), key=lambda each: each.sop_instance_uid)
 
 
 def instance_rows(connection: Connection, study_id: int) -> Sequence[RowMapping]:
-    query = (
-        select(instance, study.c.study_instance_uid)
-        .join(study)
-        .where(instance.c.study_id == study_id)
-        .order_by(instance.c.sop_instance_uid)
-    )
+    query = _WITH_STUDY.where(instance.c.study_id == study_id).order_by(instance.c.sop_instance_uid)
     return connection.execute(query).mappings().all()
+
+
+def _instance(row: RowMapping, spool: Spool) -> Instance:
+    return Instance(
+        study_instance_uid=row["study_instance_uid"],
+        series_instance_uid=row["series_instance_uid"],
+        sop_class_uid=row["sop_class_uid"],
+        sop_instance_uid=row["sop_instance_uid"],
+        transfer_syntax_uid=row["transfer_syntax_uid"],
+        sha256=row["sha256"],
+        path=spool.instance_path(row["file"]),
+    )
 
 
 def find(connection: Connection, study_instance_uid: str) -> RowMapping | None:

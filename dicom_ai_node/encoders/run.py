@@ -26,6 +26,7 @@ class Run:
     package: Package
     model_sha256: str
     finished_at: datetime
+    predecessor: DerivedIds | None = None  # of the run whose report this one replaces
     node_version: str = __version__
     node_name: str = "dicom-ai-node"
 

@@ -43,16 +43,18 @@ def a_study(connection: Connection, uid: str = "1.2") -> int:
 
 
 def new_job(study_id: int, key: str = "k", **changes: object) -> NewJob:
-    """Each key is a series of its own, unless a series is given."""
+    """Each key is a series of its own, unless a series is given; a series is a subject."""
+    series = changes.get("series_instance_uid", f"1.2.{key}")
     standard: dict[str, object] = {
         "key": key,
         "study_id": study_id,
         "study_instance_uid": "1.2",
-        "series_instance_uid": f"1.2.{key}",
+        "series_instance_uid": series,
+        "subject": series,
         "model": "bright",
         "version": "1.0",
         "send_to": ("archive", "pacs"),
-        "inputs": ("1.2.9.9",),
+        "inputs": {"image": ("1.2.9.9",)},
     }
     return NewJob(**(standard | changes))  # type: ignore[arg-type]
 

@@ -11,7 +11,14 @@ from dicom_ai_node.database import jobs
 from dicom_ai_node.database.books import books
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.errors import LeaseLost
-from dicom_ai_node.job import FINAL_STATES, TRANSITIONS, JobState, job_key
+from dicom_ai_node.job import (
+    FINAL_STATES,
+    HEAD_START_S,
+    TRANSITIONS,
+    JobState,
+    Priority,
+    job_key,
+)
 from tests.database.made import NOW, a_study, again, claimed, enqueued, new_job
 
 
@@ -68,9 +75,26 @@ def test_the_oldest_job_that_may_run_is_claimed(database: Database) -> None:
 def test_an_urgent_job_comes_first(database: Database) -> None:
     with database.write() as connection:
         enqueued(connection, "a")
-        urgent = enqueued(connection, "b")
-        connection.execute(text("UPDATE job SET priority = 1 WHERE id = :id"), {"id": urgent.id})
+        urgent = enqueued(connection, "b", priority=Priority.URGENT)
         assert claimed(connection).id == urgent.id
+
+
+def test_urgent_jobs_overtake_for_so_long_and_no_longer(database: Database) -> None:
+    """No job starves, however many of a higher priority come."""
+    head_start = HEAD_START_S[Priority.BACKGROUND]
+    with database.write() as connection:
+        patient = enqueued(connection, "a", priority=Priority.BACKGROUND)
+        soon = enqueued(connection, "b", priority=Priority.URGENT, now=NOW + head_start - 1)
+        late = enqueued(connection, "c", priority=Priority.URGENT, now=NOW + head_start + 1)
+        claims = [claimed(connection, now=NOW + head_start + 2).id for _ in range(3)]
+    assert claims == [soon.id, patient.id, late.id]
+
+
+def test_a_job_does_not_run_before_its_time(database: Database) -> None:
+    with database.write() as connection:
+        enqueued(connection, "a", run_after=NOW + 100)
+        assert jobs.claim(connection, worker="here", lease_s=60, now=NOW + 99) is None
+        assert claimed(connection, now=NOW + 100)
 
 
 def test_an_attempt_is_counted_before_it_starts(database: Database) -> None:
