@@ -17,7 +17,7 @@ from dicom_ai_node.database import deliveries, jobs
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.engines.engine import Failure
 from dicom_ai_node.engines.local import LocalEngine
-from dicom_ai_node.intake import Intake
+from dicom_ai_node.intake.intake import Intake
 from dicom_ai_node.job import Job, JobState, Outcome
 from dicom_ai_node.spool import Spool
 from dicom_ai_node.study import IMAGE

@@ -307,7 +307,7 @@ def instances_named(
     connection: Connection, spool: Spool, uids: Sequence[str]
 ) -> Sequence[Instance]:
     """Those of these SOP Instance UIDs that are there, of whatever study, in their order."""
-    found = []
+    found: list[RowMapping] = []
     for at in range(0, len(uids), _AT_ONCE):
         named = instance.c.sop_instance_uid.in_(uids[at : at + _AT_ONCE])
         found += connection.execute(_WITH_STUDY.where(named)).mappings().all()

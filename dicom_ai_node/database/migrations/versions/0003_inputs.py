@@ -8,8 +8,6 @@ from alembic import op
 revision = "0003"
 down_revision = "0002"
 
-_ROUTINE_S = 1800  # the head start that every job had: none
-
 
 def upgrade() -> None:
     _studies()
@@ -55,7 +53,8 @@ def _jobs() -> None:
             sa.Column("priority", sa.String(length=16), nullable=False, server_default="routine")
         )
         table.add_column(sa.Column("rank", sa.Float(), nullable=False, server_default="0"))
-    op.execute(f"UPDATE job SET subject = series_instance_uid, rank = created_at + {_ROUTINE_S}")
+    # 1800: what a routine job lets urgent ones overtake it for
+    op.execute("UPDATE job SET subject = series_instance_uid, rank = created_at + 1800")
     _name_inputs()
     op.create_index(op.f("ix_job_state_rank_id"), "job", ["state", "rank", "id"])
     op.create_index(op.f("ix_job_study_id_model_subject"), "job", ["study_id", "model", "subject"])

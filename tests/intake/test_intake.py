@@ -10,7 +10,7 @@ from dicom_ai_node.config.settings import Config
 from dicom_ai_node.database import jobs, studies
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.database.studies import Arrival
-from dicom_ai_node.intake import Intake
+from dicom_ai_node.intake.intake import Intake
 from dicom_ai_node.job import Job, JobState, Outcome
 from dicom_ai_node.spool import Spool
 from dicom_ai_node.study import IMAGE, StudyState
