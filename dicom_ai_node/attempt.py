@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 
@@ -35,6 +35,7 @@ class Request:
     model: InstalledModel
     inputs: Mapping[str, tuple[Instance, ...]]  # by the input's name, the primary first
     folder: Path  # made by the attempt; nothing outside it is written
+    masks: Mapping[str, Path] = field(default_factory=dict)  # SEG objects of other jobs
     refusal: str | None = None
     predecessor: str | None = None  # key of the job whose report this one replaces
 

@@ -19,7 +19,7 @@ from dicom_ai_node.job import (
     Priority,
     job_key,
 )
-from tests.database.made import NOW, a_study, again, claimed, enqueued, new_job
+from tests.database.made import NOW, a_study, again, claimed, enqueued, new_job, publish
 
 
 def test_the_same_work_is_queued_once(database: Database) -> None:
@@ -260,3 +260,52 @@ def test_whatever_changes_the_work_changes_its_key() -> None:
 def test_the_database_lies_where_the_url_says(database: Database, tmp_path: Path) -> None:
     assert database.path == tmp_path / "node.db"
     assert database.path.is_file()
+
+
+def test_a_job_waits_for_the_mask_that_it_needs(database: Database) -> None:
+    with database.write() as connection:
+        first = enqueued(connection, "a")
+        enqueued(connection, "b", uses={"brain": "a"})
+        job = claimed(connection)
+        assert job.id == first.id
+        assert jobs.claim(connection, worker="here", lease_s=60, now=NOW) is None
+        publish(connection, job)
+        second = claimed(connection)
+    assert second.uses == {"brain": first.id}
+
+
+def test_what_needs_a_mask_that_is_there_runs_at_once(database: Database) -> None:
+    with database.write() as connection:
+        enqueued(connection, "a")
+        publish(connection, claimed(connection))
+        enqueued(connection, "b", uses={"brain": "a"})
+        assert claimed(connection).key == "b"
+
+
+def test_what_needs_the_mask_of_a_cancelled_job_goes_with_it(database: Database) -> None:
+    with database.write() as connection:
+        first = enqueued(connection, "a")
+        second = enqueued(connection, "b", uses={"brain": "a"})
+        third = enqueued(connection, "c", uses={"lesions": "b"})
+        jobs.move(connection, first, JobState.CANCELLED, now=NOW, why="operator")
+        states = [again(connection, job).state for job in (second, third)]
+    assert states == [JobState.CANCELLED] * 2
+
+
+def test_what_is_no_longer_wanted_of_a_study_is_stopped(database: Database) -> None:
+    with database.write() as connection:
+        kept, queued = enqueued(connection, "a"), enqueued(connection, "b")
+        dependent = enqueued(connection, "c", uses={"brain": "b"})
+        jobs.cancel_all_but(connection, kept.study_id, {"a"}, why="superseded", now=NOW)
+        states = [again(connection, job).state for job in (kept, queued, dependent)]
+    assert states == [JobState.QUEUED, JobState.CANCELLED, JobState.CANCELLED]
+
+
+def test_a_queued_job_can_be_put_first(database: Database) -> None:
+    with database.write() as connection:
+        enqueued(connection, "a")
+        second = enqueued(connection, "b")
+        jobs.prioritise(connection, second, Priority.URGENT)
+        assert claimed(connection).id == second.id
+        with pytest.raises(LeaseLost):
+            jobs.prioritise(connection, second, Priority.ROUTINE)
