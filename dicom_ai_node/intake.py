@@ -2,25 +2,23 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 
 from sqlalchemy import RowMapping
 
 from dicom_ai_node import route
+from dicom_ai_node.candidates import KEYWORDS, candidates
 from dicom_ai_node.config.package import InstalledModel
 from dicom_ai_node.config.settings import Config, Route
 from dicom_ai_node.database import jobs, studies
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.database.jobs import NewJob
-from dicom_ai_node.header import read_header, values_of
+from dicom_ai_node.header import read_values
 from dicom_ai_node.job import Job, Outcome, job_key
 from dicom_ai_node.log import get_logger, pseudonym, where
 from dicom_ai_node.spool import Spool
 from dicom_ai_node.study import Instance, Series, StudyState, input_digest
 
 log = get_logger(__name__)
-
-_ALWAYS = frozenset({"Modality", "BodyPartExamined", "ImageType"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,16 +52,12 @@ class Intake:
     def _settle(self, row: RowMapping, now: float) -> None:
         with self.database.read() as connection:
             instances = studies.instances(connection, self.spool, row["id"])
-        candidates = self._series(instances)
-        judged = [
-            (each, series, self._judge(each, series, row))
-            for series in candidates
-            for each in self.config.routes
-        ]
+        found = self._series(instances)
+        judged = self._judged(found, row)
         new = self._jobs(row["id"], judged) or self._refusals(row["id"], judged)
         taken = any(verdict.matched for _, _, verdict in judged)
         state = StudyState.ROUTED if taken else StudyState.REFUSED
-        reason = None if taken else self._why_not(candidates)
+        reason = None if taken else self._why_not(found)
         with self.database.write() as connection:
             settled = studies.settle(
                 connection,
@@ -78,27 +72,33 @@ class Intake:
             _log(row, state, queued)
 
     def _series(self, instances: Sequence[Instance]) -> list[Series]:
-        wanted = _ALWAYS | route.keywords(self.config.routes)
-        by_series = sorted(instances, key=lambda each: each.series_instance_uid)
-        groups = groupby(by_series, key=lambda each: each.series_instance_uid)
-        return [read_series(list(members), wanted) for _, members in groups]
+        wanted = KEYWORDS | route.keywords(self.config.routes)
+        return candidates((each, read_values(each.path, wanted)) for each in instances)
 
-    def _judge(self, each: Route, series: Series, row: RowMapping) -> route.Verdict:
-        known = route.facts(
-            series, calling_ae=row["calling_ae_title"], called_ae=row["called_ae_title"]
-        )
-        return route.judge(each, series, known)
+    def _judged(
+        self, found: Sequence[Series], row: RowMapping
+    ) -> list[tuple[Route, Series, route.Verdict]]:
+        named = {(series.series_instance_uid, series.part): series for series in found}
+        return [
+            (each, named[verdict.series_instance_uid, verdict.part], verdict)
+            for each in self.config.routes
+            for verdict in route.decide(
+                each,
+                found,
+                calling_ae=row["calling_ae_title"],
+                called_ae=row["called_ae_title"],
+            ).verdicts
+        ]
 
     def _jobs(
         self, study_id: int, judged: Sequence[tuple[Route, Series, route.Verdict]]
     ) -> list[NewJob]:
         """One job a series and model; two routes to one model share it and add their peers."""
-        matched: dict[tuple[str, str], list[tuple[Route, Series]]] = {}
+        matched: dict[tuple[str, str, str], list[tuple[Route, Series]]] = {}
         for each, series, verdict in judged:
-            if verdict.matched:
-                matched.setdefault((series.series_instance_uid, each.model), []).append(
-                    (each, series)
-                )
+            if verdict.chosen:
+                key = (series.series_instance_uid, series.part, each.model)
+                matched.setdefault(key, []).append((each, series))
         return [
             self._job(study_id, [each for each, _ in pairs], pairs[0][1])
             for pairs in matched.values()
@@ -150,32 +150,14 @@ class Intake:
             reason=f"No series suits {model.package.name}: {refusal}." if refusal else None,
         )
 
-    def _why_not(self, candidates: Sequence[Series]) -> str:
+    def _why_not(self, found: Sequence[Series]) -> str:
         if not self.config.routes:
             return "no route is configured"
-        modalities = sorted({series.modality for series in candidates})
+        modalities = sorted({series.modality for series in found})
         return (
-            f"no route takes any of its {len(candidates)} series ({', '.join(modalities)}): "
+            f"no route takes any of its {len(found)} series ({', '.join(modalities)}): "
             "see `dicom-ai-node studies explain`"
         )
-
-
-def read_series(instances: Sequence[Instance], keywords: frozenset[str]) -> Series:
-    """The attributes of a series over all of its instances, in no order of arrival."""
-    found: dict[str, dict[str | int | float, None]] = {}
-    for instance in sorted(instances, key=lambda each: each.sop_instance_uid):
-        header = read_header(instance.path, keywords)
-        for keyword in sorted(keywords):
-            for value in values_of(header, keyword):
-                found.setdefault(keyword, {})[value] = None
-    attributes = {keyword: tuple(values) for keyword, values in found.items()}
-    return Series(
-        study_instance_uid=instances[0].study_instance_uid,
-        series_instance_uid=instances[0].series_instance_uid,
-        modality=", ".join(str(value) for value in attributes.get("Modality", ("unknown",))),
-        instances=tuple(instances),
-        attributes=attributes,
-    )
 
 
 def _verdict_row(series: Series, verdict: route.Verdict) -> dict[str, object]:

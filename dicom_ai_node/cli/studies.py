@@ -10,11 +10,15 @@ from sqlalchemy import Connection, RowMapping
 
 from dicom_ai_node.cli.node import DEFAULT_CONFIG, AsJson, ConfigDir, open_node
 from dicom_ai_node.cli.show import moment, print_json
+from dicom_ai_node.cli.verdicts import print_verdicts
 from dicom_ai_node.database import jobs as job_table
 from dicom_ai_node.database import studies as study_table
 from dicom_ai_node.errors import NodeError
 
 app = typer.Typer(help="What came, and what was decided about it.", no_args_is_help=True)
+
+# of verdicts, until the table has them
+_COLUMNS_TO_COME: dict[str, Any] = {"part": "", "input": "image", "score": 0.0, "held": []}
 
 StudyUid = Annotated[str, typer.Argument(help="Study Instance UID.")]
 
@@ -73,29 +77,23 @@ def explain(
     """Say for each series and route what matched, what failed, and with which value."""
     with open_node(config).database.read() as connection:
         row = _find(connection, study_instance_uid)
-        verdicts = study_table.verdicts(connection, row["id"])
+        rows = study_table.verdicts(connection, row["id"])
         jobs = job_table.listing(connection, study_instance_uid=study_instance_uid)
+    verdicts = [_COLUMNS_TO_COME | {"chosen": each["matched"]} | dict(each) for each in rows]
     if as_json:
         print_json(
             {
                 "study_instance_uid": row["study_instance_uid"],
                 "state": row["state"],
                 "reason": row["reason"],
-                "verdicts": [dict(verdict) for verdict in verdicts],
+                "verdicts": verdicts,
                 "jobs": [asdict(job) for job in jobs],
             }
         )
         return
     console = Console()
     console.print(f"The study is {row['state']}{': ' + row['reason'] if row['reason'] else ''}.")
-    for verdict in verdicts:
-        console.print(
-            f"Series of {verdict['instances']} {verdict['modality']} instances "
-            f"({verdict['series_instance_uid']}), route {verdict['route']}: "
-            f"{'taken' if verdict['matched'] else 'not taken'}"
-        )
-        for clause in verdict["failed_clauses"]:
-            console.print(f"  - {clause}")
+    print_verdicts(verdicts)
     for job in jobs:
         console.print(f"Job {job.id}, {job.model}: {job.state}, {job.outcome or 'no outcome yet'}")
         if job.reason:
