@@ -2,24 +2,17 @@
 
 import hashlib
 from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from pydicom import Dataset
 from pydicom.errors import InvalidDicomError
+from pydicom.filereader import read_file_meta_info
 
 from dicom_ai_node.errors import InputError
-from dicom_ai_node.header import data_of, read_header, values_of
-from dicom_ai_node.study import Instance, Series
+from dicom_ai_node.header import data_of, read_values
+from dicom_ai_node.study import Described, Instance, Series, Values
 
-_KEYWORDS = (
-    "SOPClassUID",
-    "SOPInstanceUID",
-    "StudyInstanceUID",
-    "SeriesInstanceUID",
-    "Modality",
-    "Rows",
-)
-
+_UIDS = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
 
 # PE, ELF, and Mach-O of either byte order, for one machine or several; "II" and "MM\0*" are TIFF's
 _PROGRAMS = (
@@ -32,15 +25,10 @@ _PROGRAMS = (
 def series_of(folder: Path) -> list[Series]:
     """Image series below a folder, in the order of their UIDs; other files are passed over."""
     members: dict[str, list[tuple[str, Instance]]] = defaultdict(list)
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        try:
-            header = read_header(path, _KEYWORDS)
-        except (InvalidDicomError, EOFError):
-            continue
-        _refuse_program(path)
-        if all(values_of(header, keyword) for keyword in _KEYWORDS):
-            instance = _instance(path, header)
-            members[instance.series_instance_uid].append((_text(header, "Modality"), instance))
+    for instance, header in described(folder, ("Modality", "Rows")):
+        if "Modality" in header and "Rows" in header:
+            pair = str(header["Modality"][0]), instance
+            members[instance.series_instance_uid].append(pair)
     return [
         Series(
             study_instance_uid=pairs[0][1].study_instance_uid,
@@ -50,6 +38,20 @@ def series_of(folder: Path) -> list[Series]:
         )
         for uid, pairs in sorted(members.items())
     ]
+
+
+def described(folder: Path, keywords: Iterable[str]) -> Iterator[Described]:
+    """Every composite instance below a folder, with the values of these attributes."""
+    wanted = {*_UIDS, *keywords}
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        try:
+            header = read_values(path, wanted)
+            syntax = str(read_file_meta_info(path).TransferSyntaxUID)
+        except (InvalidDicomError, EOFError):
+            continue
+        _refuse_program(path)
+        if all(keyword in header for keyword in _UIDS):
+            yield _instance(path, header, syntax), header
 
 
 def _refuse_program(path: Path) -> None:
@@ -62,18 +64,16 @@ def _refuse_program(path: Path) -> None:
             )
 
 
-def _instance(path: Path, header: Dataset) -> Instance:
-    content = data_of(path.read_bytes())
+def _instance(path: Path, header: Mapping[str, Values], syntax: str) -> Instance:
+    def uid(keyword: str) -> str:
+        return str(header[keyword][0])
+
     return Instance(
-        study_instance_uid=_text(header, "StudyInstanceUID"),
-        series_instance_uid=_text(header, "SeriesInstanceUID"),
-        sop_class_uid=_text(header, "SOPClassUID"),
-        sop_instance_uid=_text(header, "SOPInstanceUID"),
-        transfer_syntax_uid=str(header.file_meta.TransferSyntaxUID),
-        sha256=hashlib.sha256(content).hexdigest(),
+        study_instance_uid=uid("StudyInstanceUID"),
+        series_instance_uid=uid("SeriesInstanceUID"),
+        sop_class_uid=uid("SOPClassUID"),
+        sop_instance_uid=uid("SOPInstanceUID"),
+        transfer_syntax_uid=syntax,
+        sha256=hashlib.sha256(data_of(path.read_bytes())).hexdigest(),
         path=path,
     )
-
-
-def _text(header: Dataset, keyword: str) -> str:
-    return str(values_of(header, keyword)[0])

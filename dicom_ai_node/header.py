@@ -1,7 +1,7 @@
 """Headers of stored files: some attributes, never pixels, never more of a file than is needed."""
 
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from io import BytesIO
 from pathlib import Path
 
@@ -11,11 +11,21 @@ from pydicom.dataelem import RawDataElement
 from pydicom.filereader import read_dataset, read_file_meta_info, read_partial
 from pydicom.multival import MultiValue
 from pydicom.tag import BaseTag
-from pydicom.uid import DeflatedExplicitVRLittleEndian
+from pydicom.uid import (
+    HTJ2K,
+    JPEG2000,
+    JPEG2000MC,
+    DeflatedExplicitVRLittleEndian,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLSNearLossless,
+)
 
 from dicom_ai_node.errors import InputError
+from dicom_ai_node.study import Values
 
 MAX_INFLATED = 1 << 20  # the head of a deflated object; the rest may be a bomb (P18)
+_LOSSY = (JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless, JPEG2000, JPEG2000MC, HTJ2K)
 _PREAMBLE = 132
 _PIXEL_GROUP = 0x7FE0
 
@@ -79,6 +89,20 @@ def data_of(part10: bytes) -> memoryview:
     """The data set of a Part 10 file, uncopied: what follows the file meta group (PS3.10 7.1)."""
     group_length = int.from_bytes(part10[_PREAMBLE + 8 : _PREAMBLE + 12], "little")
     return memoryview(part10)[_PREAMBLE + 12 + group_length :]
+
+
+def read_values(path: Path, keywords: Iterable[str]) -> Mapping[str, Values]:
+    """The values of one file by keyword; what is absent or empty is left out."""
+    wanted = sorted(set(keywords))
+    header = read_header(path, wanted)
+    found = ((keyword, values_of(header, keyword)) for keyword in wanted)
+    return {keyword: values for keyword, values in found if values}
+
+
+def compressed_with_loss(said: object, transfer_syntax_uid: str | None) -> bool:
+    """As LossyImageCompression says (PS3.3 C.7.6.1.1.5); where it is silent, as the syntax may."""
+    text = str(said or "").strip()
+    return text == "01" or (text != "00" and transfer_syntax_uid in _LOSSY)
 
 
 def values_of(ds: Dataset, keyword: str) -> tuple[str | int | float, ...]:

@@ -1,141 +1,124 @@
-"""Which models want which series, and why not: pure, no clock, no disk, no database."""
+"""Which series a route takes, and why not the others: pure, no clock, no disk, no database."""
 
-import math
-import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from pydicom.uid import UID
-
-from dicom_ai_node.config.rules import AllOf, AnyOf, Clause, Condition, Scalar
+from dicom_ai_node.config.rules import AllOf, AnyOf, Clause, InputSelection, Selection
 from dicom_ai_node.config.settings import Route
-from dicom_ai_node.study import Series
+from dicom_ai_node.config.standing import STANDING
+from dicom_ai_node.earlier import not_earlier
+from dicom_ai_node.modality import not_an_image
+from dicom_ai_node.pairing import pair
+from dicom_ai_node.study import IMAGE, Series, Values, in_order
+from dicom_ai_node.verdict import Judged, Verdict, judge, ranked
 
-_NOT_ACQUIRED = ("Secondary Capture", "Video", "RT ")  # for a model, by their SOP class's name
-
-Values = Sequence[str | int | float]
+__all__ = ["IMAGE", "Decision", "Verdict", "decide", "keywords", "not_an_image"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
-    """One route on one series; `failed` holds a sentence for each clause that did not hold."""
+class Decision:
+    """What a route does with a study: `chosen` has one entry a job, series by input name.
 
-    route: str
-    series_instance_uid: str
-    failed: tuple[str, ...]
+    Inputs that are results of other models are not in there, nor optional ones without a series.
+    """
 
-    @property
-    def matched(self) -> bool:
-        return not self.failed
+    verdicts: tuple[Verdict, ...]
+    chosen: tuple[Mapping[str, Series], ...]
+    missing: tuple[str, ...] = ()  # a sentence for each input without a series: no job
 
 
-def keywords(routes: Sequence[Route]) -> frozenset[str]:
-    """The DICOM keywords that these routes ask about."""
+def keywords(routes: Iterable[Route]) -> frozenset[str]:
+    """The DICOM keywords that these routes ask about, standing exclusions included."""
     found: set[str] = set()
-
-    def visit(clauses: Sequence[Clause]) -> None:
-        for clause in clauses:
-            if isinstance(clause, Condition):
-                if not clause.attr.startswith("$"):
-                    found.add(clause.attr)
-            else:
-                visit(clause.any if isinstance(clause, AnyOf) else clause.all)
-
     for route in routes:
-        visit(route.require)
-    return frozenset(found)
+        for selection in (route, *route.inputs.values()):
+            found |= _asked([*selection.require, *selection.exclude, *STANDING.values()])
+            found |= _asked([each.when for each in selection.prefer])
+            found |= {each.removeprefix("-") for each in selection.tie}
+    return frozenset(each for each in found if not each.startswith("$"))
 
 
-def facts(series: Series, *, calling_ae: str, called_ae: str) -> dict[str, Values]:
-    """What rules may ask as `$name`, over all instances (config.rules.FACTS)."""
-    syntaxes = sorted({instance.transfer_syntax_uid for instance in series.instances})
-    return {
-        "instances": (len(series.instances),),
-        "calling_ae": (calling_ae,),
-        "called_ae": (called_ae,),
-        "transfer_syntaxes": tuple(syntaxes),
-    }
+def decide(
+    route: Route,
+    candidates: Sequence[Series],
+    priors: Sequence[Series] = (),
+    *,
+    calling_ae: str,
+    called_ae: str,
+) -> Decision:
+    """Judge every series for every input; `priors` are series of earlier studies of the patient.
+
+    The answer is the same in whatever order the series are given.
+    """
+    titles = {"$calling_ae": calling_ae, "$called_ae": called_ae}
+    sender: dict[str, Values] = {fact: (title,) for fact, title in titles.items() if title}
+    judged: dict[str, list[Judged]] = {}
+    for name, selection in selections_of(route).items():
+        prior = selection.prior if isinstance(selection, InputSelection) else None
+        found = [
+            judge(
+                selection,
+                series,
+                sender,
+                route=route.label,
+                input=name,
+                unfit=not_an_image(series)
+                or (not_earlier(series, candidates, prior) if prior else None),
+            )
+            for series in (priors if prior else candidates)
+        ]
+        judged[name] = ranked(selection, found, newest_first=prior is not None)
+    chosen, missing = _choose(route, judged)
+    taken = {(name, id(series)) for job in chosen for name, series in job.items()}
+    verdicts = [
+        replace(each.verdict, chosen=(name, id(each.series)) in taken)
+        for name, of_input in judged.items()
+        for each in sorted(of_input, key=lambda one: in_order(one.series))
+    ]
+    return Decision(verdicts=tuple(verdicts), chosen=chosen, missing=missing)
 
 
-def judge(route: Route, series: Series, known: dict[str, Values]) -> Verdict:
-    """Every clause is judged, so that the answer names all that is wrong at once."""
-    if kind := not_an_image(series):
-        failed = [kind]
-    else:
-        texts = (_fails(clause, series, known) for clause in route.require)
-        failed = [text for text in texts if text]
-    return Verdict(
-        route=route.label, series_instance_uid=series.series_instance_uid, failed=tuple(failed)
+def selections_of(route: Route) -> Mapping[str, Selection]:
+    """By the name of the input; those that are results of other models have none."""
+    if not route.inputs:
+        return {IMAGE: route}
+    return {name: each for name, each in route.inputs.items() if each.result_of is None}
+
+
+def _choose(
+    route: Route, judged: Mapping[str, Sequence[Judged]]
+) -> tuple[tuple[Mapping[str, Series], ...], tuple[str, ...]]:
+    suits = {name: [e.series for e in each if e.verdict.matched] for name, each in judged.items()}
+    if not route.inputs:
+        found = suits[IMAGE][:1] if route.picks_one else sorted(suits[IMAGE], key=in_order)
+        return tuple({IMAGE: series} for series in found), ()
+    optional = {name for name in judged if route.inputs[name].optional}
+    pairs = pair(suits, optional)
+    missing = tuple(
+        _why_missing(name, judged[name], suits[name])
+        for name in judged
+        if name not in optional and name not in pairs
+    )
+    return ((), missing) if missing else ((pairs,), ())
+
+
+def _why_missing(name: str, judged: Sequence[Judged], suits: Sequence[Series]) -> str:
+    if not judged:
+        return f"no series for the input {name}: there is none to choose from"
+    if suits:
+        return f"no series for the input {name}: what suits it is taken by another input"
+    nearest = min(judged, key=lambda each: (len(each.verdict.failed), in_order(each.series)))
+    return (
+        f"no series for the input {name}: the nearest of {len(judged)} fails because "
+        f"{'; '.join(nearest.verdict.failed)}"
     )
 
 
-def not_an_image(series: Series) -> str | None:
-    """Results, ours or another vendor's, never start a job: no feedback loop (D30)."""
-    for sop_class_uid in sorted({instance.sop_class_uid for instance in series.instances}):
-        name = UID(sop_class_uid).name
-        if "Image Storage" not in name or any(word in name for word in _NOT_ACQUIRED):
-            return f"{name} is not an acquired image"
-    return None
-
-
-def _fails(clause: Clause, series: Series, known: dict[str, Values]) -> str | None:
-    """None when the clause holds, else why not."""
-    if isinstance(clause, AllOf):
-        texts = [text for each in clause.all if (text := _fails(each, series, known))]
-        return "; ".join(texts) or None
-    if isinstance(clause, AnyOf):
-        each_fails = [_fails(each, series, known) for each in clause.any]
-        return None if None in each_fails else "none of: " + "; ".join(filter(None, each_fails))
-    if clause.attr.startswith("$"):
-        values: Values = known.get(clause.attr[1:], ())
-    else:
-        values = series.attributes.get(clause.attr, ())
-    wanted = f"{clause.op} {_write(clause.values)}"
-    if not values:
-        return None if clause.missing == "pass" else f"{clause.attr} is missing; wanted: {wanted}"
-    if _holds(clause, values):
-        return None
-    return f"{clause.attr} is {_write(values)}; wanted: {wanted}"
-
-
-def _holds(clause: Condition, values: Values) -> bool:
-    """Equality asks any value of an attribute, ranges ask all of them."""
-    wanted = clause.values
-    match clause.op:
-        case "eq" | "in" | "has_any":
-            return any(_equal(value, other) for value in values for other in wanted)
-        case "has_all":
-            return all(any(_equal(value, other) for value in values) for other in wanted)
-        case "matches":
-            pattern = re.compile(str(wanted[0]), re.IGNORECASE)
-            return any(pattern.search(str(value)) for value in values)
-        case "ge" | "le" | "between":
-            low = float("-inf") if clause.op == "le" else float(wanted[0])
-            high = float("inf") if clause.op == "ge" else float(wanted[-1])
-            numbers = [_number(value) for value in values]
-            return all(number is not None and low <= number <= high for number in numbers)
-
-
-def _equal(value: Scalar, other: Scalar) -> bool:
-    """Text without regard to case and padding, numbers by value: 0 is a value.
-
-    Two texts are text, whatever they look like: version 1.10 is not 1.1.
-    """
-    if not (isinstance(value, str) and isinstance(other, str)):
-        left, right = _number(value), _number(other)
-        if left is not None and right is not None:
-            return left == right
-    return str(value).strip().upper() == str(other).strip().upper()
-
-
-def _number(value: Scalar) -> float | None:
-    try:
-        number = float(value)
-    except ValueError:
-        return None
-    return number if math.isfinite(number) else None
-
-
-def _write(values: Sequence[Scalar]) -> str:
-    shown = ", ".join(str(value) for value in values[:5])
-    return shown + (f" and {len(values) - 5} more" if len(values) > 5 else "")
+def _asked(of: Iterable[Clause]) -> set[str]:
+    found: set[str] = set()
+    for each in of:
+        if isinstance(each, (AnyOf, AllOf)):
+            found |= _asked(each.any if isinstance(each, AnyOf) else each.all)
+        else:
+            found.add(each.attr)
+    return found

@@ -2,10 +2,12 @@
 
 import enum
 import hashlib
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+Values = tuple[str | int | float | bool, ...]  # of an attribute or a fact; () where there is none
 IMAGE = "image"  # the input of a model that has one
 
 
@@ -34,21 +36,35 @@ class Instance:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Series:
-    """The instances of one series, and what a rule may ask about them.
+    """The instances of one series, or of a part of a mixed one, and what a rule may ask about them.
 
     `attributes` maps a DICOM keyword to the values found, over all instances, without repeats; a
-    keyword that no instance has is absent, and so is one that is empty.
+    keyword that no instance has is absent, and so is one that is empty. `facts` are what was
+    computed from all instances, by their names without the `$` of rules.
     """
 
     study_instance_uid: str
     series_instance_uid: str
     modality: str
     instances: tuple[Instance, ...]
-    attributes: Mapping[str, tuple[str | int | float, ...]] = field(default_factory=dict)
+    attributes: Mapping[str, Values] = field(default_factory=dict)
+    part: str = ""  # "echo 2 (EchoTime 80)": what tells it from the others; "": a whole series
+    facts: Mapping[str, Values] = field(default_factory=dict)
 
     @property
     def paths(self) -> list[Path]:
         return [instance.path for instance in self.instances]
+
+
+# an instance, and of its header the values by keyword
+Described = tuple[Instance, Mapping[str, Values]]
+
+
+def in_order(series: Series) -> tuple[str, str, list[tuple[int, str]]]:
+    """What series are sorted by: their UIDs, then their parts, phase 2 before phase 10."""
+    words = re.findall(r"\d+|\D+", series.part)
+    numbered = [(int(word), "") if word.isdecimal() else (-1, word) for word in words]
+    return series.study_instance_uid, series.series_instance_uid, numbered
 
 
 def input_digest(inputs: Mapping[str, Iterable[str]]) -> str:

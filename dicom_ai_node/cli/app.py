@@ -13,6 +13,7 @@ from dicom_ai_node.cli import (
     models,
     predict,
     roles,
+    rules,
     status,
     studies,
 )
@@ -29,6 +30,7 @@ for module in (roles, check, predict, status, maintenance, demo):
     module.add_to(app)
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(studies.app, name="studies")
+app.add_typer(rules.app, name="rules")
 app.add_typer(models.app, name="models")
 app.add_typer(maintenance.db, name="db")
 

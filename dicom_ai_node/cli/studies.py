@@ -10,6 +10,7 @@ from sqlalchemy import Connection, RowMapping
 
 from dicom_ai_node.cli.node import DEFAULT_CONFIG, AsJson, ConfigDir, open_node
 from dicom_ai_node.cli.show import moment, print_json
+from dicom_ai_node.cli.verdicts import print_verdicts
 from dicom_ai_node.database import jobs as job_table
 from dicom_ai_node.database import studies as study_table
 from dicom_ai_node.errors import NodeError
@@ -73,7 +74,7 @@ def explain(
     """Say for each series and route what matched, what failed, and with which value."""
     with open_node(config).database.read() as connection:
         row = _find(connection, study_instance_uid)
-        verdicts = study_table.verdicts(connection, row["id"])
+        verdicts = [dict(each) for each in study_table.verdicts(connection, row["id"])]
         jobs = job_table.listing(connection, study_instance_uid=study_instance_uid)
     if as_json:
         print_json(
@@ -81,21 +82,14 @@ def explain(
                 "study_instance_uid": row["study_instance_uid"],
                 "state": row["state"],
                 "reason": row["reason"],
-                "verdicts": [dict(verdict) for verdict in verdicts],
+                "verdicts": verdicts,
                 "jobs": [asdict(job) for job in jobs],
             }
         )
         return
     console = Console()
     console.print(f"The study is {row['state']}{': ' + row['reason'] if row['reason'] else ''}.")
-    for verdict in verdicts:
-        console.print(
-            f"Series of {verdict['instances']} {verdict['modality']} instances "
-            f"({verdict['series_instance_uid']}), route {verdict['route']}: "
-            f"{'taken' if verdict['matched'] else 'not taken'}"
-        )
-        for clause in verdict["failed_clauses"]:
-            console.print(f"  - {clause}")
+    print_verdicts(verdicts)
     for job in jobs:
         console.print(f"Job {job.id}, {job.model}: {job.state}, {job.outcome or 'no outcome yet'}")
         if job.reason:

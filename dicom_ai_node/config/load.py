@@ -13,6 +13,7 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.constructor import DuplicateKeyError
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
+from dicom_ai_node.config.inputs import mistakes_of_inputs, mistakes_of_models
 from dicom_ai_node.config.settings import Config
 from dicom_ai_node.errors import ConfigError
 
@@ -91,6 +92,9 @@ def _disagreements(config: Config, tree: _Tree) -> Iterator[str]:
         if route.label in labels[:index]:
             place, _ = tree.place(("routes", index, "model"))
             yield f"{place}: routes.{index}: two routes are called {route.label}: give one a name"
+    for loc, mistake in mistakes_of_inputs(config):
+        place, key = tree.place(loc)
+        yield f"{place}: {key}: {mistake}"
     yield from _unprotected(config, tree)
     if config.web.port == config.node.port != 0 and config.web.host == config.node.host:
         place, _ = tree.place(("web", "port"))
@@ -129,8 +133,11 @@ def _missing_models(config: Config, tree: _Tree) -> list[str]:
     # here, because a receiver needs no dictionary of coded concepts in its memory
     from dicom_ai_node.config.store import installed
 
-    there = {each.package.name for each in installed(config.node.models)}
+    there = {each.package.name: each.package.inputs for each in installed(config.node.models)}
     lines = []
+    for loc, mistake in mistakes_of_models(config, there):
+        place, key = tree.place(loc)
+        lines.append(f"{place}: {key}: {mistake}")
     for index, route in enumerate(config.routes):
         if route.model not in there:
             place, key = tree.place(("routes", index, "model"))

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 
 from dicom_ai_node.config.code import ConceptCode
-from dicom_ai_node.config.strict import ModelName, Strict
+from dicom_ai_node.config.strict import InputName, ModelName, Strict
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 ResultKind = Literal["seg", "sr"]
@@ -55,6 +55,8 @@ class Package(Strict):
     title: Annotated[str, Field(min_length=1, max_length=64)]
     intended_use: str = "Research use only; not for diagnosis."
     gate: InputGate = InputGate()
+    # by the names that routes give them; results lie on the grid of the first
+    inputs: Annotated[tuple[InputName, ...], Field(min_length=1)] = ("image",)
     plausible: tuple[VolumeRange, ...] = ()
     segments: tuple[SegmentEntry, ...]
     results: tuple[ResultKind, ...] = ("seg", "sr")
@@ -68,6 +70,13 @@ class Package(Strict):
         if len(set(numbers)) != len(numbers):
             raise ValueError("two segments have the same number")
         return segments
+
+    @field_validator("inputs")
+    @classmethod
+    def _inputs_are_unique(cls, inputs: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(inputs)) != len(inputs):
+            raise ValueError("two inputs have the same name")
+        return inputs
 
 
 class TorchPackage(Package):

@@ -6,14 +6,29 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 from pydicom.datadict import tag_for_keyword
 
-from dicom_ai_node.config.strict import Strict
+from dicom_ai_node.config.expression import refuse_slow
+from dicom_ai_node.config.strict import ModelName, PeerName, Strict
 
-# What a rule may ask beside attributes; `route.facts()` computes them over all instances.
-FACTS = frozenset({"instances", "calling_ae", "called_ae", "transfer_syntaxes"})
+_YES_OR_NO = frozenset({"regular", "contrast", "lossy"})
+# What a rule may ask beside attributes, over all instances: facts.facts_of(), and who sent them
+FACTS = _YES_OR_NO | {
+    *("instances", "frames", "phases", "duplicates", "orientations", "frames_of_reference"),
+    *("matrices", "plane", "spacing", "shear_mm", "coverage_mm", "kernel", "age"),
+    *("transfer_syntaxes", "calling_ae", "called_ae"),
+}
 
 Scalar = bool | int | float | str
 Operator = Literal["eq", "in", "has_all", "has_any", "matches", "between", "ge", "le"]
 _LIST_OPERATORS = {"in", "has_all", "has_any", "between"}
+
+
+def _known(attr: str) -> str:
+    if attr.startswith("$"):
+        if attr[1:] not in FACTS:
+            raise ValueError(f"{attr} is no fact; facts are ${', $'.join(sorted(FACTS))}")
+    elif tag_for_keyword(attr) is None:
+        raise ValueError(f"{attr} is not a keyword of the DICOM dictionary (PS3.6)")
+    return attr
 
 
 class Condition(Strict):
@@ -27,12 +42,7 @@ class Condition(Strict):
     @field_validator("attr")
     @classmethod
     def _attr_exists(cls, attr: str) -> str:
-        if attr.startswith("$"):
-            if attr[1:] not in FACTS:
-                raise ValueError(f"{attr} is no fact; facts are ${', $'.join(sorted(FACTS))}")
-        elif tag_for_keyword(attr) is None:
-            raise ValueError(f"{attr} is not a keyword of the DICOM dictionary (PS3.6)")
-        return attr
+        return _known(attr)
 
     @model_validator(mode="after")
     def _value_fits_operator(self) -> "Condition":
@@ -52,6 +62,9 @@ class Condition(Strict):
                 re.compile(str(self.value))
             except re.error as error:
                 raise ValueError(f"not a regular expression: {error}") from error
+            refuse_slow(str(self.value))
+        if self.attr[1:] in _YES_OR_NO and not all(isinstance(v, bool) for v in self.values):
+            raise ValueError(f"{self.attr} is true or false: write one of them, without quotes")
         return self
 
     @property
@@ -81,3 +94,61 @@ Clause = Annotated[
 
 AnyOf.model_rebuild()
 AllOf.model_rebuild()
+
+
+class Preference(Strict):
+    """A series that fulfils the clause is better by the weight; less than 0: worse."""
+
+    when: Clause
+    weight: Annotated[float, Field(allow_inf_nan=False)] = 1.0
+
+
+# names of the standing exclusions (config.standing)
+Allowed = Literal["derived", "localizer", "projection", "burned_in", "bolus_tracking"]
+
+
+class Selection(Strict):
+    """Which series suit: all of `require`, none of `exclude`; and which of them is the best."""
+
+    require: tuple[Clause, ...] = ()
+    exclude: tuple[Clause, ...] = ()
+    prefer: tuple[Preference, ...] = ()
+    tie: tuple[str, ...] = ()  # "SeriesNumber": the smaller one; "-$instances": the larger one
+    allow: tuple[Allowed, ...] = ()  # lifts standing exclusions
+
+    @field_validator("tie")
+    @classmethod
+    def _tie_exists(cls, tie: tuple[str, ...]) -> tuple[str, ...]:
+        for each in tie:
+            _known(each.removeprefix("-"))
+        return tie
+
+    @property
+    def has_rules(self) -> bool:
+        return bool(self.require or self.exclude or self.prefer or self.tie or self.allow)
+
+
+class Prior(Strict):
+    """An input that is a series of an earlier study of the same patient."""
+
+    within_days: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 3650
+    from_: PeerName | None = Field(default=None, alias="from")  # from which it may be fetched
+
+
+class InputSelection(Selection):
+    """The series for one of several inputs of a model."""
+
+    optional: bool = False
+    result_of: ModelName | None = None  # the mask that this model made of the same study
+    prior: Prior | None = None
+
+    @model_validator(mode="after")
+    def _comes_from_one_place(self) -> "InputSelection":
+        if self.result_of and (self.has_rules or self.prior):
+            raise ValueError("the result of a model is not chosen by rules: leave them out")
+        return self
+
+    @property
+    def may_be_elsewhere(self) -> bool:
+        """No series of the study that came, or not always."""
+        return self.optional or self.result_of is not None or self.prior is not None

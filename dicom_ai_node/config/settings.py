@@ -4,10 +4,10 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 
-from dicom_ai_node.config.rules import Clause
-from dicom_ai_node.config.strict import ModelName, Strict
+from dicom_ai_node.config.rules import InputSelection, Selection
+from dicom_ai_node.config.strict import InputName, ModelName, PeerName, Strict
 from dicom_ai_node.uids import is_uid
 
 
@@ -27,7 +27,6 @@ Port = Annotated[int, Field(ge=1, le=65535, strict=True)]
 ListenPort = Annotated[int, Field(ge=0, le=65535, strict=True)]  # 0: any free port, for tests
 Count = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-PeerName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$")]
 
 
 def _network(value: Any) -> IPv4Network | IPv6Network:
@@ -178,18 +177,47 @@ class FolderPeer(Strict):
 AnyPeer = Annotated[DimsePeer | FolderPeer, Field(discriminator="kind")]
 
 
-class Route(Strict):
+TimeOfDay = Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
+
+
+class Route(Selection):
     """Which series go to which model, and where its results are sent."""
 
     model: ModelName
     name: PeerName | None = None
     send_to: Annotated[tuple[PeerName, ...], Field(min_length=1)]
-    require: tuple[Clause, ...] = ()
     report_unsuitable: bool = False  # a report for a study that no route takes
+    inputs: dict[InputName, InputSelection] = Field(default_factory=dict)  # of a model of several
+    priority: Literal["urgent", "routine", "background"] = "routine"
+    between: tuple[TimeOfDay, TimeOfDay] | None = None  # local time; the jobs of other hours wait
+    when: Literal["study", "series"] = "study"  # what must be complete before it is judged
+
+    @model_validator(mode="after")
+    def _inputs_stand_alone(self) -> "Route":
+        if not self.inputs:
+            return self
+        if self.has_rules:
+            raise ValueError("a route with inputs has no rules itself: write them at its inputs")
+        if self.when == "series":
+            raise ValueError("a route with inputs is judged on the whole study: leave out `when`")
+        if all(each.may_be_elsewhere for each in self.inputs.values()):
+            raise ValueError("one of the inputs must be a series of the study that came")
+        return self
+
+    @model_validator(mode="after")
+    def _window_is_open(self) -> "Route":
+        if self.between and self.between[0] == self.between[1]:
+            raise ValueError("between takes two times that differ, such as ['20:00', '06:00']")
+        return self
 
     @property
     def label(self) -> str:
         return self.name or self.model
+
+    @property
+    def picks_one(self) -> bool:
+        """The best series alone is taken, not each that suits."""
+        return bool(self.prefer or self.tie or self.inputs)
 
 
 class Config(Strict):

@@ -41,8 +41,8 @@ class NewJob:
 def enqueue(connection: Connection, new: NewJob, *, now: float) -> Job | None:
     """None when there is a job with this key already: the same work is never queued twice.
 
-    None, too, where the mask that it needs will never be there. An earlier job of the same model on the same subject is superseded, and cancelled unless its
-    results are out already.
+    None, too, where the mask that it needs will never be there. An earlier job of the same model
+    on the same subject is superseded, and cancelled unless its results are out already.
     """
     if connection.scalar(select(job.c.id).where(job.c.key == new.key)) is not None:
         return None

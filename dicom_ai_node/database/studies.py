@@ -287,7 +287,7 @@ def settle(
             study.c.state == StudyState.RECEIVING,
             study.c.last_received_at == row["last_received_at"],
         )
-        .values(state=state, reason=reason, routed_at=now)
+        .values(state=state, reason=reason, routed_at=now, revision=study.c.revision + 1)
     )
     if settled.rowcount != 1:
         return False

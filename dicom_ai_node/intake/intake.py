@@ -1,26 +1,27 @@
-"""A quiet study becomes jobs, or a refusal that says why."""
+"""A complete study becomes jobs, or a refusal that says why."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 
-from sqlalchemy import RowMapping
+from sqlalchemy import Connection, RowMapping
 
 from dicom_ai_node import route
+from dicom_ai_node.candidates import KEYWORDS, candidates
 from dicom_ai_node.config.package import InstalledModel
 from dicom_ai_node.config.settings import Config, Route
 from dicom_ai_node.database import jobs, studies
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.database.jobs import NewJob
-from dicom_ai_node.header import read_header, values_of
-from dicom_ai_node.job import Job, Outcome, job_key
+from dicom_ai_node.header import read_values
+from dicom_ai_node.intake.plan import Plan, Planner
+from dicom_ai_node.job import Job
 from dicom_ai_node.log import get_logger, pseudonym, where
+from dicom_ai_node.route import Decision
 from dicom_ai_node.spool import Spool
-from dicom_ai_node.study import IMAGE, Instance, Series, StudyState, input_digest
+from dicom_ai_node.study import Instance, Series, StudyState
+from dicom_ai_node.verdict import row_of
 
 log = get_logger(__name__)
-
-_ALWAYS = frozenset({"Modality", "BodyPartExamined", "ImageType"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,140 +55,60 @@ class Intake:
     def _settle(self, row: RowMapping, now: float) -> None:
         with self.database.read() as connection:
             instances = studies.instances(connection, self.spool, row["id"])
-        candidates = self._series(instances)
-        judged = [
-            (each, series, self._judge(each, series, row))
-            for series in candidates
-            for each in self.config.routes
-        ]
-        new = self._jobs(row["id"], judged) or self._refusals(row["id"], judged)
-        taken = any(verdict.matched for _, _, verdict in judged)
-        state = StudyState.ROUTED if taken else StudyState.REFUSED
-        reason = None if taken else self._why_not(candidates)
+        series = self._series(instances)
+        decided = self._decide(self.config.routes, series, row)
+        planner = Planner(models=self.models)
+        plan = planner.plan(row["id"], decided, now=now)
+        wanted = [*plan.jobs, *planner.refusals(row["id"], decided, series)]
+        state = StudyState.ROUTED if plan.jobs else StudyState.REFUSED
         with self.database.write() as connection:
             settled = studies.settle(
                 connection,
                 row,
                 state,
-                reason=reason,
-                verdicts=[_verdict_row(series, verdict) for _, series, verdict in judged],
+                reason=None if plan.jobs else self._why_not(series, plan),
+                verdicts=[row_of(each) for _, decision in decided for each in decision.verdicts],
                 now=now,
             )
-            queued = [jobs.enqueue(connection, each, now=now) for each in new] if settled else []
+            queued = _enqueue(connection, row["id"], wanted, now) if settled else []
         if settled:
             _log(row, state, queued)
 
     def _series(self, instances: Sequence[Instance]) -> list[Series]:
-        wanted = _ALWAYS | route.keywords(self.config.routes)
-        by_series = sorted(instances, key=lambda each: each.series_instance_uid)
-        groups = groupby(by_series, key=lambda each: each.series_instance_uid)
-        return [read_series(list(members), wanted) for _, members in groups]
+        wanted = KEYWORDS | route.keywords(self.config.routes)
+        return candidates((each, read_values(each.path, wanted)) for each in instances)
 
-    def _judge(self, each: Route, series: Series, row: RowMapping) -> route.Verdict:
-        known = route.facts(
-            series, calling_ae=row["calling_ae_title"], called_ae=row["called_ae_title"]
-        )
-        return route.judge(each, series, known)
+    def _decide(
+        self, routes: Sequence[Route], series: Sequence[Series], row: RowMapping
+    ) -> list[tuple[Route, Decision]]:
+        titles = {"calling_ae": row["calling_ae_title"], "called_ae": row["called_ae_title"]}
+        return [(each, route.decide(each, series, **titles)) for each in routes]
 
-    def _jobs(
-        self, study_id: int, judged: Sequence[tuple[Route, Series, route.Verdict]]
-    ) -> list[NewJob]:
-        """One job a series and model; two routes to one model share it and add their peers."""
-        matched: dict[tuple[str, str], list[tuple[Route, Series]]] = {}
-        for each, series, verdict in judged:
-            if verdict.matched:
-                matched.setdefault((series.series_instance_uid, each.model), []).append(
-                    (each, series)
-                )
-        return [
-            self._job(study_id, [each for each, _ in pairs], pairs[0][1])
-            for pairs in matched.values()
-        ]
-
-    def _refusals(
-        self, study_id: int, judged: Sequence[tuple[Route, Series, route.Verdict]]
-    ) -> list[NewJob]:
-        """A report for each model whose routes want one, on the largest image series."""
-        images = [entry for entry in judged if not route.not_an_image(entry[1])]
-        if not images:
-            return []
-        largest = max(
-            (series for _, series, _ in images),
-            key=lambda series: (len(series.instances), series.series_instance_uid),
-        )
-        wanted: dict[str, list[Route]] = {}
-        reasons: dict[str, dict[str, None]] = {}
-        for each, series, verdict in images:
-            if each.report_unsuitable and series is largest:
-                wanted.setdefault(each.model, []).append(each)
-                reasons.setdefault(each.model, {}).update(dict.fromkeys(verdict.failed))
-        return [
-            self._job(study_id, routes, largest, refusal="; ".join(reasons[name]))
-            for name, routes in wanted.items()
-        ]
-
-    def _job(
-        self, study_id: int, routes: Sequence[Route], series: Series, refusal: str | None = None
-    ) -> NewJob:
-        model = self.models[routes[0].model]
-        inputs = {IMAGE: tuple(sorted(each.sop_instance_uid for each in series.instances))}
-        return NewJob(
-            key=job_key(
-                model=model.package.name,
-                version=model.package.version,
-                model_sha256=model.sha256,
-                digest=input_digest(inputs),
-                variant=refusal or "",
-            ),
-            study_id=study_id,
-            study_instance_uid=series.study_instance_uid,
-            series_instance_uid=series.series_instance_uid,
-            model=model.package.name,
-            version=model.package.version,
-            subject=series.series_instance_uid,
-            send_to=tuple(dict.fromkeys(peer for each in routes for peer in each.send_to)),
-            inputs=inputs,
-            outcome=Outcome.NOT_SUITABLE if refusal else None,
-            reason=f"No series suits {model.package.name}: {refusal}." if refusal else None,
-        )
-
-    def _why_not(self, candidates: Sequence[Series]) -> str:
+    def _why_not(self, series: Sequence[Series], plan: Plan) -> str:
         if not self.config.routes:
             return "no route is configured"
-        modalities = sorted({series.modality for series in candidates})
+        if plan.missing:
+            return "; ".join(plan.missing)
+        modalities = sorted({each.modality for each in series})
         return (
-            f"no route takes any of its {len(candidates)} series ({', '.join(modalities)}): "
+            f"no route takes any of its {len(series)} series ({', '.join(modalities)}): "
             "see `dicom-ai-node studies explain`"
         )
 
 
-def read_series(instances: Sequence[Instance], keywords: frozenset[str]) -> Series:
-    """The attributes of a series over all of its instances, in no order of arrival."""
-    found: dict[str, dict[str | int | float, None]] = {}
-    for instance in sorted(instances, key=lambda each: each.sop_instance_uid):
-        header = read_header(instance.path, keywords)
-        for keyword in sorted(keywords):
-            for value in values_of(header, keyword):
-                found.setdefault(keyword, {})[value] = None
-    attributes = {keyword: tuple(values) for keyword, values in found.items()}
-    return Series(
-        study_instance_uid=instances[0].study_instance_uid,
-        series_instance_uid=instances[0].series_instance_uid,
-        modality=", ".join(str(value) for value in attributes.get("Modality", ("unknown",))),
-        instances=tuple(instances),
-        attributes=attributes,
+def _enqueue(
+    connection: Connection, study_id: int, wanted: Sequence[NewJob], now: float
+) -> list[Job | None]:
+    """What this revision wants is queued, once; what only an earlier one wanted is stopped."""
+    queued = [jobs.enqueue(connection, each, now=now) for each in wanted]
+    jobs.cancel_all_but(
+        connection,
+        study_id,
+        [each.key for each in wanted],
+        why="the study has grown, and no route wants this any more",
+        now=now,
     )
-
-
-def _verdict_row(series: Series, verdict: route.Verdict) -> dict[str, object]:
-    return {
-        "series_instance_uid": series.series_instance_uid,
-        "modality": series.modality[:16],
-        "instances": len(series.instances),
-        "route": verdict.route,
-        "matched": verdict.matched,
-        "failed_clauses": list(verdict.failed),
-    }
+    return queued
 
 
 def _log(row: RowMapping, state: StudyState, queued: Sequence[Job | None]) -> None:

@@ -1,6 +1,6 @@
 """What the routes of a study chose, as jobs: one for a model and its inputs, with all its peers."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, time, timedelta
 
@@ -105,9 +105,7 @@ class Planner:
             run_after=opens_at(route.between, now=now),
         )
 
-    def _refusal(
-        self, study_id: int, routes: Sequence[Route], series: Series, why: str
-    ) -> NewJob:
+    def _refusal(self, study_id: int, routes: Sequence[Route], series: Series, why: str) -> NewJob:
         new = self._job(study_id, routes[0], {IMAGE: series}, {}, now=0, refusal=why)
         return replace(
             new,
@@ -118,7 +116,7 @@ class Planner:
         )
 
     def _uses(
-        self, route: Route, chosen: Mapping[str, Series], planned: Iterator[NewJob]
+        self, route: Route, chosen: Mapping[str, Series], planned: Iterable[NewJob]
     ) -> dict[str, str | None]:
         """Keys of the jobs whose masks are inputs; None where there is no such job, or several.
 

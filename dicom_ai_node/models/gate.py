@@ -6,24 +6,16 @@ from collections.abc import Sequence
 import highdicom as hd
 import numpy as np
 from pydicom import Dataset
-from pydicom.uid import (
-    HTJ2K,
-    JPEG2000,
-    JPEG2000MC,
-    JPEGBaseline8Bit,
-    JPEGExtended12Bit,
-    JPEGLSNearLossless,
-)
 
 from dicom_ai_node.config.package import Package
 from dicom_ai_node.errors import ModelError
+from dicom_ai_node.header import compressed_with_loss
 from dicom_ai_node.input import ModelInput
 from dicom_ai_node.job import Outcome
 from dicom_ai_node.models.findings import volume_ml, voxel_counts
 from dicom_ai_node.models.protocol import Model
 from dicom_ai_node.result import Result
 
-_LOSSY = (JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless, JPEG2000, JPEG2000MC, HTJ2K)
 _MAX_CS = 16  # characters of a DICOM code string; what is longer is not one, and is not repeated
 
 
@@ -128,10 +120,8 @@ def _values(headers: Sequence[Dataset], keyword: str) -> set[str]:
 
 
 def _lossy(ds: Dataset) -> bool:
-    """As the header says (PS3.3 C.7.6.1.1.5); where it is silent, as its transfer syntax does."""
-    said = str(ds.get("LossyImageCompression") or "")
     meta = getattr(ds, "file_meta", {})
-    return said == "01" or (said != "00" and meta.get("TransferSyntaxUID") in _LOSSY)
+    return compressed_with_loss(ds.get("LossyImageCompression"), meta.get("TransferSyntaxUID"))
 
 
 def _either(names: Sequence[str]) -> str:
