@@ -64,7 +64,9 @@ class Run:
         if isinstance(self.package, TorchPackage):
             found["weights_sha256"] = self.package.weights.sha256
         if isinstance(self.package, ThresholdPackage):
-            found["between"] = "{} and {}".format(*self.package.between)
+            for name, (low, high) in self.package.ranges.items():
+                key = "between" if len(self.package.inputs) == 1 else f"{name} between"
+                found[key] = f"{low} and {high}"
         return found
 
     @property
