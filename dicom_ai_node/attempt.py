@@ -64,7 +64,16 @@ class Report:
     timings: dict[str, float]
 
 
-def run(request: Request, model: Callable[[], Model]) -> Report:
+def _local_time() -> datetime:
+    return datetime.now().astimezone()
+
+
+def run(
+    request: Request,
+    model: Callable[[], Model],
+    *,
+    clock: Callable[[], datetime] = _local_time,
+) -> Report:
     """`model` opens the model, or hands over the warm one; it is not called for a refused study.
 
     What makes a study unsuitable or the model's answer unusable becomes a report like any other;
@@ -79,10 +88,10 @@ def run(request: Request, model: Callable[[], Model]) -> Report:
     with _timed(timings, "encode"):
         headers = headers or load_headers(request.instances)
         try:
-            encoded = _encode(request, result, headers)
+            encoded = _encode(request, result, headers, clock())
         except ModelError as error:
             result = Result.failed(str(error))
-            encoded = _encode(request, result, headers)
+            encoded = _encode(request, result, headers, clock())
         objects = _write(request.folder, encoded)
     report = Report(
         outcome=result.outcome,
@@ -130,13 +139,13 @@ def read_report(folder: Path) -> Report | None:
 
 
 def _encode(
-    request: Request, result: Result, headers: Sequence[Dataset]
+    request: Request, result: Result, headers: Sequence[Dataset], finished_at: datetime
 ) -> Sequence[EncodedObject]:
     run_of = Run(
         ids=DerivedIds(job_key=request.job_key),
         package=request.model.package,
         model_sha256=request.model.sha256,
-        finished_at=datetime.now().astimezone(),
+        finished_at=finished_at,
         predecessor=DerivedIds(job_key=request.predecessor) if request.predecessor else None,
     )
     return encode(result, headers, run_of, request.model.package.results)

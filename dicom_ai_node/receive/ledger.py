@@ -99,7 +99,8 @@ class Ledger:
             if self._seen is not None:
                 self._seen.add(uid)
             self._handed_in += 1
-            self._changed.notify_all()
+            if len(self._pending) == 1:  # woken for each, the thread would want the lock each time
+                self._changed.notify_all()
         return found
 
     def _arrival(self, received: ReceivedInstance) -> Arrival:
