@@ -12,7 +12,8 @@ from dicom_ai_node.route import Verdict
 def row_of(verdict: Verdict) -> dict[str, Any]:
     """The columns of a verdict."""
     fields = asdict(verdict)
-    return {**fields, "failed_clauses": list(fields.pop("failed")), "held": list(verdict.held)}
+    failed = fields.pop("failed")
+    return {**fields, "failed_clauses": list(failed), "held": list(verdict.held)}
 
 
 def print_verdicts(rows: Sequence[Mapping[str, Any]]) -> None:
