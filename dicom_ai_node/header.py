@@ -1,13 +1,13 @@
 """Headers of stored files: some attributes, never pixels, never more of a file than is needed."""
 
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from io import BytesIO
 from pathlib import Path
 
 from pydicom import Dataset, dcmread
-from pydicom.datadict import tag_for_keyword
-from pydicom.dataelem import RawDataElement
+from pydicom.datadict import dictionary_VR, keyword_for_tag, tag_for_keyword
+from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.filereader import read_dataset, read_file_meta_info, read_partial
 from pydicom.multival import MultiValue
 from pydicom.tag import BaseTag
@@ -26,6 +26,12 @@ from dicom_ai_node.study import Values
 
 MAX_INFLATED = 1 << 20  # the head of a deflated object; the rest may be a bomb (P18)
 _LOSSY = (JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless, JPEG2000, JPEG2000MC, HTJ2K)
+# what the text of a value becomes; other VRs need more than that
+_MAKE: Mapping[str, Callable[[str], str | int | float]] = {
+    **dict.fromkeys(("DS",), float),
+    **dict.fromkeys(("IS",), int),
+    **dict.fromkeys(("UI", "CS", "DA", "TM", "AS", "LO", "SH"), str.rstrip),
+}
 _PREAMBLE = 132
 _PIXEL_GROUP = 0x7FE0
 
@@ -93,10 +99,28 @@ def data_of(part10: bytes) -> memoryview:
 
 def read_values(path: Path, keywords: Iterable[str]) -> Mapping[str, Values]:
     """The values of one file by keyword; what is absent or empty is left out."""
-    wanted = sorted(set(keywords))
+    wanted = frozenset(keywords)
     header = read_header(path, wanted)
-    found = ((keyword, values_of(header, keyword)) for keyword in wanted)
-    return {keyword: values for keyword, values in found if values}
+    found: dict[str, Values] = {}
+    for element in header.values():  # as they were read
+        keyword = keyword_for_tag(element.tag)
+        if keyword in wanted and (values := _quickly(element) or values_of(header, keyword)):
+            found[keyword] = values
+    return found
+
+
+def _quickly(element: DataElement | RawDataElement) -> Values | None:
+    """`values_of` for plain numbers and ASCII, in a third of its time; None for all else."""
+    if not isinstance(element, RawDataElement) or not element.value:
+        return None
+    make = _MAKE.get(element.VR or dictionary_VR(element.tag))
+    if make is None or not element.value.isascii() or b"\x1b" in element.value:
+        return None
+    texts = element.value.decode("ascii").rstrip("\0 ").split("\\")
+    try:
+        return tuple(make(text) for text in texts if text)
+    except (ValueError, OverflowError):
+        return None
 
 
 def compressed_with_loss(said: object, transfer_syntax_uid: str | None) -> bool:

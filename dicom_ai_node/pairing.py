@@ -15,12 +15,13 @@ def pair(suits: Mapping[str, Sequence[Series]], optional: Collection[str]) -> di
     required = [name for name in order if name not in optional]
     taken: dict[str, Series] = {}
     for at, name in enumerate(order):
-        possible = _how_many(required[at + 1 :], suits, taken)
+        after = required[at + 1 :]
+        possible = _how_many([name, *after], suits, taken)
         for series in suits[name]:
             if any(series is other for other in taken.values()):
                 continue
             with_it = {**taken, name: series}
-            if _how_many(required[at + 1 :], suits, with_it) == possible:
+            if 1 + _how_many(after, suits, with_it) == possible:
                 taken = with_it
                 break
     return {name: taken[name] for name in suits if name in taken}

@@ -109,7 +109,7 @@ def _why_missing(name: str, judged: Sequence[Judged], suits: Sequence[Series]) -
         return f"no series for the input {name}: what suits it is taken by another input"
     nearest = min(judged, key=lambda each: (len(each.verdict.failed), in_order(each.series)))
     return (
-        f"no series for the input {name}: the nearest of {len(judged)} fails because "
+        f"no series for the input {name}: the nearest of {len(judged)}: "
         f"{'; '.join(nearest.verdict.failed)}"
     )
 

@@ -79,17 +79,17 @@ def _by_direction(members: list[Described]) -> Iterator[Part]:
     """
     lying = planes.planes_of([header for _, header in members])
     labels = planes.direction_labels(lying) if lying else np.zeros(len(members), np.intp)
-    rows = [np.flatnonzero(labels == label) for label in range(int(labels.max()) + 1)]
+    rows = [np.flatnonzero(labels == label).tolist() for label in range(int(labels.max()) + 1)]
     if lying is None or len(rows) == 1:
         yield "", members
         return
-    named = [(planes.plane_name(lying.normals()[each[0]]), each) for each in rows]
-    sizes = [int(planes.distinct(lying.subset(each.tolist()).along()).max()) + 1 for each in rows]
+    sizes = [len(np.unique(planes.distinct(lying.subset(each).along()))) for each in rows]
     if max(sizes) < _STACK:
         yield "", members
         return
-    names = [name for name, _ in named]
-    for index, (name, each) in enumerate(named):
+    rows = [rows[at] for at in sorted(range(len(rows)), key=lambda at: -sizes[at])]
+    names = [planes.plane_name(lying.normals()[each[0]]) for each in rows]
+    for index, (name, each) in enumerate(zip(names, rows, strict=True)):
         number = f" {names[:index].count(name) + 1}" if names.count(name) > 1 else ""
         yield name + number, [members[row] for row in each]
 
