@@ -13,7 +13,7 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.constructor import DuplicateKeyError
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-from dicom_ai_node.config.settings import Config
+from dicom_ai_node.config.settings import Config, DimsePeer
 from dicom_ai_node.errors import ConfigError
 
 ENVIRONMENT_PREFIX = "DICOM_AI_NODE__"
@@ -91,10 +91,23 @@ def _disagreements(config: Config, tree: _Tree) -> Iterator[str]:
         if route.label in labels[:index]:
             place, _ = tree.place(("routes", index, "model"))
             yield f"{place}: routes.{index}: two routes are called {route.label}: give one a name"
+    yield from _unanswerable(config, tree)
     yield from _unprotected(config, tree)
     if config.web.port == config.node.port != 0 and config.web.host == config.node.host:
         place, _ = tree.place(("web", "port"))
         yield f"{place}: web.port: {config.web.port} is the port for DICOM, node.port, as well"
+
+
+def _unanswerable(config: Config, tree: _Tree) -> Iterator[str]:
+    """Who is to be asked must be somebody who can answer."""
+    for index, entry in enumerate(config.accept):
+        asked = entry.complete.ask
+        if asked is None or isinstance(config.peers.get(asked), DimsePeer):
+            continue
+        place, key = tree.place(("accept", index, "complete", "ask"))
+        known = [name for name, peer in config.peers.items() if isinstance(peer, DimsePeer)]
+        there = ", ".join(known) or "none"
+        yield f"{place}: {key}: there is no peer {asked} of kind dimse under peers (there: {there})"
 
 
 def _unprotected(config: Config, tree: _Tree) -> Iterator[str]:

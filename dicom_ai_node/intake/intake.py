@@ -1,7 +1,7 @@
-"""A quiet study becomes jobs, or a refusal that says why."""
+"""A complete study becomes jobs, or a refusal that says why."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 
 from sqlalchemy import RowMapping
@@ -12,7 +12,10 @@ from dicom_ai_node.config.settings import Config, Route
 from dicom_ai_node.database import jobs, studies
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.database.jobs import NewJob
-from dicom_ai_node.header import read_header, values_of
+from dicom_ai_node.intake import came
+from dicom_ai_node.intake.ask import Asker
+from dicom_ai_node.intake.headers import Headers, Values
+from dicom_ai_node.intake.watch import Judged, Watch
 from dicom_ai_node.job import Job, Outcome, job_key
 from dicom_ai_node.log import get_logger, pseudonym, where
 from dicom_ai_node.spool import Spool
@@ -31,18 +34,29 @@ class Intake:
     models: Mapping[str, InstalledModel]
     spool: Spool
     database: Database
+    headers: Headers = field(init=False)
+    watch: Watch = field(init=False)
+
+    def __post_init__(self) -> None:
+        node = self.config.node
+        headers = Headers(_ALWAYS | came.KEYWORDS | route.keywords(self.config.routes))
+        asker = Asker(self.config.peers, self.database, calling_ae_title=node.ae_title[0])
+        watch = Watch(self.config, self.spool, self.database, headers, asker)
+        object.__setattr__(self, "headers", headers)
+        object.__setattr__(self, "watch", watch)
 
     def settle_quiet(self, *, now: float) -> int:
-        """Judge every study that has been quiet long enough; the number of them."""
-        with self.database.read() as connection:
-            rows = studies.quiet(connection, quiet_s=self.config.study.quiet_s, now=now)
-        for row in rows:
+        """Judge every study that is complete, or has waited long enough; the number of them."""
+        closed = self.watch.look(now=now).closed
+        for each in closed:
+            row = each.row
             try:
-                self._settle(row, now)
+                self._settle(each, now)
             except Exception as error:  # the tick boundary, drawn around each study
                 log.exception("study_not_settled", study=pseudonym(row["study_instance_uid"]))
                 self._set_aside(row, f"it cannot be judged: {where(error)}", now)
-        return len(rows)
+            self.watch.forget(row["id"])
+        return len(closed)
 
     def _set_aside(self, row: RowMapping, reason: str, now: float) -> None:
         """A study that nobody can judge waits for a person, and never blocks the others."""
@@ -51,12 +65,13 @@ class Intake:
                 connection, row, StudyState.NEEDS_REVIEW, reason=reason, verdicts=[], now=now
             )
 
-    def _settle(self, row: RowMapping, now: float) -> None:
+    def _settle(self, closed: Judged, now: float) -> None:
+        row = closed.row
         with self.database.read() as connection:
             instances = studies.instances(connection, self.spool, row["id"])
         candidates = self._series(instances)
         judged = [
-            (each, series, self._judge(each, series, row))
+            (each, series, _with_gaps(self._judge(each, series, row), series, closed))
             for series in candidates
             for each in self.config.routes
         ]
@@ -71,17 +86,18 @@ class Intake:
                 state,
                 reason=reason,
                 verdicts=[_verdict_row(series, verdict) for _, series, verdict in judged],
+                evidence=closed.decision.evidence,
                 now=now,
             )
             queued = [jobs.enqueue(connection, each, now=now) for each in new] if settled else []
         if settled:
-            _log(row, state, queued)
+            _log(closed, state, queued)
 
     def _series(self, instances: Sequence[Instance]) -> list[Series]:
         wanted = _ALWAYS | route.keywords(self.config.routes)
         by_series = sorted(instances, key=lambda each: each.series_instance_uid)
         groups = groupby(by_series, key=lambda each: each.series_instance_uid)
-        return [read_series(list(members), wanted) for _, members in groups]
+        return [read_series(list(members), wanted, self.headers.of) for _, members in groups]
 
     def _judge(self, each: Route, series: Series, row: RowMapping) -> route.Verdict:
         known = route.facts(
@@ -161,13 +177,21 @@ class Intake:
         )
 
 
-def read_series(instances: Sequence[Instance], keywords: frozenset[str]) -> Series:
+def _with_gaps(verdict: route.Verdict, series: Series, closed: Judged) -> route.Verdict:
+    """A series that is known to be short suits nobody (P5)."""
+    gap = closed.decision.missing_of(series.series_instance_uid)
+    return verdict if gap is None else replace(verdict, failed=(*verdict.failed, gap))
+
+
+def read_series(
+    instances: Sequence[Instance], keywords: frozenset[str], values: Callable[[Instance], Values]
+) -> Series:
     """The attributes of a series over all of its instances, in no order of arrival."""
     found: dict[str, dict[str | int | float, None]] = {}
     for instance in sorted(instances, key=lambda each: each.sop_instance_uid):
-        header = read_header(instance.path, keywords)
+        of_instance = values(instance)
         for keyword in sorted(keywords):
-            for value in values_of(header, keyword):
+            for value in of_instance.get(keyword, ()):
                 found.setdefault(keyword, {})[value] = None
     attributes = {keyword: tuple(values) for keyword, values in found.items()}
     return Series(
@@ -190,11 +214,12 @@ def _verdict_row(series: Series, verdict: route.Verdict) -> dict[str, object]:
     }
 
 
-def _log(row: RowMapping, state: StudyState, queued: Sequence[Job | None]) -> None:
+def _log(closed: Judged, state: StudyState, queued: Sequence[Job | None]) -> None:
     log.info(
         "study_settled",
-        study=pseudonym(row["study_instance_uid"]),
+        study=pseudonym(closed.row["study_instance_uid"]),
         state=state,
+        proven=closed.decision.is_proven,
         jobs=[job.id for job in queued if job],
         known_already=sum(job is None for job in queued),
     )
