@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from dicom_ai_node.config.rules import AllOf, AnyOf, Clause, InputSelection, Selection
 from dicom_ai_node.config.settings import Route
@@ -43,12 +44,14 @@ def decide(
     candidates: Sequence[Series],
     priors: Sequence[Series] = (),
     *,
+    short: Mapping[str, str] = MappingProxyType({}),
     calling_ae: str,
     called_ae: str,
 ) -> Decision:
     """Judge every series for every input; `priors` are series of earlier studies of the patient.
 
-    The answer is the same in whatever order the series are given.
+    `short` says of series by their UID that images are missing: they suit nobody. The answer is the
+    same in whatever order the series are given.
     """
     titles = {"$calling_ae": calling_ae, "$called_ae": called_ae}
     sender: dict[str, Values] = {fact: (title,) for fact, title in titles.items() if title}
@@ -63,6 +66,7 @@ def decide(
                 route=route.label,
                 input=name,
                 unfit=not_an_image(series)
+                or short.get(series.series_instance_uid)
                 or (not_earlier(series, candidates, prior) if prior else None),
             )
             for series in (priors if prior else candidates)

@@ -15,10 +15,42 @@ class StudyState(enum.StrEnum):
     """How far a study is before there is a job; `refused` and `needs_review` have a reason."""
 
     RECEIVING = "receiving"
+    INCOMPLETE = "incomplete"  # quiet, and known to be short of something
     ROUTED = "routed"
     REFUSED = "refused"
     NEEDS_REVIEW = "needs_review"
     PURGED = "purged"
+
+
+OPEN_STATES = (StudyState.RECEIVING, StudyState.INCOMPLETE)
+
+
+class Source(enum.StrEnum):
+    """Who says how many instances there are."""
+
+    PACS = "pacs"  # counts, by C-FIND
+    IAN = "ian"  # Instance Availability Notification (PS3.4 R)
+    MPPS = "mpps"  # Modality Performed Procedure Step (PS3.4 F.7)
+
+
+WHOLE_STUDY = ""  # in the place of a Series Instance UID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expected:
+    """How many images a series has, or a whole study, by somebody who knows.
+
+    `is_final`: the source knows of nothing that is to follow. `at`: since when it has said so.
+    """
+
+    study_instance_uid: str
+    series_instance_uid: str
+    source: Source
+    origin: str  # the peer's name, or the UID of the notification
+    instances: int
+    sop_instance_uids: frozenset[str] | None = None
+    is_final: bool
+    at: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

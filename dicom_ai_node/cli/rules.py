@@ -74,8 +74,11 @@ def _decide(
         for each in series
         if each.study_instance_uid != study and patient == each.attributes.get("PatientID")
     ]
-    titles = {"calling_ae": calling_ae, "called_ae": called_ae or config.node.ae_title[0]}
-    return [(route, decide(route, current, priors, **titles)) for route in config.routes]
+    called_ae = called_ae or config.node.ae_title[0]
+    return [
+        (route, decide(route, current, priors, calling_ae=calling_ae, called_ae=called_ae))
+        for route in config.routes
+    ]
 
 
 def _outcome(decision: Decision) -> str:

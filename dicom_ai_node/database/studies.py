@@ -19,10 +19,11 @@ from sqlalchemy import (
 )
 
 from dicom_ai_node.database import jobs
+from dicom_ai_node.database.open_studies import next_change
 from dicom_ai_node.database.tables import instance, job, study, verdict
 from dicom_ai_node.job import FINAL_STATES, JobState
 from dicom_ai_node.spool import Spool
-from dicom_ai_node.study import Instance, StudyState
+from dicom_ai_node.study import OPEN_STATES, Instance, StudyState
 
 PATIENT_DIFFERS = (
     "instances of this study name different patients: nothing is analysed until the PACS has "
@@ -231,7 +232,11 @@ def _touch(connection: Connection, group: Sequence[Kept]) -> int:
         patients.add(row["patient_digest"])
         # never the same time twice, whatever the clock says: settle() sees by it that it grew
         later = math.nextafter(row["last_received_at"], math.inf)
-        changes: dict[str, object] = {"last_received_at": max(now, later)}
+        changes: dict[str, object] = {
+            "last_received_at": max(now, later),
+            "association_ended_at": None,
+            "changed": next_change(),
+        }
         if len(patients) == 1 and row["state"] != StudyState.NEEDS_REVIEW:
             changes |= {"state": StudyState.RECEIVING, "reason": None}
         connection.execute(update(study).where(study.c.id == study_id).values(**changes))
@@ -251,23 +256,11 @@ def _open(connection: Connection, first: ReceivedInstance, since: float, until: 
             patient_digest=first.patient_digest,
             first_received_at=since,
             last_received_at=until,
+            changed=next_change(),
         )
         .returning(study.c.id)
     )
     return int(added.scalar_one())
-
-
-def quiet(connection: Connection, *, quiet_s: float, now: float) -> Sequence[RowMapping]:
-    """Studies of which nothing new has come for so long, oldest first."""
-    return (
-        connection.execute(
-            select(study)
-            .where(study.c.state == StudyState.RECEIVING, study.c.last_received_at <= now - quiet_s)
-            .order_by(study.c.last_received_at)
-        )
-        .mappings()
-        .all()
-    )
 
 
 def settle(
@@ -277,17 +270,27 @@ def settle(
     *,
     reason: str | None,
     verdicts: Sequence[dict[str, object]],
+    evidence: str | None = None,
     now: float,
 ) -> bool:
-    """Record how a quiet study was judged; False when it has grown since `row` was read."""
+    """Record how a complete study was judged; False when it has grown since `row` was read.
+
+    `evidence` says by what it was found complete.
+    """
     settled = connection.execute(
         update(study)
         .where(
             study.c.id == row["id"],
-            study.c.state == StudyState.RECEIVING,
+            study.c.state.in_(OPEN_STATES),
             study.c.last_received_at == row["last_received_at"],
         )
-        .values(state=state, reason=reason, routed_at=now, revision=study.c.revision + 1)
+        .values(
+            state=state,
+            reason=reason,
+            evidence=evidence,
+            revision=study.c.revision + 1,
+            routed_at=now,
+        )
     )
     if settled.rowcount != 1:
         return False
@@ -301,6 +304,18 @@ def settle(
 def instances(connection: Connection, spool: Spool, study_id: int) -> Sequence[Instance]:
     """Of a study, in the order of their UIDs."""
     return [_instance(row, spool) for row in instance_rows(connection, study_id)]
+
+
+def instances_after(
+    connection: Connection, spool: Spool, study_id: int, instance_id: int, *, most: int
+) -> Sequence[tuple[RowMapping, Instance]]:
+    """Those that came after an instance of the same study, in the order of their coming."""
+    query = (
+        _WITH_STUDY.where(instance.c.study_id == study_id, instance.c.id > instance_id)
+        .order_by(instance.c.id)
+        .limit(most)
+    )
+    return [(row, _instance(row, spool)) for row in connection.execute(query).mappings()]
 
 
 def instances_named(
@@ -371,7 +386,7 @@ def waiting(connection: Connection) -> int:
     query = (
         select(func.count())
         .select_from(study)
-        .where(or_(study.c.state == StudyState.RECEIVING, study.c.id.in_(queued)))
+        .where(or_(study.c.state.in_(OPEN_STATES), study.c.id.in_(queued)))
     )
     return int(connection.execute(query).scalar_one())
 

@@ -43,7 +43,11 @@ study = Table(
     # the last association that brought something for it; null while one brings more
     Column("association_ended_at", Float),
     Column("routed_at", Float),
+    # grows with each change that bears on its completeness, over all studies: what the tick has
+    # not looked at has a greater one
+    Column("changed", Integer, nullable=False, default=0),
     Index(None, "state", "last_received_at"),
+    Index(None, "changed"),
     Index(None, "patient_digest"),
 )
 
@@ -157,8 +161,10 @@ expectation = Table(
     Column("origin", String(64), nullable=False),  # the peer's name, or the object's UID
     Column("instances", Integer, nullable=False),
     Column("sop_instance_uids", JSON(none_as_null=True)),  # where the source names them
-    Column("at", Float, nullable=False),
+    Column("is_final", Boolean, nullable=False),  # the source knows of nothing that is to follow
+    Column("at", Float, nullable=False),  # since when it has said so
     UniqueConstraint("study_instance_uid", "series_instance_uid", "source", "origin"),
+    Index(None, "source", "origin"),
 )
 
 # studies that are asked for: priors, and what was missed

@@ -1,7 +1,7 @@
 """A complete study becomes jobs, or a refusal that says why."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, RowMapping
 
@@ -12,13 +12,16 @@ from dicom_ai_node.config.settings import Config, Route
 from dicom_ai_node.database import jobs, studies
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.database.jobs import NewJob
-from dicom_ai_node.header import read_values
+from dicom_ai_node.intake import came
+from dicom_ai_node.intake.ask import Asker
+from dicom_ai_node.intake.headers import Headers
 from dicom_ai_node.intake.plan import Plan, Planner
+from dicom_ai_node.intake.watch import Judged, Watch
 from dicom_ai_node.job import Job
 from dicom_ai_node.log import get_logger, pseudonym, where
 from dicom_ai_node.route import Decision
 from dicom_ai_node.spool import Spool
-from dicom_ai_node.study import Instance, Series, StudyState
+from dicom_ai_node.study import Series, StudyState
 from dicom_ai_node.verdict import row_of
 
 log = get_logger(__name__)
@@ -32,18 +35,35 @@ class Intake:
     models: Mapping[str, InstalledModel]
     spool: Spool
     database: Database
+    headers: Headers = field(init=False)
+    watch: Watch = field(init=False)
+
+    def __post_init__(self) -> None:
+        node = self.config.node
+        headers = Headers(KEYWORDS | came.KEYWORDS | route.keywords(self.config.routes))
+        asker = Asker(self.config.peers, self.database, calling_ae_title=node.ae_title[0])
+        watch = Watch(self.config, self.spool, self.database, headers, asker)
+        object.__setattr__(self, "headers", headers)
+        object.__setattr__(self, "watch", watch)
 
     def settle_quiet(self, *, now: float) -> int:
-        """Judge every study that has been quiet long enough; the number of them."""
-        with self.database.read() as connection:
-            rows = studies.quiet(connection, quiet_s=self.config.study.quiet_s, now=now)
-        for row in rows:
-            try:
-                self._settle(row, now)
-            except Exception as error:  # the tick boundary, drawn around each study
-                log.exception("study_not_settled", study=pseudonym(row["study_instance_uid"]))
-                self._set_aside(row, f"it cannot be judged: {where(error)}", now)
-        return len(rows)
+        """Judge every study that is complete, or has waited long enough; the number of them."""
+        look = self.watch.look(now=now)
+        for each in look.open:
+            self._guarded(self._settle_series, each, now)
+        for each in look.closed:
+            self._guarded(self._settle, each, now)
+            self.watch.forget(each.row["id"])
+        return len(look.closed)
+
+    def _guarded(self, settle: Callable[[Judged, float], None], judged: Judged, now: float) -> None:
+        """The tick boundary, drawn around each study."""
+        try:
+            settle(judged, now)
+        except Exception as error:
+            row = judged.row
+            log.exception("study_not_settled", study=pseudonym(row["study_instance_uid"]))
+            self._set_aside(row, f"it cannot be judged: {where(error)}", now)
 
     def _set_aside(self, row: RowMapping, reason: str, now: float) -> None:
         """A study that nobody can judge waits for a person, and never blocks the others."""
@@ -52,14 +72,29 @@ class Intake:
                 connection, row, StudyState.NEEDS_REVIEW, reason=reason, verdicts=[], now=now
             )
 
-    def _settle(self, row: RowMapping, now: float) -> None:
-        with self.database.read() as connection:
-            instances = studies.instances(connection, self.spool, row["id"])
-        series = self._series(instances)
-        decided = self._decide(self.config.routes, series, row)
-        planner = Planner(models=self.models)
-        plan = planner.plan(row["id"], decided, now=now)
-        wanted = [*plan.jobs, *planner.refusals(row["id"], decided, series)]
+    def _settle_series(self, judged: Judged, now: float) -> None:
+        """Routes for series need not wait for the others of the study."""
+        routes = [each for each in self.config.routes if each.when == "series"]
+        if not routes:
+            return
+        complete = judged.decision.complete_series
+        series = [each for each in self._series(judged) if each.series_instance_uid in complete]
+        plan = self._planner.plan(judged.row["id"], self._decide(routes, series, judged), now=now)
+        with self.database.write() as connection:
+            queued = [jobs.enqueue(connection, each, now=now) for each in plan.jobs]
+        if any(queued):
+            log.info(
+                "series_settled",
+                study=pseudonym(judged.row["study_instance_uid"]),
+                jobs=[job.id for job in queued if job],
+            )
+
+    def _settle(self, closed: Judged, now: float) -> None:
+        row = closed.row
+        series = self._series(closed)
+        decided = self._decide(self.config.routes, series, closed)
+        plan = self._planner.plan(row["id"], decided, now=now)
+        wanted = [*plan.jobs, *self._planner.refusals(row["id"], decided, series)]
         state = StudyState.ROUTED if plan.jobs else StudyState.REFUSED
         with self.database.write() as connection:
             settled = studies.settle(
@@ -68,21 +103,40 @@ class Intake:
                 state,
                 reason=None if plan.jobs else self._why_not(series, plan),
                 verdicts=[row_of(each) for _, decision in decided for each in decision.verdicts],
+                evidence=closed.decision.evidence,
                 now=now,
             )
             queued = _enqueue(connection, row["id"], wanted, now) if settled else []
         if settled:
-            _log(row, state, queued)
+            _log(closed, state, queued)
 
-    def _series(self, instances: Sequence[Instance]) -> list[Series]:
-        wanted = KEYWORDS | route.keywords(self.config.routes)
-        return candidates((each, read_values(each.path, wanted)) for each in instances)
+    @property
+    def _planner(self) -> Planner:
+        return Planner(models=self.models)
+
+    def _series(self, judged: Judged) -> list[Series]:
+        with self.database.read() as connection:
+            instances = studies.instances(connection, self.spool, judged.row["id"])
+        return candidates((each, self.headers.of(each)) for each in instances)
 
     def _decide(
-        self, routes: Sequence[Route], series: Sequence[Series], row: RowMapping
+        self, routes: Sequence[Route], series: Sequence[Series], judged: Judged
     ) -> list[tuple[Route, Decision]]:
-        titles = {"calling_ae": row["calling_ae_title"], "called_ae": row["called_ae_title"]}
-        return [(each, route.decide(each, series, **titles)) for each in routes]
+        """A series that is known to be short suits nobody (P5)."""
+        row = judged.row
+        return [
+            (
+                each,
+                route.decide(
+                    each,
+                    series,
+                    short=judged.decision.missing,
+                    calling_ae=row["calling_ae_title"],
+                    called_ae=row["called_ae_title"],
+                ),
+            )
+            for each in routes
+        ]
 
     def _why_not(self, series: Sequence[Series], plan: Plan) -> str:
         if not self.config.routes:
@@ -111,11 +165,12 @@ def _enqueue(
     return queued
 
 
-def _log(row: RowMapping, state: StudyState, queued: Sequence[Job | None]) -> None:
+def _log(closed: Judged, state: StudyState, queued: Sequence[Job | None]) -> None:
     log.info(
         "study_settled",
-        study=pseudonym(row["study_instance_uid"]),
+        study=pseudonym(closed.row["study_instance_uid"]),
         state=state,
+        proven=closed.decision.is_proven,
         jobs=[job.id for job in queued if job],
         known_already=sum(job is None for job in queued),
     )

@@ -1,4 +1,4 @@
-"""The road after reception in this process: intake, worker and attempt, on a clock of the test's."""
+"""The road after reception in this process: intake, worker and attempt, on the test's clock."""
 
 import threading
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""However a study comes, in whatever order, over however many associations: one result, the same."""
+"""However a study comes, in any order, over any number of associations: one result, the same."""
 
 import copy
 import shutil

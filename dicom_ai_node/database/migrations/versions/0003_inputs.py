@@ -22,7 +22,9 @@ def _studies() -> None:
         table.add_column(sa.Column("revision", sa.Integer(), nullable=False, server_default="0"))
         table.add_column(sa.Column("evidence", sa.Text(), nullable=True))
         table.add_column(sa.Column("association_ended_at", sa.Float(), nullable=True))
+        table.add_column(sa.Column("changed", sa.Integer(), nullable=False, server_default="0"))
         table.create_index(op.f("ix_study_patient_digest"), ["patient_digest"])
+        table.create_index(op.f("ix_study_changed"), ["changed"])
     op.execute("UPDATE study SET revision = 1 WHERE routed_at IS NOT NULL")
 
 
@@ -82,6 +84,7 @@ def _expectations() -> None:
         sa.Column("origin", sa.String(length=64), nullable=False),
         sa.Column("instances", sa.Integer(), nullable=False),
         sa.Column("sop_instance_uids", sa.JSON(none_as_null=True), nullable=True),
+        sa.Column("is_final", sa.Boolean(), nullable=False),
         sa.Column("at", sa.Float(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_expectation")),
         sa.UniqueConstraint(
@@ -92,6 +95,7 @@ def _expectations() -> None:
             name=op.f("uq_expectation_study_instance_uid_series_instance_uid_source_origin"),
         ),
     )
+    op.create_index(op.f("ix_expectation_source_origin"), "expectation", ["source", "origin"])
 
 
 def _fetches() -> None:
