@@ -98,7 +98,7 @@ def _predict(
     headers: Sequence[Dataset] = ()
     try:
         with _timed(timings, "load"):
-            data = load(request.instances)
+            data = load(request.instances, kind=request.model.package.input)
             headers = data.headers
         with _timed(timings, "open"):
             opened = model()

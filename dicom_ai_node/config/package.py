@@ -11,6 +11,7 @@ from dicom_ai_node.config.strict import ModelName, Strict
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 ResultKind = Literal["seg", "sr"]
+InputKind = Literal["volume", "images"]
 
 
 class Weights(Strict):
@@ -54,6 +55,7 @@ class Package(Strict):
     version: Annotated[str, Field(min_length=1, max_length=32)]
     title: Annotated[str, Field(min_length=1, max_length=64)]
     intended_use: str = "Research use only; not for diagnosis."
+    input: InputKind = "volume"  # one stack of slices, or images each by itself
     gate: InputGate = InputGate()
     plausible: tuple[VolumeRange, ...] = ()
     segments: tuple[SegmentEntry, ...]

@@ -16,8 +16,9 @@ class Threshold:
 
     def predict(self, data: ModelInput) -> Result:
         low, high = self._package.between
-        inside = data.volume.array >= low
-        inside &= data.volume.array <= high
+        volume = data.needed_volume()
+        inside = volume.array >= low
+        inside &= volume.array <= high
         mask = inside.view(np.uint8)
         mask *= np.uint8(self._package.segments[0].number)
-        return result_from_mask(data.volume.with_array(mask), self._package)
+        return result_from_mask(volume.with_array(mask), self._package)
