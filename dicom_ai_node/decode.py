@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.encaps import encapsulate
-from pydicom.pixels import get_decoder
+from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import UID, JPEGLSTransferSyntaxes
 
 from dicom_ai_node.errors import InputError
@@ -28,23 +28,21 @@ def decode(syntax: UID, stream: bytes, form: PixelFormat) -> Stored:
     decoder = get_decoder(syntax)
     # twice as fast as GDCM, which hands its pixels over as text
     quick = "pyjpegls" in decoder.available_plugins and syntax in JPEGLSTransferSyntaxes
+    options: dict[str, Any] = {
+        "transfer_syntax_uid": syntax,
+        "pixel_keyword": "PixelData",
+        "rows": form.rows,
+        "columns": form.columns,
+        "samples_per_pixel": 1,
+        "photometric_interpretation": "MONOCHROME2",
+        "number_of_frames": 1,
+        "bits_allocated": form.allocated,
+        "bits_stored": form.stored,
+        "pixel_representation": int(form.signed),
+        "decoding_plugin": "pyjpegls" if quick else "",
+    }
     try:
-        array, _ = decoder.as_array(
-            encapsulate([stream]),
-            index=0,
-            raw=True,
-            decoding_plugin="pyjpegls" if quick else "",
-            transfer_syntax_uid=syntax,
-            pixel_keyword="PixelData",
-            rows=form.rows,
-            columns=form.columns,
-            samples_per_pixel=1,
-            photometric_interpretation="MONOCHROME2",
-            number_of_frames=1,
-            bits_allocated=form.allocated,
-            bits_stored=form.stored,
-            pixel_representation=int(form.signed),
-        )
+        array, _ = decoder.as_array(encapsulate([stream]), index=0, raw=True, **options)
     except (ValueError, AttributeError, RuntimeError) as error:
         kind = type(error).__name__
         raise InputError(f"The pixel data of an image cannot be decoded ({kind}).") from error

@@ -1,5 +1,6 @@
-"""Arrays filled with the values of frames: whatever their transfer syntax, all cores at work."""
+"""Arrays of the values of frames: whatever their transfer syntax, all cores at work."""
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import highdicom as hd
@@ -8,49 +9,60 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 from pydicom.uid import UncompressedTransferSyntaxes
 
-from dicom_ai_node.decode import Stored, plain
-from dicom_ai_node.decode_processes import Job, decode_all
+from dicom_ai_node.decode import decode, plain
 from dicom_ai_node.errors import InputError
+from dicom_ai_node.forks import in_processes, shared_float32
 from dicom_ai_node.frames import Frame
 from dicom_ai_node.values import fill
 
 FILLERS = 4  # threads; numpy's copies leave the interpreter free
+WORTH_PROCESSES = 4 << 20  # compressed pixels: fewer are decoded as soon as processes are there
 
 
-def fill_all(array: NDArray[np.float32], frames: list[Frame | None]) -> None:
-    """`array[k]` gets the values of `frames[k]`, which is then let go; padding is NaN there."""
-    compressed: list[int] = []
-    plain_ones: list[int] = []
-    for index, frame in enumerate(frames):
-        assert frame is not None  # noqa: S101 - none is let go yet
-        plain_one = frame.image.syntax in UncompressedTransferSyntaxes or frame.said.transformed
-        (plain_ones if plain_one else compressed).append(index)
+def filled(frames: list[Frame | None]) -> NDArray[np.float32]:
+    """Frames × rows × columns, all of one size; padding is NaN.
+
+    Frames that need no decoder are set to None one by one: their bytes go as the values come.
+    """
+    found = [frame for frame in frames if frame is not None]
+    form = found[0].form
+    shape = (len(found), form.rows, form.columns)
+    compressed = [index for index, frame in enumerate(found) if _is_compressed(frame)]
+    many = len(compressed) * form.rows * form.columns >= WORTH_PROCESSES
+    array = shared_float32(shape) if many else np.empty(shape, np.float32)
+    if compressed:
+        _fill_compressed(array, found, compressed, processes=None if many else 1)
+    found.clear()
 
     def fill_plain(index: int) -> None:
         frame = frames[index]
-        assert frame is not None  # noqa: S101 - each is filled once
-        _fill_plain(array[index], frame)
+        if frame is not None and not _is_compressed(frame):
+            _fill_plain(array[index], frame)
         frames[index] = None
 
     with ThreadPoolExecutor(FILLERS) as pool:
-        for _ in pool.map(fill_plain, plain_ones):
+        for _ in pool.map(fill_plain, range(len(frames))):
             pass
-    if compressed:
-        _fill_compressed(array, frames, compressed)
+    return array
+
+
+def _is_compressed(frame: Frame) -> bool:
+    return frame.image.syntax not in UncompressedTransferSyntaxes and not frame.said.transformed
 
 
 def _fill_compressed(
-    array: NDArray[np.float32], frames: list[Frame | None], indices: list[int]
+    array: NDArray[np.float32],
+    frames: Sequence[Frame],
+    indices: Sequence[int],
+    *,
+    processes: int | None,
 ) -> None:
-    found = [frame for frame in frames if frame is not None]
-
-    def done(number: int, stored: Stored) -> None:
-        frame = found[number]
+    def work(number: int) -> None:
+        frame = frames[indices[number]]
+        stored = decode(frame.image.syntax, bytes(frame.stream), frame.form)
         fill(array[indices[number]], stored, frame.form, frame.transform)
 
-    decode_all([Job(f.image.syntax, bytes(f.stream), f.form) for f in found], done)
-    for index in indices:
-        frames[index] = None
+    in_processes(len(indices), work, processes=processes)
 
 
 def _fill_plain(plane: NDArray[np.float32], frame: Frame) -> None:

@@ -176,7 +176,7 @@ def _drift(
     if float(np.ptp(drift, axis=0).max()) <= DRIFT_MM:
         return drift
     line = np.polynomial.polynomial.polyfit(along, drift, 1)
-    straight = np.polynomial.polynomial.polyval(along, line).T
+    straight = np.asarray(np.polynomial.polynomial.polyval(along, line).T, np.float64)
     if float(np.abs(drift - straight).max()) > STRAIGHT_MM:
         raise InputError("The slices do not lie one behind the other, nor in any straight line.")
     return straight

@@ -114,13 +114,14 @@ def numbers_of(ds: Dataset, keyword: str) -> tuple[float, ...]:
     tag = _tag(keyword)
     if tag not in ds:
         return ()
-    raw = ds.get_item(tag, keep_deferred=True)
-    if isinstance(raw, RawDataElement) and isinstance(raw.value, bytes):
+    raw = _raw(ds, tag)
+    if raw is not None:
         vr = raw.VR or dictionary_VR(tag)
+        content = raw.value or b""
         if vr in ("DS", "IS"):
-            return _decimals(raw.value)
-        if vr == "US" and len(raw.value) == 2:
-            return (float(int.from_bytes(raw.value, "little" if raw.is_little_endian else "big")),)
+            return _decimals(content)
+        if vr == "US" and len(content) == 2:
+            return (float(int.from_bytes(content, "little" if raw.is_little_endian else "big")),)
     values = values_of(ds, keyword)
     if any(isinstance(value, str) for value in values):
         return _decimals("\\".join(map(str, values)).encode())
@@ -132,10 +133,16 @@ def words_of(ds: Dataset, keyword: str) -> tuple[str, ...]:
     tag = _tag(keyword)
     if tag not in ds:
         return ()
-    raw = ds.get_item(tag, keep_deferred=True)
-    if isinstance(raw, RawDataElement) and isinstance(raw.value, bytes):
-        return _words(raw.value)
+    raw = _raw(ds, tag)
+    if raw is not None:
+        return _words(raw.value or b"")
     return tuple(str(value) for value in values_of(ds, keyword))
+
+
+def _raw(ds: Dataset, tag: BaseTag) -> RawDataElement | None:
+    """None once somebody has looked at the value."""
+    element = ds.get_item(tag, keep_deferred=True)
+    return element if isinstance(element, RawDataElement) else None
 
 
 @lru_cache(maxsize=1024)

@@ -2,11 +2,10 @@
 
 from collections.abc import Sequence
 
-import numpy as np
 from pydicom import Dataset
 
 from dicom_ai_node.errors import InputError
-from dicom_ai_node.fill import fill_all
+from dicom_ai_node.fill import filled
 from dicom_ai_node.frames import Frame
 from dicom_ai_node.header import numbers_of, words_of
 from dicom_ai_node.input import ProjectionImage
@@ -23,8 +22,7 @@ def _image(frame: Frame) -> ProjectionImage:
     header = frame.image.header
     if frame.image.header.get("NumberOfFrames") not in (None, 1):
         raise InputError("This is a multi-frame object, where single images are needed.")
-    array = np.empty((1, frame.form.rows, frame.form.columns), np.float32)
-    fill_all(array, [frame])
+    array = filled([frame])
     if frame.transform.padding is not None:
         without_padding(array)
     (uid,) = words_of(header, "SOPInstanceUID")

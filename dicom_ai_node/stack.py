@@ -5,7 +5,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dicom_ai_node.errors import InputError
-from dicom_ai_node.fill import fill_all
+from dicom_ai_node.fill import filled
 from dicom_ai_node.frames import MAX_VOXEL_BYTES, TOO_LARGE, Frame
 from dicom_ai_node.geometry import Arrangement
 from dicom_ai_node.shear import straightened
@@ -42,8 +42,7 @@ def _values(frames: list[Frame | None], where: Arrangement) -> NDArray[np.float3
     grown = shape + np.ceil(pixel_shifts.max(axis=0) - 1e-6).astype(int)
     if int(grown.prod()) * len(frames) * 4 > MAX_VOXEL_BYTES:
         raise InputError(TOO_LARGE)
-    array = np.empty((len(frames), *shape), np.float32)
-    fill_all(array, frames)
+    array = filled(frames)
     if where.sheared:
         array = straightened(array, pixel_shifts, grown)
     if padded or where.sheared:

@@ -1,6 +1,7 @@
 """Stored pixels become numbers in modality units (PS3.3 C.11.1): rescaled, padding taken out."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +10,8 @@ from dicom_ai_node.errors import InputError
 from dicom_ai_node.frame_header import FrameHeader
 from dicom_ai_node.header import numbers_of
 from dicom_ai_node.pixels import PixelFormat
+
+Stored = NDArray[Any]  # integers or floats, as they lie in the file
 
 _LARGEST = 1e30  # of slope and intercept: so no pixel of 32 bits leaves float32
 _MUST_RESCALE = "CT"  # where the stored values mean nothing without (PS3.3 C.8.2.1, type 1)
@@ -47,7 +50,7 @@ def transform_of(frame: FrameHeader, form: PixelFormat, *, inverted: bool = Fals
 
 def fill(
     plane: NDArray[np.float32],
-    stored: NDArray[np.generic],
+    stored: Stored,
     form: PixelFormat,
     transform: Transform,
 ) -> None:
@@ -87,12 +90,12 @@ def without_padding(array: NDArray[np.float32]) -> None:
             plane[padded] = lowest
 
 
-def _used_bits(stored: NDArray[np.generic], form: PixelFormat) -> NDArray[np.generic]:
+def _used_bits(stored: Stored, form: PixelFormat) -> Stored:
     """Without what lies above BitsStored: sign bits that were not extended, or old overlays."""
     unused = 8 * stored.dtype.itemsize - form.stored
     if form.floating or unused <= 0:
         return stored
-    used: NDArray[np.generic] = (stored << unused) >> unused  # type: ignore[operator]
+    used: Stored = (stored << unused) >> unused
     return used
 
 
