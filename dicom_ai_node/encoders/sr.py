@@ -17,9 +17,9 @@ from dicom_ai_node.encoders.groups import (
     volume_group,
 )
 from dicom_ai_node.encoders.modules import REQUEST
-from dicom_ai_node.encoders.planes import SourcePlane, planes_of_slices, source_planes
+from dicom_ai_node.encoders.planes import SHOWN, source_mask
 from dicom_ai_node.encoders.run import MANUFACTURER, SERIES_NUMBERS, Run
-from dicom_ai_node.encoders.segments import SHOWN, PresentSegment, present_segments
+from dicom_ai_node.encoders.segments import PresentSegment, present_segments
 from dicom_ai_node.encoders.source import copy_keywords, in_order, read_only_items, stand_in
 from dicom_ai_node.encoders.status import STATUS
 from dicom_ai_node.errors import ModelError
@@ -84,27 +84,23 @@ def _finding_groups(
     """
     if result.outcome not in SHOWN:
         return [], []
-    segments = {present.segment.number: present for present in present_segments(result, run.ids)}
-    planes = _planes(result, sources) if segments else []
+    mask = source_mask(result, sources)
+    segments = {each.segment.number: each for each in present_segments(result, mask, run.ids)}
     groups: list[Group] = []
     cited: dict[str, Dataset] = {}
     for finding in result.findings:
         if finding.segment_number is None:
             groups.append(plain_group(finding, run))
         elif (present := segments.get(finding.segment_number)) is not None:
-            assert result.mask is not None  # noqa: S101 - else no segment were present
+            assert mask is not None  # noqa: S101 - else no segment were present
             if seg is not None:
-                groups.append(volume_group(finding, present, result.mask, seg, run))
+                groups.append(volume_group(finding, present, mask, seg, run))
             else:
                 groups.append(plain_group(finding, run, present))
-            groups.append(outline_group(finding, present, result.mask, planes, run))
-            header = planes[_largest_slice(present)].header
+            groups.append(outline_group(finding, present, mask, run))
+            header = mask.planes[_largest_slice(present)].header
             cited[header.SOPInstanceUID] = header
     return groups, list(cited.values())
-
-
-def _planes(result: Result, sources: Sequence[Dataset]) -> list[SourcePlane]:
-    return planes_of_slices(result.mask, source_planes(sources)) if result.mask else []
 
 
 def _largest_slice(present: PresentSegment) -> int:
