@@ -11,15 +11,15 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from pydicom import Dataset
-
 from dicom_ai_node.config.package import InstalledModel
 from dicom_ai_node.encoders.encode import EncodedObject, encode
 from dicom_ai_node.encoders.ids import DerivedIds
 from dicom_ai_node.encoders.run import Run
 from dicom_ai_node.errors import InputError, ModelError
+from dicom_ai_node.fuse import load_inputs
+from dicom_ai_node.input import ModelInput
 from dicom_ai_node.job import Outcome
-from dicom_ai_node.load import load, load_headers
+from dicom_ai_node.load import load_headers
 from dicom_ai_node.models.protocol import Model
 from dicom_ai_node.result import Result
 from dicom_ai_node.study import Instance
@@ -80,18 +80,18 @@ def run(
     every other exception is a failed attempt, and the caller's.
     """
     timings: dict[str, float] = {}
-    headers: Sequence[Dataset] = ()
+    data: ModelInput | None = None
     if request.refusal is not None:
         result = Result.not_suitable(request.refusal)
     else:
-        result, headers = _predict(request, model, timings)
+        result, data = _predict(request, model, timings)
     with _timed(timings, "encode"):
-        headers = headers or load_headers(request.instances)
+        data = data or ModelInput(headers=load_headers(request.instances))
         try:
-            encoded = _encode(request, result, headers, clock())
+            encoded = _encode(request, result, data, clock())
         except ModelError as error:
             result = Result.failed(str(error))
-            encoded = _encode(request, result, headers, clock())
+            encoded = _encode(request, result, data, clock())
         objects = _write(request.folder, encoded)
     report = Report(
         outcome=result.outcome,
@@ -110,20 +110,20 @@ def run(
 
 def _predict(
     request: Request, model: Callable[[], Model], timings: dict[str, float]
-) -> tuple[Result, Sequence[Dataset]]:
-    headers: Sequence[Dataset] = ()
+) -> tuple[Result, ModelInput | None]:
+    data: ModelInput | None = None
+    package = request.model.package
     try:
         with _timed(timings, "load"):
-            data = load(request.instances)
-            headers = data.headers
+            data = load_inputs(request.inputs, request.masks, kind=package.input)
         with _timed(timings, "open"):
             opened = model()
         with _timed(timings, "predict"):
-            return opened.predict(data), headers
+            return opened.predict(data), data
     except InputError as error:
-        return Result.not_suitable(str(error)), headers
+        return Result.not_suitable(str(error)), data
     except ModelError as error:
-        return Result.failed(str(error)), headers
+        return Result.failed(str(error)), data
 
 
 def read_report(folder: Path) -> Report | None:
@@ -139,7 +139,7 @@ def read_report(folder: Path) -> Report | None:
 
 
 def _encode(
-    request: Request, result: Result, headers: Sequence[Dataset], finished_at: datetime
+    request: Request, result: Result, data: ModelInput, finished_at: datetime
 ) -> Sequence[EncodedObject]:
     run_of = Run(
         ids=DerivedIds(job_key=request.job_key),
@@ -148,7 +148,8 @@ def _encode(
         finished_at=finished_at,
         predecessor=DerivedIds(job_key=request.predecessor) if request.predecessor else None,
     )
-    return encode(result, headers, run_of, request.model.package.results)
+    kinds = request.model.package.results
+    return encode(result, data.headers, run_of, kinds, evidence=data.evidence)
 
 
 def _write(folder: Path, encoded: Sequence[EncodedObject]) -> tuple[WrittenObject, ...]:

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import highdicom as hd
 import numpy as np
+from pydicom import Dataset
 from scipy import ndimage
 
 from dicom_ai_node.config.package import InputKind
 from dicom_ai_node.errors import InputError
+from dicom_ai_node.header import read_head
 from dicom_ai_node.input import ModelInput
 from dicom_ai_node.load import load
 from dicom_ai_node.study import Instance
@@ -30,7 +32,7 @@ def load_inputs(
         return data
     grid = data.needed_volume()
     laid: dict[str, hd.Volume] = {}
-    evidence = []
+    evidence: list[Dataset] = []
     for name, further in others:
         other = load(further, kind=kind)
         is_prior = further[0].study_instance_uid != instances[0].study_instance_uid
@@ -43,7 +45,9 @@ def load_inputs(
         laid[name] = resampled(volume, grid, order=1)
         evidence += other.headers
     for name, path in masks.items():
-        laid[name] = resampled(_labelmap(path), grid, order=0)
+        seg = hd.seg.segread(path)
+        laid[name] = resampled(_labelmap(seg), grid, order=0)
+        evidence.append(read_head(path))
     return replace(data, others=laid, evidence=evidence)
 
 
@@ -69,6 +73,6 @@ def resampled(volume: hd.Volume, grid: hd.Volume, *, order: int) -> hd.Volume:
     return grid.with_array(array)
 
 
-def _labelmap(path: Path) -> hd.Volume:
-    seg = hd.seg.segread(path)
+def _labelmap(seg: hd.seg.Segmentation) -> hd.Volume:
+    """Frames without voxels are left out of a SEG: between others they are there, and empty."""
     return seg.get_volume(combine_segments=True, allow_missing_positions=True)

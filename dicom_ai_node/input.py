@@ -1,10 +1,27 @@
 """What a model is given: pixels that never travel without their geometry."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import highdicom as hd
+import numpy as np
+from numpy.typing import NDArray
 from pydicom import Dataset
+
+from dicom_ai_node.errors import InputError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProjectionImage:
+    """One radiograph, or a slice by itself: rows × columns of float32 that grow with brightness.
+
+    Modality units (HU for CT), or P-values: what was stored inverted (MONOCHROME1) is put right.
+    `pixel_spacing` is (row, column) in mm, None where the header does not say.
+    """
+
+    array: NDArray[np.float32]
+    sop_instance_uid: str
+    pixel_spacing: tuple[float, float] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -13,8 +30,19 @@ class ModelInput:
 
     `volume` is float32 in modality units (HU for CT), one channel; its affine maps voxel indices
     to the patient coordinate system (LPS, mm). Adapters resample as they like and bring the mask
-    back with `mask.match_geometry(volume)`.
+    back with `mask.match_geometry(volume)`. A sheared stack (gantry tilt) comes straightened; the
+    encoders bring the mask back to its slices. `others` are further inputs by name, on the grid
+    of `volume`, and `evidence` are their headers.
     """
 
     headers: Sequence[Dataset]
-    volume: hd.Volume
+    volume: hd.Volume | None = None
+    images: tuple[ProjectionImage, ...] = ()
+    others: Mapping[str, hd.Volume] = field(default_factory=dict)
+    evidence: Sequence[Dataset] = ()
+
+    def needed_volume(self) -> hd.Volume:
+        """The volume; InputError where the package asked for images instead."""
+        if self.volume is None:
+            raise InputError("This model needs a volume, and was given single images.")
+        return self.volume

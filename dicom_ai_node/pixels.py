@@ -1,5 +1,8 @@
 """Pixel data against the header that describes it, told without decoding any of it."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from pydicom import Dataset
 from pydicom.datadict import keyword_for_tag, tag_for_keyword
 from pydicom.dataelem import RawDataElement
@@ -7,8 +10,10 @@ from pydicom.tag import BaseTag
 from pydicom.uid import JPEGTransferSyntaxes, RLELossless, UncompressedTransferSyntaxes
 
 from dicom_ai_node.codestream import Head, check_rle, head
-from dicom_ai_node.encapsulated import ITEM, one_frame
+from dicom_ai_node.encapsulated import ITEM, frames_of
 from dicom_ai_node.errors import InputError
+from dicom_ai_node.header import numbers_of
+from dicom_ai_node.stored_image import StoredImage
 
 # by which bytes become pixels: US in PS3.3 C.7.6.3, and nothing else
 _DESCRIBING = tuple(
@@ -18,9 +23,35 @@ _DESCRIBING = tuple(
         "PixelRepresentation",
     )
 )
+_FLOATS = {"FloatPixelData": 32, "DoubleFloatPixelData": 64}
 # a JPEG scan does not say how long it is, and a decoder fills up what is missing; RLE has one
 # fragment a frame in any case (PS3.5 A.4.2)
 _UNCOUNTED = (*JPEGTransferSyntaxes, RLELossless)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PixelFormat:
+    """How the bytes of one grey frame become numbers (PS3.3 C.7.6.3, C.7.6.24)."""
+
+    rows: int
+    columns: int
+    allocated: int
+    stored: int
+    signed: bool
+    floating: bool = False
+
+    @property
+    def frame_bytes(self) -> int:
+        return self.rows * self.columns * self.allocated // 8
+
+    @property
+    def lowest(self) -> int:
+        """The lowest number that can be stored."""
+        return -(1 << (self.stored - 1)) if self.signed else 0
+
+    @property
+    def highest(self) -> int:
+        return (1 << (self.stored - self.signed)) - 1
 
 
 def check_types(ds: Dataset) -> None:
@@ -37,67 +68,101 @@ def check_types(ds: Dataset) -> None:
             )
 
 
-def check_pixels(ds: Dataset) -> None:
-    """InputError where decoding would have to believe one of two that disagree.
+def pixel_format(image: StoredImage) -> PixelFormat:
+    """InputError where the numbers contradict each other (D19)."""
+    ds = image.header
+    rows, columns = _number(ds, "Rows"), _number(ds, "Columns")
+    allocated = _number(ds, "BitsAllocated")
+    if image.keyword in _FLOATS:
+        if allocated != _FLOATS[image.keyword]:
+            raise InputError(f"BitsAllocated is {allocated}, which {image.keyword} cannot have.")
+        return PixelFormat(
+            rows=rows, columns=columns, allocated=allocated, stored=allocated, signed=True,
+            floating=True,
+        )  # fmt: skip
+    stored, representation = _number(ds, "BitsStored"), _number(ds, "PixelRepresentation")
+    high = int((numbers_of(ds, "HighBit") or (stored - 1,))[0])
+    if allocated not in (8, 16, 32) or not 1 <= stored <= allocated or high != stored - 1:
+        raise InputError(
+            f"BitsAllocated {allocated}, BitsStored {stored} and HighBit {high} "
+            "do not go together in an image."
+        )
+    if representation not in (0, 1):
+        raise InputError("PixelRepresentation is neither 0 nor 1 in an image.")
+    return PixelFormat(
+        rows=rows, columns=columns, allocated=allocated, stored=stored, signed=bool(representation)
+    )
+
+
+def streams_of(image: StoredImage, form: PixelFormat, frames: int) -> list[memoryview | bytes]:
+    """The bytes of each frame; InputError where decoding would believe one of two that disagree.
 
     A decoder makes an image of the size that the stream says, however small the stream is.
     """
-    syntax = ds.file_meta.TransferSyntaxUID
-    if syntax in UncompressedTransferSyntaxes:
-        if ds.get("PixelData"):
-            _check_length(ds)
-        return
-    if not ds.get("PixelData"):
+    if image.syntax in UncompressedTransferSyntaxes:
+        _check_length(image, form, frames)
+        size = form.frame_bytes
+        return [image.pixels[index * size : (index + 1) * size] for index in range(frames)]
+    if image.keyword != "PixelData":
         raise InputError("The images have no PixelData, and their transfer syntax is for no other.")
-    stream = one_frame(ds, in_one_piece=syntax in _UNCOUNTED)
-    if syntax == RLELossless:
-        pixels = _number(ds, "Rows") * _number(ds, "Columns")
-        planes = _number(ds, "SamplesPerPixel") * _number(ds, "BitsAllocated") // 8
-        check_rle(stream, pixels=pixels, planes=planes)
-    else:
-        _compare(ds, head(syntax, stream))
+    streams = frames_of(
+        image.pixels,
+        frames,
+        in_one_piece=image.syntax in _UNCOUNTED,
+        extended=image.header.get("ExtendedOffsetTable"),
+        lengths=image.header.get("ExtendedOffsetTableLengths"),
+    )
+    for stream in streams:
+        if image.syntax == RLELossless:
+            check_rle(stream, pixels=form.rows * form.columns, planes=form.allocated // 8)
+        else:
+            _compare(form, head(image.syntax, stream))
+    return [*streams]
 
 
-def _check_length(ds: Dataset) -> None:
-    """Padding is common; anything else behind the frame means that it is not the frame."""
-    bits = _number(ds, "Rows") * _number(ds, "Columns") * _number(ds, "BitsAllocated")
-    length = (bits * _number(ds, "SamplesPerPixel") + 7) // 8
-    value = ds.PixelData
-    encapsulated = len(value) != length and value.startswith(ITEM)
-    if len(value) < length or value[length + length % 2 :].strip(b"\0") or encapsulated:
+def _check_length(image: StoredImage, form: PixelFormat, frames: int) -> None:
+    """Padding is common; anything else behind the frames means that they are not the frames."""
+    length, value = frames * form.frame_bytes, image.pixels
+    encapsulated = len(value) != length and value[:4] == ITEM
+    rest = bytes(value[length + length % 2 :])
+    if len(value) < length or rest.strip(b"\0") or encapsulated:
         raise InputError(
             "PixelData does not have the length that Rows, Columns and BitsAllocated say."
         )
 
 
-def _compare(ds: Dataset, found: Head) -> None:
-    rows, columns = _number(ds, "Rows"), _number(ds, "Columns")
-    samples = _number(ds, "SamplesPerPixel")
-    stored, allocated = _number(ds, "BitsStored"), _number(ds, "BitsAllocated")
-    if (found.rows, found.columns) != (rows, columns):
+def _compare(form: PixelFormat, found: Head) -> None:
+    if (found.rows, found.columns) != (form.rows, form.columns):
         raise InputError(
             f"The compressed image has {found.rows} × {found.columns} pixels, "
-            f"where Rows and Columns say {rows} × {columns}."
+            f"where Rows and Columns say {form.rows} × {form.columns}."
         )
-    if found.samples != samples:
+    if found.samples != 1:
         raise InputError(
-            f"The compressed image has {found.samples} components, "
-            f"where SamplesPerPixel says {samples}."
+            f"The compressed image has {found.samples} components, where SamplesPerPixel says 1."
         )
-    if not stored <= found.bits <= allocated:  # encoders may write all that is allocated
+    if not form.stored <= found.bits <= form.allocated:  # encoders may write all that is allocated
         raise InputError(
             f"The compressed image has {found.bits} bits, "
-            f"where BitsStored says {stored} and BitsAllocated {allocated}."
+            f"where BitsStored says {form.stored} and BitsAllocated {form.allocated}."
         )
-    signed = bool(_number(ds, "PixelRepresentation"))
-    if found.signed not in (None, signed) and found.bits != stored:  # else the sign bit is certain
+    # where not all bits are used, the sign bit is certain only in a stream of as many
+    if found.signed not in (None, form.signed) and found.bits != form.stored:
         raise InputError(
             "The compressed image and PixelRepresentation disagree about negative values."
         )
 
 
+def check_same(formats: Sequence[PixelFormat]) -> None:
+    """InputError where frames of a series differ in size or in sign."""
+    if len({(form.rows, form.columns) for form in formats}) > 1:
+        raise InputError("The series mixes images of several sizes.")
+    if len({form.signed for form in formats}) > 1:
+        raise InputError("The series mixes images of signed and of unsigned pixels.")
+
+
 def _number(ds: Dataset, keyword: str) -> int:
-    value = ds.get(keyword)
-    if not isinstance(value, int):
+    values = numbers_of(ds, keyword)
+    if len(values) != 1:
         raise InputError(f"{keyword} is missing or not a number in an image of the series.")
-    return value
+    return int(values[0])

@@ -411,7 +411,7 @@ def test_a_wrong_extended_offset_table_is_refused(
                 put_stream(made[1], RLELossless, rle(2, 40), rle(2, 40), table=table(112, 0)),
                 put(made[1], NumberOfFrames=2),
             ),
-            "This is a multi-frame object, which is not supported yet.",
+            "This is a multi-frame object without the position of each frame",
         ),
     ],
 )

@@ -1,17 +1,17 @@
 """A model package: the folder of one model, described by its `model.yaml`."""
 
 import hashlib
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from dicom_ai_node.config.code import ConceptCode
 from dicom_ai_node.config.strict import InputName, ModelName, Strict
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 ResultKind = Literal["seg", "sr"]
+InputKind = Literal["volume", "images"]
 
 
 class Weights(Strict):
@@ -55,6 +55,7 @@ class Package(Strict):
     version: Annotated[str, Field(min_length=1, max_length=32)]
     title: Annotated[str, Field(min_length=1, max_length=64)]
     intended_use: str = "Research use only; not for diagnosis."
+    input: InputKind = "volume"  # one stack of slices, or images each by itself
     gate: InputGate = InputGate()
     # by the names that routes give them; results lie on the grid of the first
     inputs: Annotated[tuple[InputName, ...], Field(min_length=1)] = ("image",)
@@ -96,18 +97,22 @@ class ThresholdPackage(Package):
     """
 
     kind: Literal["threshold"]
-    between: tuple[float, float] | dict[InputName, tuple[float, float]]
+    between: dict[InputName, tuple[float, float]]  # in model.yaml, of one input without its name
     segments: Annotated[tuple[SegmentEntry, ...], Field(min_length=1, max_length=1)]
+
+    @field_validator("between", mode="before")
+    @classmethod
+    def _of_one_input(cls, between: Any, info: ValidationInfo) -> Any:
+        """`inputs` stands before it in the model, so it is known here."""
+        inputs = info.data.get("inputs", ())
+        is_range = isinstance(between, (list, tuple))
+        return {inputs[0]: between} if is_range and len(inputs) == 1 else between
 
     @model_validator(mode="after")
     def _every_input_has_a_range(self) -> "ThresholdPackage":
-        if set(self.ranges) != set(self.inputs):
+        if set(self.between) != set(self.inputs):
             raise ValueError(f"between has not one range for each input ({', '.join(self.inputs)})")
         return self
-
-    @property
-    def ranges(self) -> Mapping[str, tuple[float, float]]:
-        return self.between if isinstance(self.between, dict) else {self.inputs[0]: self.between}
 
 
 AnyPackage = Annotated[TorchPackage | ThresholdPackage, Field(discriminator="kind")]

@@ -21,12 +21,19 @@ COPIED = {
 
 
 def check(
-    objects: Sequence[Dataset], headers: Sequence[Dataset], *, also: Iterable[str] = ()
+    objects: Sequence[Dataset],
+    headers: Sequence[Dataset],
+    evidence: Sequence[Dataset] = (),
+    *,
+    also: Iterable[str] = (),
 ) -> None:
     """ModelError unless every object shares patient, study and frame of reference with all headers,
-    and refers to nothing but the headers' instances, its fellow objects and `also`."""
-    known = {*also, *(str(ds.SOPInstanceUID) for ds in (*headers, *objects))}
+    the patient with all evidence, and refers to nothing but the instances of both, its fellow
+    objects and `also`."""
+    known = {*also, *(str(ds.SOPInstanceUID) for ds in (*headers, *evidence, *objects))}
     for ds in objects:
+        if {_text(header, "PatientID") for header in evidence} - {_text(ds, "PatientID")}:
+            raise ModelError("An input of this run is of another patient than the images.")
         keywords = (*SAME, "FrameOfReferenceUID") if "FrameOfReferenceUID" in ds else SAME
         for keyword in keywords:
             if {_text(header, keyword) for header in headers} != {_text(ds, keyword)}:

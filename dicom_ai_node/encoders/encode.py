@@ -21,18 +21,24 @@ class EncodedObject(NamedTuple):
 
 
 def encode(
-    result: Result, headers: Sequence[Dataset], run: Run, kinds: Collection[ResultKind]
+    result: Result,
+    headers: Sequence[Dataset],
+    run: Run,
+    kinds: Collection[ResultKind],
+    *,
+    evidence: Sequence[Dataset] = (),
 ) -> list[EncodedObject]:
     """SEG first, where there is a mask; the report always, where it is wanted. Already checked.
 
-    `headers` are as they were read, without pixel data and in any order.
+    `headers` are as they were read, without pixel data and in any order; `evidence` are those of
+    further inputs, of this study or an earlier one, on which no result lies.
     """
     objects: list[EncodedObject] = []
     seg = encode_seg(result, headers, run) if "seg" in kinds else None
     if seg is not None:
         objects.append(EncodedObject("seg", seg))
     if "sr" in kinds:
-        objects.append(EncodedObject("sr", encode_sr(result, headers, run, seg)))
+        objects.append(EncodedObject("sr", encode_sr(result, headers, run, seg, evidence)))
     superseded = [run.predecessor.uid("sr", "instance")] if run.predecessor else []
-    check([encoded.dataset for encoded in objects], headers, also=superseded)
+    check([encoded.dataset for encoded in objects], headers, evidence, also=superseded)
     return objects

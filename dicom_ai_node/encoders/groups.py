@@ -1,17 +1,15 @@
 """Measurement groups of a TID 1500 report: the status, volumes (1411), outlines (1410), others."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
-import highdicom as hd
-import numpy as np
 from highdicom import sr
 from pydicom import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
 from dicom_ai_node.encoders.outline import largest_component, outline
-from dicom_ai_node.encoders.planes import SourcePlane
+from dicom_ai_node.encoders.planes import SourceMask, SourcePlane
 from dicom_ai_node.encoders.run import MANUFACTURER, Run
 from dicom_ai_node.encoders.segments import PresentSegment, tracking_uid
 from dicom_ai_node.encoders.status import STATUS, evaluations
@@ -68,12 +66,12 @@ def status_group(
 
 
 def volume_group(
-    finding: Finding, present: PresentSegment, volume: hd.Volume, seg: Dataset, run: Run
+    finding: Finding, present: PresentSegment, mask: SourceMask, seg: Dataset, run: Run
 ) -> sr.VolumetricROIMeasurementsAndQualitativeEvaluations:
     """TID 1411: what was measured in a segment of the SEG; its volume in any case."""
     measurements = list(finding.measurements)
     if codes.SCT.Volume not in [measurement.name for measurement in measurements]:
-        millilitres = int(present.voxels.sum()) * abs(np.linalg.det(volume.affine[:3, :3])) / 1000
+        millilitres = int(present.voxels.sum()) * mask.voxel_mm3 / 1000
         volume_ml = Measurement(name=codes.SCT.Volume, value=millilitres, unit=MILLILITER)
         measurements.insert(0, volume_ml)
     series = seg.ReferencedSeriesSequence[0].SeriesInstanceUID
@@ -94,19 +92,15 @@ def volume_group(
 
 
 def outline_group(
-    finding: Finding,
-    present: PresentSegment,
-    volume: hd.Volume,
-    planes: Sequence[SourcePlane],
-    run: Run,
+    finding: Finding, present: PresentSegment, mask: SourceMask, run: Run
 ) -> sr.PlanarROIMeasurementsAndQualitativeEvaluations:
     """TID 1410: the largest piece on the slice where the segment is largest, and its area there.
 
     OHIF draws this group, and merges the volume group into it by the common tracking UID.
     """
     index = int(present.voxels.argmax())
-    component = largest_component(volume.array[index] == present.segment.number)
-    row_mm, column_mm = volume.spacing[1:]
+    component = largest_component(mask.array[index] == present.segment.number)
+    row_mm, column_mm = mask.spacing[1:]
     area = Measurement(
         name=codes.SCT.Area,
         value=int(component.sum()) * row_mm * column_mm,
@@ -117,7 +111,7 @@ def outline_group(
         referenced_region=sr.ImageRegion(
             graphic_type=sr.GraphicTypeValues.POLYLINE,
             graphic_data=outline(component),
-            source_image=_source_of_region(planes[index]),
+            source_image=_source_of_region(mask.planes[index]),
         ),
         finding_type=finding.code,
         finding_category=present.segment.category,

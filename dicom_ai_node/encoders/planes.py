@@ -9,11 +9,14 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 
 from dicom_ai_node.errors import ModelError
+from dicom_ai_node.job import Outcome
+from dicom_ai_node.result import Result
 
 # A volume is even and straight; its source's slices may jitter along the normal, and hardly
 # within their planes.
 ALONG = 0.1  # of the spacing between slices
 WITHIN_MM = 0.15
+SHOWN = (Outcome.FINDINGS, Outcome.PARTLY)  # any other outcome vouches for no voxel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,33 +33,79 @@ class SourcePlane:
     rows_and_columns: NDArray[np.float64]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceMask:
+    """Segment numbers slice by slice on the source's own frames: `planes[k]` lies under `array[k]`.
+
+    `spacing` is between slices, rows and columns, in mm.
+    """
+
+    planes: Sequence[SourcePlane]
+    array: NDArray[np.uint8]
+    spacing: tuple[float, float, float]
+
+    @property
+    def voxel_mm3(self) -> float:
+        """A sheared voxel has the volume of a straight one."""
+        return float(np.prod(self.spacing))
+
+
 def source_planes(headers: Sequence[Dataset]) -> list[SourcePlane]:
     return [plane for header in headers for plane in _planes_of(header)]
 
 
-def planes_of_slices(volume: hd.Volume, planes: Sequence[SourcePlane]) -> list[SourcePlane]:
-    """The source's frame under each slice (first index) of the volume.
+def source_mask(result: Result, headers: Sequence[Dataset]) -> SourceMask | None:
+    """The mask of a result on its source's frames; None where the result speaks for no mask."""
+    if result.mask is None or result.outcome not in SHOWN:
+        return None
+    return on_source(result.mask, source_planes(headers))
 
-    ModelError where there is none: such a mask does not have the source's geometry.
+
+def on_source(mask: hd.Volume, planes: Sequence[SourcePlane]) -> SourceMask:
+    """The source's frame under each slice (first index) of the mask, and the mask's pixels there.
+
+    Slices of a sheared source (gantry tilt) lie aside of those of a straight volume: each gets
+    the nearest pixels. ModelError where the mask does not have the source's geometry.
     """
-    if not planes:
-        raise ModelError("The mask cannot be placed: the source has no geometry.")
-    affine = volume.affine
-    starts = affine[:3, 3] + np.arange(volume.spatial_shape[0])[:, None] * affine[:3, 0]
-    offsets = starts[:, None] - np.array([plane.position for plane in planes])[None]
-    nearest = np.linalg.norm(offsets, axis=2).argmin(axis=1)
-    found = [planes[index] for index in nearest]
+    if mask.dtype != np.uint8 or mask.array.ndim != 3:
+        raise ModelError("The mask is not a three-dimensional volume of uint8 segment numbers.")
+    affine = mask.affine
     axes = affine[:3, [2, 1]].T / np.linalg.norm(affine[:3, [2, 1]], axis=0)[:, None]
-    for plane, offset in zip(found, offsets[np.arange(len(nearest)), nearest], strict=True):
-        header = plane.header
-        if (
-            abs(offset @ np.cross(axes[0], axes[1])) > ALONG * volume.spacing[0]
-            or np.abs(axes @ offset).max() > WITHIN_MM
-            or np.abs(plane.rows_and_columns - axes).max() > 1e-3
-            or (header.Rows, header.Columns) != volume.spatial_shape[1:]
-        ):
-            raise ModelError("The mask does not lie on the source's slices, rows and columns.")
-    return found
+    planes = [plane for plane in planes if np.abs(plane.rows_and_columns - axes).max() <= 1e-3]
+    if not planes:
+        raise ModelError("The mask does not lie on the source's slices: they lie otherwise.")
+    starts = affine[:3, 3] + np.arange(mask.spatial_shape[0])[:, None] * affine[:3, 0]
+    normal = np.cross(axes[0], axes[1])
+    positions = np.array([plane.position for plane in planes])
+    apart = starts @ normal - (positions @ normal)[:, None]
+    nearest = np.abs(apart).argmin(axis=0)
+    found = [planes[index] for index in nearest]
+    aside = (positions[nearest] - starts) @ axes[::-1].T  # mm down and right
+    array = _pixels(mask, found, aside)
+    if array is None or np.abs(apart).min(axis=0).max() > ALONG * mask.spacing[0]:
+        raise ModelError("The mask does not lie on the source's slices, rows and columns.")
+    return SourceMask(planes=found, array=array, spacing=mask.spacing)
+
+
+def _pixels(
+    mask: hd.Volume, planes: Sequence[SourcePlane], aside: NDArray[np.float64]
+) -> NDArray[np.uint8] | None:
+    """Slices × the source's rows and columns; None where they do not fit."""
+    shapes = {(int(plane.header.Rows), int(plane.header.Columns)) for plane in planes}
+    if len(shapes) != 1 or len({id(plane) for plane in planes}) != len(planes):
+        return None
+    (shape,) = shapes
+    if np.abs(aside).max() <= WITHIN_MM:
+        return mask.array if shape == mask.spatial_shape[1:] else None
+    if np.ptp(aside, axis=0).max() <= WITHIN_MM or aside.min(axis=0).max() > WITHIN_MM:
+        return None  # moved as a whole, which is no shear
+    first = np.rint(aside / mask.spacing[1:]).astype(int).clip(0)
+    if ((first + shape).max(axis=0) > mask.spatial_shape[1:]).any() or aside.min() < -WITHIN_MM:
+        return None
+    slices = zip(mask.array, first, strict=True)
+    return np.stack(
+        [image[down : down + shape[0], right : right + shape[1]] for image, (down, right) in slices]
+    )
 
 
 def _planes_of(header: Dataset) -> list[SourcePlane]:

@@ -64,7 +64,7 @@ class Run:
         if isinstance(self.package, TorchPackage):
             found["weights_sha256"] = self.package.weights.sha256
         if isinstance(self.package, ThresholdPackage):
-            for name, (low, high) in self.package.ranges.items():
+            for name, (low, high) in self.package.between.items():
                 key = "between" if len(self.package.inputs) == 1 else f"{name} between"
                 found[key] = f"{low} and {high}"
         return found

@@ -9,10 +9,11 @@ from pydicom import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
 
 from dicom_ai_node.encoders.finish import finish
-from dicom_ai_node.encoders.planes import planes_of_slices, source_planes
+from dicom_ai_node.encoders.planes import source_mask
 from dicom_ai_node.encoders.run import MANUFACTURER, SERIES_NUMBERS, Run
 from dicom_ai_node.encoders.segments import PresentSegment, present_segments
 from dicom_ai_node.encoders.source import in_order, stand_in
+from dicom_ai_node.encoders.sources import refer_to_parts, sources_of
 from dicom_ai_node.result import Result
 
 
@@ -21,16 +22,15 @@ def encode_seg(result: Result, headers: Sequence[Dataset], run: Run) -> Dataset 
 
     Frames without voxels and segments without frames are left out; each frame names its source.
     """
-    segments = present_segments(result, run.ids)
-    if not segments or result.mask is None:
-        return None
     ordered = in_order(headers)
-    sources, pixels = _on_source(
-        _numbered(result.mask, segments), [stand_in(header) for header in ordered]
-    )
+    mask = source_mask(result, [stand_in(header) for header in ordered])
+    segments = present_segments(result, mask, run.ids)
+    if not segments or mask is None:
+        return None
+    sources = sources_of(mask)
     seg = hd.seg.Segmentation(
-        source_images=sources,
-        pixel_array=pixels,
+        source_images=sources.headers,
+        pixel_array=_numbered(sources.pixels, segments),
         segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
         segment_descriptions=[_description(segment, run) for segment in segments],
         series_instance_uid=run.ids.uid("seg", "series"),
@@ -48,33 +48,18 @@ def encode_seg(result: Result, headers: Sequence[Dataset], run: Run) -> Dataset 
         omit_empty_frames=True,
     )
     _derive_dimension_uid(seg, run)
+    refer_to_parts(seg, sources)
     return finish(seg, ordered[0], run, run.description("segmentation"))
 
 
-def _on_source(
-    mask: hd.Volume, headers: Sequence[Dataset]
-) -> tuple[Sequence[Dataset], hd.Volume | NDArray[np.uint8]]:
-    """Slice by slice on the source's own planes: so positions are the source's to the digit.
-
-    Frames of a multi-frame source are matched by highdicom instead.
-    """
-    planes = planes_of_slices(mask, source_planes(headers))
-    if any(plane.frame_number for plane in planes):
-        return headers, mask
-    sources = [plane.header for plane in planes]
-    if not sources[0].get("SliceThickness"):  # type 2, but highdicom reads it of the first
-        sources[0].SliceThickness = str(round(mask.spacing[0], 6))
-    return sources, mask.array
-
-
-def _numbered(mask: hd.Volume, segments: Sequence[PresentSegment]) -> hd.Volume:
-    """The mask with the numbers that segments have in the SEG: from 1, without gaps."""
+def _numbered(pixels: NDArray[np.uint8], segments: Sequence[PresentSegment]) -> NDArray[np.uint8]:
+    """With the numbers that segments have in the SEG: from 1, without gaps."""
     if all(segment.number == segment.segment.number for segment in segments):
-        return mask
+        return pixels
     numbers = np.zeros(256, np.uint8)
     for segment in segments:
         numbers[segment.segment.number] = segment.number
-    return mask.with_array(numbers[mask.array])
+    return numbers[pixels]
 
 
 def _description(present: PresentSegment, run: Run) -> hd.seg.SegmentDescription:

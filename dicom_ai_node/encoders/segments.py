@@ -6,11 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dicom_ai_node.encoders.ids import DerivedIds
+from dicom_ai_node.encoders.planes import SourceMask
 from dicom_ai_node.errors import ModelError
-from dicom_ai_node.job import Outcome
 from dicom_ai_node.result import Finding, Result, Segment
-
-SHOWN = (Outcome.FINDINGS, Outcome.PARTLY)  # any other outcome vouches for no voxel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,11 +25,13 @@ class PresentSegment:
     tracking_uid: str
 
 
-def present_segments(result: Result, ids: DerivedIds) -> list[PresentSegment]:
-    """In the order of the model's numbers; none where the outcome speaks for no mask."""
-    if result.mask is None or result.outcome not in SHOWN:
+def present_segments(
+    result: Result, mask: SourceMask | None, ids: DerivedIds
+) -> list[PresentSegment]:
+    """In the order of the model's numbers; none where there is no mask."""
+    if mask is None:
         return []
-    counts = _voxels(result.mask.array)
+    counts = _voxels(mask.array)
     numbers = [int(number) for number in np.flatnonzero(counts.sum(axis=0)) if number]
     described = {segment.number: segment for segment in result.segments}
     unknown = set(numbers) - set(described)
@@ -64,8 +64,6 @@ def _tracking_identifier(result: Result, segment: Segment) -> str:
 
 def _voxels(mask: NDArray[np.uint8]) -> NDArray[np.int64]:
     """Counts[slice, number]; a slice at a time, since bincount makes eight bytes of each voxel."""
-    if mask.dtype != np.uint8 or mask.ndim != 3:
-        raise ModelError("The mask is not a three-dimensional volume of uint8 segment numbers.")
     counts = np.zeros((len(mask), 256), np.int64)
     for index in np.flatnonzero(mask.any(axis=(1, 2))):
         counts[index] = np.bincount(mask[index].ravel(), minlength=256)

@@ -18,9 +18,9 @@ from dicom_ai_node.encoders.groups import (
     volume_group,
 )
 from dicom_ai_node.encoders.modules import REQUEST
-from dicom_ai_node.encoders.planes import SourcePlane, planes_of_slices, source_planes
+from dicom_ai_node.encoders.planes import SHOWN, source_mask
 from dicom_ai_node.encoders.run import MANUFACTURER, SERIES_NUMBERS, Run
-from dicom_ai_node.encoders.segments import SHOWN, PresentSegment, present_segments
+from dicom_ai_node.encoders.segments import PresentSegment, present_segments
 from dicom_ai_node.encoders.source import copy_keywords, in_order, read_only_items, stand_in
 from dicom_ai_node.encoders.status import STATUS
 from dicom_ai_node.errors import ModelError
@@ -39,10 +39,17 @@ Group: TypeAlias = (
 )
 
 
-def encode_sr(result: Result, headers: Sequence[Dataset], run: Run, seg: Dataset | None) -> Dataset:
+def encode_sr(
+    result: Result,
+    headers: Sequence[Dataset],
+    run: Run,
+    seg: Dataset | None,
+    further: Sequence[Dataset] = (),
+) -> Dataset:
     """The report of any outcome; `seg` is that of the same run, for the volumes to refer to.
 
-    Evidence is all that was analysed, the Image Library only what the report cites.
+    Evidence is all that was analysed, `further` inputs included; the Image Library only what the
+    report cites.
     """
     ordered = in_order(headers)
     sources = [stand_in(header) for header in ordered]
@@ -60,7 +67,7 @@ def encode_sr(result: Result, headers: Sequence[Dataset], run: Run, seg: Dataset
     if groups:
         report[0].ContentSequence.append(status_section(result, run))
     ds: Dataset = sr.Comprehensive3DSR(
-        evidence=[*sources, seg] if seg is not None else sources,
+        evidence=[*sources, *map(stand_in, in_order(further)), *([] if seg is None else [seg])],
         content=report[0],
         series_instance_uid=run.ids.uid("sr", "series"),
         series_number=SERIES_NUMBERS["sr"],
@@ -86,27 +93,23 @@ def _finding_groups(
     """
     if result.outcome not in SHOWN:
         return [], []
-    segments = {present.segment.number: present for present in present_segments(result, run.ids)}
-    planes = _planes(result, sources) if segments else []
+    mask = source_mask(result, sources)
+    segments = {each.segment.number: each for each in present_segments(result, mask, run.ids)}
     groups: list[Group] = []
     cited: dict[str, Dataset] = {}
     for finding in result.findings:
         if finding.segment_number is None:
             groups.append(plain_group(finding, run))
         elif (present := segments.get(finding.segment_number)) is not None:
-            assert result.mask is not None  # noqa: S101 - else no segment were present
+            assert mask is not None  # noqa: S101 - else no segment were present
             if seg is not None:
-                groups.append(volume_group(finding, present, result.mask, seg, run))
+                groups.append(volume_group(finding, present, mask, seg, run))
             else:
                 groups.append(plain_group(finding, run, present))
-            groups.append(outline_group(finding, present, result.mask, planes, run))
-            header = planes[_largest_slice(present)].header
+            groups.append(outline_group(finding, present, mask, run))
+            header = mask.planes[_largest_slice(present)].header
             cited[header.SOPInstanceUID] = header
     return groups, list(cited.values())
-
-
-def _planes(result: Result, sources: Sequence[Dataset]) -> list[SourcePlane]:
-    return planes_of_slices(result.mask, source_planes(sources)) if result.mask else []
 
 
 def _largest_slice(present: PresentSegment) -> int:

@@ -49,14 +49,15 @@ class BrainMr:
         self._brain_network = _network(tensors, "brain.", device)
 
     def predict(self, data: ModelInput) -> Result:
-        head = data.volume.to_patient_orientation(CANONICAL)
+        volume = data.needed_volume()
+        head = volume.to_patient_orientation(CANONICAL)
         brain = self._find(head.array)
         if brain is None:
             return Result.not_suitable(NO_BRAIN)
         box, inside = brain
         mask = np.zeros(head.spatial_shape, np.uint8)
         mask[box] = inside.view(np.uint8) * np.uint8(self._package.segments[0].number)
-        return result_from_mask(head.with_array(mask).match_geometry(data.volume), self._package)
+        return result_from_mask(head.with_array(mask).match_geometry(volume), self._package)
 
     def _find(self, head: Array) -> tuple[Box, Array] | None:
         """A box of the head (RAS order), and the brain in it; None where there is nothing."""

@@ -80,7 +80,7 @@ def implausible(result: Result, package: Package) -> str | None:
     return None
 
 
-def check_contract(result: Result, source: hd.Volume, package: Package) -> None:
+def check_contract(result: Result, source: hd.Volume | None, package: Package) -> None:
     """Raises ModelError when the result is not what `Model.predict` promises."""
     declared = {entry.number for entry in package.segments}
     present = {segment.number for segment in result.segments}
@@ -94,7 +94,9 @@ def check_contract(result: Result, source: hd.Volume, package: Package) -> None:
     measured = (m.value for finding in result.findings for m in finding.measurements)
     if not all(math.isfinite(value) for value in measured):
         raise ModelError(f"{package.name} measured something that is not a number.")
-    if result.mask is not None:
+    if result.mask is not None and source is None:
+        raise ModelError(f"{package.name} gave a mask of images that have no volume.")
+    if result.mask is not None and source is not None:
         _check_mask(result.mask, source, package)
 
 

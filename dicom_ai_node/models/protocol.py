@@ -19,8 +19,9 @@ class Model(Protocol):
         Parameters
         ----------
         data : ModelInput
-            Headers of the source instances, and their pixels as one float32 volume in modality
-            units whose affine maps voxel indices to the patient coordinate system (LPS, mm).
+            Headers of the source instances, and their pixels: as the package's ``input`` says, one
+            float32 volume in modality units (``data.needed_volume()``) whose affine maps voxel
+            indices to the patient coordinate system (LPS, mm), or ``data.images``.
 
         Returns
         -------

@@ -18,14 +18,15 @@ class Threshold:
 
     def predict(self, data: ModelInput) -> Result:
         primary, *others = self._package.inputs
-        ranges = self._package.ranges
-        inside = _within(data.volume, ranges[primary])
+        ranges = self._package.between
+        volume = data.needed_volume()
+        inside = _within(volume, ranges[primary])
         for name in others:
             if name in data.others:  # an optional input may be missing
                 inside &= _within(data.others[name], ranges[name])
         mask = inside.view(np.uint8)
         mask *= np.uint8(self._package.segments[0].number)
-        return result_from_mask(data.volume.with_array(mask), self._package)
+        return result_from_mask(volume.with_array(mask), self._package)
 
 
 def _within(volume: hd.Volume, between: tuple[float, float]) -> NDArray[np.bool_]:

@@ -1,0 +1,92 @@
+"""Arrays of the values of frames: whatever their transfer syntax, all cores at work."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import highdicom as hd
+import numpy as np
+from numpy.typing import NDArray
+from pydicom import Dataset
+from pydicom.uid import UncompressedTransferSyntaxes
+
+from dicom_ai_node.decode import decode, plain
+from dicom_ai_node.errors import InputError
+from dicom_ai_node.forks import in_processes, shared_float32
+from dicom_ai_node.frames import Frame
+from dicom_ai_node.values import fill
+
+FILLERS = 4  # threads; numpy's copies leave the interpreter free
+WORTH_PROCESSES = 4 << 20  # compressed pixels: fewer are decoded as soon as processes are there
+
+
+def filled(frames: list[Frame | None]) -> NDArray[np.float32]:
+    """Frames × rows × columns, all of one size; padding is NaN.
+
+    Frames that need no decoder are set to None one by one: their bytes go as the values come.
+    """
+    found = [frame for frame in frames if frame is not None]
+    form = found[0].form
+    shape = (len(found), form.rows, form.columns)
+    compressed = [index for index, frame in enumerate(found) if _is_compressed(frame)]
+    many = len(compressed) * form.rows * form.columns >= WORTH_PROCESSES
+    array = shared_float32(shape) if many else np.empty(shape, np.float32)
+    if compressed:
+        _fill_compressed(array, found, compressed, processes=None if many else 1)
+    found.clear()
+
+    def fill_plain(index: int) -> None:
+        frame = frames[index]
+        if frame is not None and not _is_compressed(frame):
+            _fill_plain(array[index], frame)
+        frames[index] = None
+
+    with ThreadPoolExecutor(FILLERS) as pool:
+        for _ in pool.map(fill_plain, range(len(frames))):
+            pass
+    return array
+
+
+def _is_compressed(frame: Frame) -> bool:
+    return frame.image.syntax not in UncompressedTransferSyntaxes and not frame.said.transformed
+
+
+def _fill_compressed(
+    array: NDArray[np.float32],
+    frames: Sequence[Frame],
+    indices: Sequence[int],
+    *,
+    processes: int | None,
+) -> None:
+    def work(number: int) -> None:
+        frame = frames[indices[number]]
+        stored = decode(frame.image.syntax, bytes(frame.stream), frame.form)
+        fill(array[indices[number]], stored, frame.form, frame.transform)
+
+    in_processes(len(indices), work, processes=processes)
+
+
+def _fill_plain(plane: NDArray[np.float32], frame: Frame) -> None:
+    if frame.said.transformed:
+        plane[:] = _transformed(frame)
+    else:
+        stored = plain(frame.stream, frame.form, little_endian=frame.image.little_endian)
+        fill(plane, stored, frame.form, frame.transform)
+    if (frame.said.transformed or frame.form.floating) and not np.isfinite(plane).all():
+        raise InputError("Pixel values are not finite after rescaling.")
+
+
+def _transformed(frame: Frame) -> NDArray[np.float32]:
+    """By a table, or into real-world units: highdicom knows how (PS3.3 C.11.1, C.7.6.16.2.11)."""
+    ds = Dataset()
+    ds.update(frame.image.header)
+    ds.file_meta = frame.image.header.file_meta
+    ds.add_new(frame.image.keyword, "OW", bytes(frame.image.pixels))
+    try:
+        image = hd.Image.from_dataset(ds, copy=False)
+        found: NDArray[np.float32] = image.get_frame(
+            frame.number + 1, dtype=np.float32, apply_presentation_lut=False
+        )
+    except (ValueError, AttributeError, RuntimeError) as error:
+        kind = type(error).__name__
+        raise InputError(f"The pixel data of an image cannot be decoded ({kind}).") from error
+    return found

@@ -1,0 +1,45 @@
+"""Single images for models that look at one at a time: radiographs, or slices by themselves."""
+
+from collections.abc import Sequence
+
+from pydicom import Dataset
+
+from dicom_ai_node.errors import InputError
+from dicom_ai_node.fill import filled
+from dicom_ai_node.frames import Frame
+from dicom_ai_node.header import numbers_of, words_of
+from dicom_ai_node.input import ProjectionImage
+from dicom_ai_node.values import without_padding
+
+
+def projection_images(frames: Sequence[Frame]) -> tuple[ProjectionImage, ...]:
+    """One a frame, in the order of the SOP Instance UIDs; each may have a size of its own."""
+    found = [_image(frame) for frame in frames]
+    return tuple(sorted(found, key=lambda image: image.sop_instance_uid))
+
+
+def _image(frame: Frame) -> ProjectionImage:
+    header = frame.image.header
+    if frame.image.header.get("NumberOfFrames") not in (None, 1):
+        raise InputError("This is a multi-frame object, where single images are needed.")
+    array = filled([frame])
+    if frame.transform.padding is not None:
+        without_padding(array)
+    (uid,) = words_of(header, "SOPInstanceUID")
+    return ProjectionImage(
+        array=array[0], sop_instance_uid=uid, pixel_spacing=_pixel_spacing(header)
+    )
+
+
+def _pixel_spacing(header: Dataset) -> tuple[float, float] | None:
+    """In the patient where it is known; else at the detector, less the magnification.
+
+    Many a plate reader says nothing, or 0 (PS3.3 10.7.1.3).
+    """
+    calibrated = numbers_of(header, "PixelSpacing")
+    at_detector = numbers_of(header, "ImagerPixelSpacing")
+    (factor,) = numbers_of(header, "EstimatedRadiographicMagnificationFactor") or (1.0,)
+    for values, divisor in ((calibrated, 1.0), (at_detector, factor)):
+        if len(values) == 2 and all(0 < value < 1e3 for value in (*values, divisor)):
+            return values[0] / divisor, values[1] / divisor
+    return None
