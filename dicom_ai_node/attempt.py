@@ -5,9 +5,9 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 
@@ -33,9 +33,16 @@ class Request:
 
     job_key: str
     model: InstalledModel
-    instances: tuple[Instance, ...]
+    inputs: Mapping[str, tuple[Instance, ...]]  # by the input's name, the primary first
     folder: Path  # made by the attempt; nothing outside it is written
+    masks: Mapping[str, Path] = field(default_factory=dict)  # SEG objects of other jobs
     refusal: str | None = None
+    predecessor: str | None = None  # key of the job whose report this one replaces
+
+    @property
+    def instances(self) -> tuple[Instance, ...]:
+        """Of the primary input, on which the results lie."""
+        return next(iter(self.inputs.values()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +64,16 @@ class Report:
     timings: dict[str, float]
 
 
-def run(request: Request, model: Callable[[], Model]) -> Report:
+def _local_time() -> datetime:
+    return datetime.now().astimezone()
+
+
+def run(
+    request: Request,
+    model: Callable[[], Model],
+    *,
+    clock: Callable[[], datetime] = _local_time,
+) -> Report:
     """`model` opens the model, or hands over the warm one; it is not called for a refused study.
 
     What makes a study unsuitable or the model's answer unusable becomes a report like any other;
@@ -72,10 +88,10 @@ def run(request: Request, model: Callable[[], Model]) -> Report:
     with _timed(timings, "encode"):
         headers = headers or load_headers(request.instances)
         try:
-            encoded = _encode(request, result, headers)
+            encoded = _encode(request, result, headers, clock())
         except ModelError as error:
             result = Result.failed(str(error))
-            encoded = _encode(request, result, headers)
+            encoded = _encode(request, result, headers, clock())
         objects = _write(request.folder, encoded)
     report = Report(
         outcome=result.outcome,
@@ -123,13 +139,14 @@ def read_report(folder: Path) -> Report | None:
 
 
 def _encode(
-    request: Request, result: Result, headers: Sequence[Dataset]
+    request: Request, result: Result, headers: Sequence[Dataset], finished_at: datetime
 ) -> Sequence[EncodedObject]:
     run_of = Run(
         ids=DerivedIds(job_key=request.job_key),
         package=request.model.package,
         model_sha256=request.model.sha256,
-        finished_at=datetime.now().astimezone(),
+        finished_at=finished_at,
+        predecessor=DerivedIds(job_key=request.predecessor) if request.predecessor else None,
     )
     return encode(result, headers, run_of, request.model.package.results)
 

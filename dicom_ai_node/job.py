@@ -1,4 +1,4 @@
-"""A job: one model on one series; its states, its outcome, and what is left to deliver."""
+"""A job: one model on its inputs; its states, its outcome, and what is left to deliver."""
 
 import enum
 import hashlib
@@ -42,6 +42,23 @@ class Outcome(enum.StrEnum):
     ABSTAINED = "abstained"
 
 
+class Priority(enum.StrEnum):
+    """How soon a job runs; see `HEAD_START_S`."""
+
+    URGENT = "urgent"
+    ROUTINE = "routine"
+    BACKGROUND = "background"
+
+
+# A job's rank is its time of creation plus this, and the lowest rank runs first: an urgent job
+# overtakes, but no job waits longer than this for others that come after it.
+HEAD_START_S: Mapping[Priority, float] = {
+    Priority.URGENT: 0,
+    Priority.ROUTINE: 1800,
+    Priority.BACKGROUND: 14_400,
+}
+
+
 class DeliveryState(enum.StrEnum):
     PENDING = "pending"
     STORED = "stored"
@@ -59,11 +76,15 @@ class Job:
     series_instance_uid: str
     model: str
     version: str
+    subject: str  # what it answers, with model and study: a later job on the same supersedes it
     send_to: tuple[str, ...]  # names of peers
-    inputs: tuple[str, ...]  # the SOP Instance UIDs that the key was made of
+    inputs: Mapping[str, tuple[str, ...]]  # SOP Instance UIDs by the input's name, primary first
+    uses: Mapping[str, int]  # jobs whose masks are inputs, by the input's name
     state: JobState
     outcome: Outcome | None
     reason: str | None  # why the outcome is what it is, in a sentence that a radiologist may read
+    priority: Priority
+    rank: float
     attempts: int
     lease_id: str | None
     lease_expires_at: float | None

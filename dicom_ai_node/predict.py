@@ -11,7 +11,7 @@ from dicom_ai_node.folder import series_of
 from dicom_ai_node.job import job_key
 from dicom_ai_node.models.adapters import open_model
 from dicom_ai_node.models.protocol import Model
-from dicom_ai_node.study import Series, input_digest
+from dicom_ai_node.study import IMAGE, Series, input_digest
 
 
 def predict(study: Path, installed: InstalledModel, out: Path) -> Iterator[tuple[Path, Report]]:
@@ -39,10 +39,10 @@ def _one(series: Series, installed: InstalledModel, model: Model, folder: Path) 
                 model=installed.package.name,
                 version=installed.package.version,
                 model_sha256=installed.sha256,
-                digest=input_digest(each.sop_instance_uid for each in series.instances),
+                digest=input_digest({IMAGE: [each.sop_instance_uid for each in series.instances]}),
             ),
             model=installed,
-            instances=series.instances,
+            inputs={IMAGE: series.instances},
             folder=Path(temporary) / "attempt",
         )
         report = run(request, lambda: model)

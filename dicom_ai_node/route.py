@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from dicom_ai_node.config.rules import AllOf, AnyOf, Clause, InputSelection, Selection
 from dicom_ai_node.config.settings import Route
@@ -9,12 +10,10 @@ from dicom_ai_node.config.standing import STANDING
 from dicom_ai_node.earlier import not_earlier
 from dicom_ai_node.modality import not_an_image
 from dicom_ai_node.pairing import pair
-from dicom_ai_node.study import Series, Values, in_order
+from dicom_ai_node.study import IMAGE, Series, Values, in_order
 from dicom_ai_node.verdict import Judged, Verdict, judge, ranked
 
-__all__ = ["THE_INPUT", "Decision", "Verdict", "decide", "keywords", "not_an_image"]
-
-THE_INPUT = "image"  # of a route, and of a model, that has one
+__all__ = ["IMAGE", "Decision", "Verdict", "decide", "keywords", "not_an_image"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,12 +44,14 @@ def decide(
     candidates: Sequence[Series],
     priors: Sequence[Series] = (),
     *,
+    short: Mapping[str, str] = MappingProxyType({}),
     calling_ae: str,
     called_ae: str,
 ) -> Decision:
     """Judge every series for every input; `priors` are series of earlier studies of the patient.
 
-    The answer is the same in whatever order the series are given.
+    `short` says of series by their UID that images are missing: they suit nobody. The answer is the
+    same in whatever order the series are given.
     """
     titles = {"$calling_ae": calling_ae, "$called_ae": called_ae}
     sender: dict[str, Values] = {fact: (title,) for fact, title in titles.items() if title}
@@ -65,6 +66,7 @@ def decide(
                 route=route.label,
                 input=name,
                 unfit=not_an_image(series)
+                or short.get(series.series_instance_uid)
                 or (not_earlier(series, candidates, prior) if prior else None),
             )
             for series in (priors if prior else candidates)
@@ -83,7 +85,7 @@ def decide(
 def selections_of(route: Route) -> Mapping[str, Selection]:
     """By the name of the input; those that are results of other models have none."""
     if not route.inputs:
-        return {THE_INPUT: route}
+        return {IMAGE: route}
     return {name: each for name, each in route.inputs.items() if each.result_of is None}
 
 
@@ -92,8 +94,8 @@ def _choose(
 ) -> tuple[tuple[Mapping[str, Series], ...], tuple[str, ...]]:
     suits = {name: [e.series for e in each if e.verdict.matched] for name, each in judged.items()}
     if not route.inputs:
-        found = suits[THE_INPUT][:1] if route.picks_one else sorted(suits[THE_INPUT], key=in_order)
-        return tuple({THE_INPUT: series} for series in found), ()
+        found = suits[IMAGE][:1] if route.picks_one else sorted(suits[IMAGE], key=in_order)
+        return tuple({IMAGE: series} for series in found), ()
     optional = {name for name in judged if route.inputs[name].optional}
     pairs = pair(suits, optional)
     missing = tuple(

@@ -7,7 +7,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from dicom_ai_node.config.settings import Config
 from dicom_ai_node.database import jobs
 from dicom_ai_node.database.engine import Database
-from dicom_ai_node.intake import Intake
+from dicom_ai_node.intake.intake import Intake
 from dicom_ai_node.job import JobState
 from dicom_ai_node.log import get_logger
 from dicom_ai_node.purge import purge_expired

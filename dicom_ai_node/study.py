@@ -8,16 +8,49 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 Values = tuple[str | int | float | bool, ...]  # of an attribute or a fact; () where there is none
+IMAGE = "image"  # the input of a model that has one
 
 
 class StudyState(enum.StrEnum):
     """How far a study is before there is a job; `refused` and `needs_review` have a reason."""
 
     RECEIVING = "receiving"
+    INCOMPLETE = "incomplete"  # quiet, and known to be short of something
     ROUTED = "routed"
     REFUSED = "refused"
     NEEDS_REVIEW = "needs_review"
     PURGED = "purged"
+
+
+OPEN_STATES = (StudyState.RECEIVING, StudyState.INCOMPLETE)
+
+
+class Source(enum.StrEnum):
+    """Who says how many instances there are."""
+
+    PACS = "pacs"  # counts, by C-FIND
+    IAN = "ian"  # Instance Availability Notification (PS3.4 R)
+    MPPS = "mpps"  # Modality Performed Procedure Step (PS3.4 F.7)
+
+
+WHOLE_STUDY = ""  # in the place of a Series Instance UID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expected:
+    """How many images a series has, or a whole study, by somebody who knows.
+
+    `is_final`: the source knows of nothing that is to follow. `at`: since when it has said so.
+    """
+
+    study_instance_uid: str
+    series_instance_uid: str
+    source: Source
+    origin: str  # the peer's name, or the UID of the notification
+    instances: int
+    sop_instance_uids: frozenset[str] | None = None
+    is_final: bool
+    at: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +99,12 @@ def in_order(series: Series) -> tuple[str, str, list[tuple[int, str]]]:
     return series.study_instance_uid, series.series_instance_uid, numbered
 
 
-def input_digest(sop_instance_uids: Iterable[str]) -> str:
-    """One hash for a set of instances, whatever the order in which they came."""
-    return hashlib.sha256("\n".join(sorted(set(sop_instance_uids))).encode()).hexdigest()
+def input_digest(inputs: Mapping[str, Iterable[str]]) -> str:
+    """One hash for what a model is given: by the input's name, instances in whatever order.
+
+    Of the one image that most models want, the UIDs stand without its name.
+    """
+    lines = [
+        uid if name == IMAGE else f"{name}={uid}" for name, uids in inputs.items() for uid in uids
+    ]
+    return hashlib.sha256("\n".join(sorted(set(lines))).encode()).hexdigest()

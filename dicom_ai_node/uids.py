@@ -3,6 +3,8 @@
 import hashlib
 import re
 
+from pydicom.uid import UID
+
 # who wrote a Part 10 file or speaks on an association (PS3.7 D.3.3.2)
 IMPLEMENTATION_CLASS_UID = "2.25.77680266916575147967282900357137477716"
 IMPLEMENTATION_VERSION_NAME = "DICOM_AI_NODE"
@@ -22,3 +24,9 @@ def derived_uid(*parts: object) -> str:
     """A UID under 2.25 (PS3.5 B.2): the same parts, the same UID, on any machine."""
     digest = hashlib.sha256("\x1f".join(str(part) for part in parts).encode()).digest()
     return f"2.25.{int.from_bytes(digest[:16], 'big')}"
+
+
+def is_image_class(sop_class_uid: str) -> bool:
+    """False for reports, presentation states, segmentations and the like; unknown ones may be."""
+    uid = UID(sop_class_uid)
+    return uid.name == uid or "Image Storage" in uid.name

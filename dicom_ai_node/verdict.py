@@ -1,7 +1,8 @@
 """One series for one input of a route: whether it suits, why not, and how well."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from dicom_ai_node import clause as clauses
 from dicom_ai_node.config.rules import Selection
@@ -24,6 +25,13 @@ class Verdict:
     score: float
     failed: tuple[str, ...]
     held: tuple[str, ...]
+
+
+def row_of(verdict: Verdict) -> dict[str, Any]:
+    """The columns of a verdict, as its table has them and `--json` prints them."""
+    fields = asdict(verdict)
+    clauses = {f"{how}_clauses": list(fields.pop(how)) for how in ("failed", "held")}
+    return {**fields, **clauses, "modality": verdict.modality[:16], "part": verdict.part[:64]}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,13 +10,14 @@ from dicom_ai_node import attempt
 from dicom_ai_node.attempt import Report, Request
 from dicom_ai_node.config.package import InstalledModel
 from dicom_ai_node.config.settings import Config
-from dicom_ai_node.database import deliveries, jobs, studies
+from dicom_ai_node.database import deliveries, jobs
 from dicom_ai_node.database.deliveries import OutboxObject
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.engines.engine import Engine, Failure
 from dicom_ai_node.errors import LeaseLost
 from dicom_ai_node.job import Job, JobState
 from dicom_ai_node.log import get_logger, pseudonym, where
+from dicom_ai_node.request import request_of
 from dicom_ai_node.spool import Spool
 
 log = get_logger(__name__)
@@ -104,19 +105,9 @@ class Worker:
         if model is None:
             return Failure(kind="no_model", text=f"the model {job.model} is not installed")
         with self.database.read() as connection:
-            stored = studies.instances(
-                connection, self.spool, job.study_id, job.series_instance_uid
-            )
-        wanted = set(job.inputs)
-        instances = tuple(each for each in stored if each.sop_instance_uid in wanted)
-        if len(instances) != len(wanted):
-            return Failure(kind="lost", text="stored instances of this job are no longer there")
-        return Request(
-            job_key=job.key,
-            model=model,
-            instances=instances,
-            folder=self.spool.attempt_path(str(job.lease_id)),
-            refusal=job.reason if job.outcome else None,
+            request = request_of(job, model, connection, self.spool)
+        return request or Failure(
+            kind="lost", text="stored instances of this job are no longer there"
         )
 
     def _wait(self, job: Job, request: Request, stop: threading.Event) -> Report | Failure | None:

@@ -35,6 +35,7 @@ from dicom_ai_node.folder import series_of
 from dicom_ai_node.header import data_of
 from dicom_ai_node.job import Outcome
 from dicom_ai_node.load import load
+from dicom_ai_node.study import IMAGE
 from tests.dicom_factory import asymmetric, series, write
 from tests.made import bright
 
@@ -154,7 +155,7 @@ def attempt(
     request = Request(
         job_key=str(out),
         model=model or bright(out),
-        instances=found.instances,
+        inputs={IMAGE: found.instances},
         folder=out / "attempt",
     )
     under_way = engine.submit(request)

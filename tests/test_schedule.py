@@ -9,7 +9,7 @@ from dicom_ai_node import schedule
 from dicom_ai_node.config.settings import Config
 from dicom_ai_node.database import jobs, studies
 from dicom_ai_node.database.engine import Database
-from dicom_ai_node.intake import Intake
+from dicom_ai_node.intake.intake import Intake
 from dicom_ai_node.job import JobState
 from dicom_ai_node.purge import purge_expired
 from dicom_ai_node.spool import Spool

@@ -17,9 +17,10 @@ from dicom_ai_node.database import deliveries, jobs
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.engines.engine import Failure
 from dicom_ai_node.engines.local import LocalEngine
-from dicom_ai_node.intake import Intake
+from dicom_ai_node.intake.intake import Intake
 from dicom_ai_node.job import Job, JobState, Outcome
 from dicom_ai_node.spool import Spool
+from dicom_ai_node.study import IMAGE
 from dicom_ai_node.work import Worker
 from tests.dicom_factory import series, write
 from tests.made import arrive, bright, stored
@@ -213,7 +214,7 @@ def test_an_attempt_that_fails_says_nothing_of_the_patient(
     request = Request(
         job_key="k",
         model=bright(tmp_path),
-        instances=tuple(stored(write(instances, tmp_path / "images"))),
+        inputs={IMAGE: tuple(stored(write(instances, tmp_path / "images")))},
         folder=folder,
     )
     engine = LocalEngine(threads=1)
@@ -404,7 +405,7 @@ def test_lost_instances_are_not_worked_around(
     worker: Callable[..., Worker], job: Job, database: Database, stop: threading.Event
 ) -> None:
     with database.write() as connection:
-        uid = job.inputs[0]
+        uid = job.inputs[IMAGE][0]
         connection.exec_driver_sql("DELETE FROM instance WHERE sop_instance_uid = ?", (uid,))
     engine = Scripted(report)
     worker(engine).work_once(stop)

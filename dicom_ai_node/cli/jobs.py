@@ -1,4 +1,4 @@
-"""`jobs list`, `show`, `retry` and `cancel`."""
+"""`jobs list`, `show`, `retry`, `cancel` and `prioritise`."""
 
 import json
 from dataclasses import asdict
@@ -13,9 +13,9 @@ from dicom_ai_node.cli.show import moment, print_json
 from dicom_ai_node.database import deliveries
 from dicom_ai_node.database import jobs as job_table
 from dicom_ai_node.errors import NodeError
-from dicom_ai_node.job import Job, JobState
+from dicom_ai_node.job import Job, JobState, Priority
 
-app = typer.Typer(help="The queue: see, retry, cancel.", no_args_is_help=True)
+app = typer.Typer(help="The queue: see, retry, cancel, prioritise.", no_args_is_help=True)
 
 JobId = Annotated[int, typer.Argument(help="The job's number, as `jobs list` shows it.")]
 
@@ -33,12 +33,13 @@ def list_(
     if as_json:
         print_json([asdict(job) for job in found])
         return
-    table = Table("Job", "Created", "Model", "State", "Outcome", "Tries", "Why")
+    table = Table("Job", "Created", "Model", "Priority", "State", "Outcome", "Tries", "Why")
     for job in found:
         table.add_row(
             str(job.id),
             moment(job.created_at),
             f"{job.model} {job.version}",
+            job.priority,
             job.state,
             job.outcome or "",
             str(job.attempts),
@@ -106,6 +107,21 @@ def cancel(job_id: JobId, config: ConfigDir = DEFAULT_CONFIG) -> None:
             raise NodeError(f"job {job_id} is {job.state} and cannot be cancelled any more")
         job_table.move(connection, job, JobState.CANCELLED, now=database.now(), why="operator")
     typer.echo(f"Job {job_id} is cancelled.")
+
+
+@app.command()
+def prioritise(
+    job_id: JobId,
+    priority: Annotated[Priority, typer.Option("--as", help="How soon.")] = Priority.URGENT,
+    config: ConfigDir = DEFAULT_CONFIG,
+) -> None:
+    """Put a queued job before others, or behind them."""
+    with open_node(config).database.write() as connection:
+        job = _find(connection, job_id)
+        if job.state is not JobState.QUEUED:
+            raise NodeError(f"job {job_id} is {job.state}: only queued jobs have a priority")
+        job_table.prioritise(connection, job, priority)
+    typer.echo(f"Job {job_id} is {priority}.")
 
 
 def _find(connection: Any, job_id: int) -> Job:

@@ -139,7 +139,7 @@ def deliver(config: ConfigDir = DEFAULT_CONFIG, supervised: Supervised = False) 
     """Send results to peers; hosts the timed work as well."""
     from dicom_ai_node import schedule
     from dicom_ai_node.deliver import PeerQueue
-    from dicom_ai_node.intake import Intake
+    from dicom_ai_node.intake.intake import Intake
     from dicom_ai_node.peers.open import open_peer
 
     with _role("deliver", config, supervised, need_models=True) as (node, stop):

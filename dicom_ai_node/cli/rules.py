@@ -9,13 +9,14 @@ import typer
 from dicom_ai_node.candidates import KEYWORDS, candidates
 from dicom_ai_node.cli.node import DEFAULT_CONFIG, AsJson, ConfigDir
 from dicom_ai_node.cli.show import print_json
-from dicom_ai_node.cli.verdicts import print_verdicts, row_of
+from dicom_ai_node.cli.verdicts import print_verdicts
 from dicom_ai_node.config.load import load
 from dicom_ai_node.config.settings import Config
 from dicom_ai_node.errors import ConfigError, InputError
 from dicom_ai_node.folder import described
 from dicom_ai_node.route import Decision, decide, keywords
 from dicom_ai_node.study import Series
+from dicom_ai_node.verdict import row_of
 
 app = typer.Typer(help="Which series a route takes, and why.", no_args_is_help=True)
 
@@ -73,8 +74,11 @@ def _decide(
         for each in series
         if each.study_instance_uid != study and patient == each.attributes.get("PatientID")
     ]
-    titles = {"calling_ae": calling_ae, "called_ae": called_ae or config.node.ae_title[0]}
-    return [(route, decide(route, current, priors, **titles)) for route in config.routes]
+    called_ae = called_ae or config.node.ae_title[0]
+    return [
+        (route, decide(route, current, priors, calling_ae=calling_ae, called_ae=called_ae))
+        for route in config.routes
+    ]
 
 
 def _outcome(decision: Decision) -> str:

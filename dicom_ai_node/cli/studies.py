@@ -17,9 +17,6 @@ from dicom_ai_node.errors import NodeError
 
 app = typer.Typer(help="What came, and what was decided about it.", no_args_is_help=True)
 
-# of verdicts, until the table has them
-_COLUMNS_TO_COME: dict[str, Any] = {"part": "", "input": "image", "score": 0.0, "held": []}
-
 StudyUid = Annotated[str, typer.Argument(help="Study Instance UID.")]
 
 
@@ -77,9 +74,8 @@ def explain(
     """Say for each series and route what matched, what failed, and with which value."""
     with open_node(config).database.read() as connection:
         row = _find(connection, study_instance_uid)
-        rows = study_table.verdicts(connection, row["id"])
+        verdicts = [dict(each) for each in study_table.verdicts(connection, row["id"])]
         jobs = job_table.listing(connection, study_instance_uid=study_instance_uid)
-    verdicts = [_COLUMNS_TO_COME | {"chosen": each["matched"]} | dict(each) for each in rows]
     if as_json:
         print_json(
             {

@@ -1,19 +1,9 @@
 """What routes said about series, printed for people: rows as the table of verdicts has them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 from rich.console import Console
-
-from dicom_ai_node.route import Verdict
-
-
-def row_of(verdict: Verdict) -> dict[str, Any]:
-    """The columns of a verdict."""
-    fields = asdict(verdict)
-    failed = fields.pop("failed")
-    return {**fields, "failed_clauses": list(failed), "held": list(verdict.held)}
 
 
 def print_verdicts(rows: Sequence[Mapping[str, Any]]) -> None:
@@ -26,7 +16,7 @@ def print_verdicts(rows: Sequence[Mapping[str, Any]]) -> None:
             f"Series of {row['instances']} {row['modality']} instances "
             f"({row['series_instance_uid']}{part}), route {row['route']}{of}: {_answer(row)}"
         )
-        for sign, sentences in (("-", row["failed_clauses"]), ("+", row["held"])):
+        for sign, sentences in (("-", row["failed_clauses"]), ("+", row["held_clauses"])):
             for sentence in sentences:
                 console.print(f"  {sign} {sentence}")
 

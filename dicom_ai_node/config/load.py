@@ -14,7 +14,7 @@ from ruamel.yaml.constructor import DuplicateKeyError
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from dicom_ai_node.config.inputs import mistakes_of_inputs, mistakes_of_models
-from dicom_ai_node.config.settings import Config
+from dicom_ai_node.config.settings import Config, DimsePeer
 from dicom_ai_node.errors import ConfigError
 
 ENVIRONMENT_PREFIX = "DICOM_AI_NODE__"
@@ -95,10 +95,23 @@ def _disagreements(config: Config, tree: _Tree) -> Iterator[str]:
     for loc, mistake in mistakes_of_inputs(config):
         place, key = tree.place(loc)
         yield f"{place}: {key}: {mistake}"
+    yield from _unanswerable(config, tree)
     yield from _unprotected(config, tree)
     if config.web.port == config.node.port != 0 and config.web.host == config.node.host:
         place, _ = tree.place(("web", "port"))
         yield f"{place}: web.port: {config.web.port} is the port for DICOM, node.port, as well"
+
+
+def _unanswerable(config: Config, tree: _Tree) -> Iterator[str]:
+    """Who is to be asked must be somebody who can answer."""
+    for index, entry in enumerate(config.accept):
+        asked = entry.complete.ask
+        if asked is None or isinstance(config.peers.get(asked), DimsePeer):
+            continue
+        place, key = tree.place(("accept", index, "complete", "ask"))
+        known = [name for name, peer in config.peers.items() if isinstance(peer, DimsePeer)]
+        there = ", ".join(known) or "none"
+        yield f"{place}: {key}: there is no peer {asked} of kind dimse under peers (there: {there})"
 
 
 def _unprotected(config: Config, tree: _Tree) -> Iterator[str]:

@@ -1,10 +1,11 @@
 """A model package: the folder of one model, described by its `model.yaml`."""
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from dicom_ai_node.config.code import ConceptCode
 from dicom_ai_node.config.strict import InputName, ModelName, Strict
@@ -90,12 +91,23 @@ class TorchPackage(Package):
 class ThresholdPackage(Package):
     """No network: a voxel belongs to the one segment where its value is within the range.
 
-    For trying the road from a modality to the PACS without weights, and for benchmarks of it.
+    With several inputs, where each one's value is within its own. For trying the road from a
+    modality to the PACS without weights, and for benchmarks of it.
     """
 
     kind: Literal["threshold"]
-    between: tuple[float, float]
+    between: tuple[float, float] | dict[InputName, tuple[float, float]]
     segments: Annotated[tuple[SegmentEntry, ...], Field(min_length=1, max_length=1)]
+
+    @model_validator(mode="after")
+    def _every_input_has_a_range(self) -> "ThresholdPackage":
+        if set(self.ranges) != set(self.inputs):
+            raise ValueError(f"between has not one range for each input ({', '.join(self.inputs)})")
+        return self
+
+    @property
+    def ranges(self) -> Mapping[str, tuple[float, float]]:
+        return self.between if isinstance(self.between, dict) else {self.inputs[0]: self.between}
 
 
 AnyPackage = Annotated[TorchPackage | ThresholdPackage, Field(discriminator="kind")]

@@ -110,9 +110,14 @@ class LimitsSettings(Strict):
 
 
 class StudySettings(Strict):
-    """When a study is complete."""
+    """When a study is complete, where its sender's `complete` does not say otherwise."""
 
-    quiet_s: Seconds = 60
+    quiet_s: Seconds = 60  # nothing has come for so long, and nothing is known
+    incomplete_s: Seconds = 600  # and something is known to be missing
+    longest_s: Seconds = 7200  # however much still comes
+    confirm_s: Seconds = 10  # between two counts of a PACS that may still be receiving
+    single_series: bool = False  # a study of this sender never has two
+    images_in_acquisition: bool = True  # what (0020,1002) says is right
 
 
 class WorkSettings(Strict):
@@ -144,6 +149,23 @@ class LogSettings(Strict):
     format: Literal["auto", "json", "text"] = "auto"
 
 
+class CompleteSettings(Strict):
+    """How the studies of one sender are judged; what it leaves out stands under `study`."""
+
+    ask: PeerName | None = None  # counts its images when an association has ended
+    final: bool = False  # it has itself stopped receiving before it sends
+    quiet_s: Seconds | None = None
+    incomplete_s: Seconds | None = None
+    longest_s: Seconds | None = None
+    confirm_s: Seconds | None = None
+    single_series: bool | None = None
+    images_in_acquisition: bool | None = None
+
+    def over(self, study: StudySettings) -> StudySettings:
+        said = self.model_dump(exclude={"ask", "final"}, exclude_none=True)
+        return study.model_copy(update=said)
+
+
 class AcceptEntry(Strict):
     """Who may do what: this AE title, from these addresses, with this certificate. Nobody else.
 
@@ -153,7 +175,10 @@ class AcceptEntry(Strict):
     ae_title: AETitle
     from_: Annotated[tuple[Network, ...], Field(alias="from", min_length=1)]
     certificate: Annotated[tuple[CertificateName, ...], BeforeValidator(_as_list)] = ()
-    may: tuple[Literal["echo", "store", "commitment"], ...] = ("echo", "store", "commitment")
+    may: tuple[Literal["echo", "store", "commitment", "notify"], ...] = (
+        *("echo", "store", "commitment"),
+    )
+    complete: CompleteSettings = CompleteSettings()
 
 
 class DimsePeer(Strict):

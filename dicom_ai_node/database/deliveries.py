@@ -9,6 +9,8 @@ from dicom_ai_node.database import jobs
 from dicom_ai_node.database.tables import delivery, job
 from dicom_ai_node.job import Delivery, DeliveryState, Job, JobState
 
+REPORT_KIND = "sr"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutboxObject:
@@ -125,6 +127,22 @@ def retry(connection: Connection, current: Job, *, now: float) -> int:
 def of_job(connection: Connection, job_id: int) -> Sequence[RowMapping]:
     query = select(delivery).where(delivery.c.job_id == job_id).order_by(delivery.c.id)
     return connection.execute(query).mappings().all()
+
+
+def predecessor(connection: Connection, current: Job) -> str | None:
+    """The key of the nearest job that this one supersedes and whose report was made."""
+    superseded = current.supersedes
+    while superseded is not None:
+        query = select(delivery.c.id).where(
+            delivery.c.job_id == superseded, delivery.c.kind == REPORT_KIND
+        )
+        key, further = connection.execute(
+            select(job.c.key, job.c.supersedes).where(job.c.id == superseded)
+        ).one()
+        if connection.scalar(query.limit(1)) is not None:
+            return str(key)
+        superseded = further
+    return None
 
 
 def backlog(connection: Connection) -> dict[str, int]:

@@ -1,18 +1,21 @@
 """The job table: enqueue, claim, and the one `move()` by which a job changes its state."""
 
 import uuid
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, func, insert, select, update
 
 from dicom_ai_node.database.tables import job, job_event
 from dicom_ai_node.errors import LeaseLost
-from dicom_ai_node.job import TRANSITIONS, Job, JobState, Outcome
+from dicom_ai_node.job import HEAD_START_S, TRANSITIONS, Job, JobState, Outcome, Priority
 
 WORKER_LOST = "worker_lost"
 LOST_WORKERS_FORGIVEN = 3  # times max_attempts
+NOT_YET = 1e18  # run_after of a job that waits for another one's mask
+
+_WITH_RESULT = (JobState.READY, JobState.DONE, JobState.UNDELIVERED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,8 +28,12 @@ class NewJob:
     series_instance_uid: str
     model: str
     version: str
+    subject: str
     send_to: tuple[str, ...]
-    inputs: tuple[str, ...]  # SOP Instance UIDs
+    inputs: Mapping[str, tuple[str, ...]]  # SOP Instance UIDs, the primary input first
+    uses: Mapping[str, str] = field(default_factory=dict)  # keys of jobs whose masks are inputs
+    priority: Priority = Priority.ROUTINE
+    run_after: float = 0.0
     outcome: Outcome | None = None
     reason: str | None = None
 
@@ -34,12 +41,16 @@ class NewJob:
 def enqueue(connection: Connection, new: NewJob, *, now: float) -> Job | None:
     """None when there is a job with this key already: the same work is never queued twice.
 
-    An earlier job of the same model on the same series is superseded, and cancelled unless its
-    results are out already.
+    None, too, where the mask that it needs will never be there. An earlier job of the same model
+    on the same subject is superseded, and cancelled unless its results are out already.
     """
     if connection.scalar(select(job.c.id).where(job.c.key == new.key)) is not None:
         return None
     earlier = _latest(connection, new)
+    uses = {name: _by_key(connection, key) for name, key in new.uses.items()}
+    if any(used.state is JobState.CANCELLED for used in uses.values()):
+        return None
+    waits = any(used.state not in _WITH_RESULT for used in uses.values())
     added = connection.execute(
         insert(job)
         .values(
@@ -49,12 +60,16 @@ def enqueue(connection: Connection, new: NewJob, *, now: float) -> Job | None:
             series_instance_uid=new.series_instance_uid,
             model=new.model,
             version=new.version,
+            subject=new.subject,
             send_to=list(new.send_to),
-            inputs=list(new.inputs),
+            inputs={name: list(uids) for name, uids in new.inputs.items()},
+            uses={name: used.id for name, used in uses.items()},
+            priority=new.priority,
+            rank=now + HEAD_START_S[new.priority],
             outcome=new.outcome,
             reason=new.reason,
             state=JobState.QUEUED,
-            run_after=now,
+            run_after=NOT_YET if waits else max(now, new.run_after),
             created_at=now,
             supersedes=earlier.id if earlier else None,
             timings={},
@@ -69,21 +84,21 @@ def enqueue(connection: Connection, new: NewJob, *, now: float) -> Job | None:
 
 
 def claim(connection: Connection, *, worker: str, lease_s: float, now: float) -> Job | None:
-    """Lease the oldest runnable job; None when there is none.
+    """Lease the runnable job of the lowest rank; None when there is none.
 
     One statement on purpose: select-then-update hands the same job to two workers.
     """
-    oldest = (
+    first = (
         select(job.c.id)
         .where(job.c.state == JobState.QUEUED, job.c.run_after <= now)
-        .order_by(job.c.priority, job.c.id)
+        .order_by(job.c.rank, job.c.id)
         .limit(1)
         .with_for_update(skip_locked=True)
         .scalar_subquery()
     )
     leased = connection.execute(
         update(job)
-        .where(job.c.id == oldest)
+        .where(job.c.id == first)
         .values(
             state=JobState.RUNNING,
             attempts=job.c.attempts + 1,  # counted before it starts (P10)
@@ -132,6 +147,30 @@ def move(
     if moved.rowcount != 1:
         raise LeaseLost(f"job {current.id} is no longer {current.state} under this lease")
     _event(connection, current.id, current.state, target, why, now)
+    if target in (JobState.READY, JobState.CANCELLED):
+        _tell_dependents(connection, current, target, now)
+
+
+def _tell_dependents(connection: Connection, used: Job, state: JobState, now: float) -> None:
+    """Jobs that wait for this one's mask run when it is there, and go when it never will be."""
+    waiting = select(job).where(
+        job.c.study_id == used.study_id,
+        job.c.state == JobState.QUEUED,
+        job.c.run_after == NOT_YET,
+    )
+    for row in connection.execute(waiting).mappings().all():
+        dependent = _job(row)
+        if used.id not in dependent.uses.values():
+            continue
+        if state is JobState.CANCELLED:
+            why = f"job {used.id}, whose mask it needs, was cancelled"
+            move(connection, dependent, JobState.CANCELLED, now=now, why=why)
+        elif all(_has_result(connection, id_) for id_ in dependent.uses.values()):
+            connection.execute(update(job).where(job.c.id == dependent.id).values(run_after=now))
+
+
+def _has_result(connection: Connection, job_id: int) -> bool:
+    return connection.scalar(select(job.c.state).where(job.c.id == job_id)) in _WITH_RESULT
 
 
 def renew(connection: Connection, current: Job, *, lease_s: float, now: float) -> None:
@@ -220,18 +259,50 @@ def keys_of_study(connection: Connection, study_id: int) -> Sequence[str]:
     return connection.execute(select(job.c.key).where(job.c.study_id == study_id)).scalars().all()
 
 
+def cancel_all_but(
+    connection: Connection, study_id: int, keys: Collection[str], *, why: str, now: float
+) -> None:
+    """Stop what has not ended and is no longer wanted of a study."""
+    query = select(job).where(
+        job.c.study_id == study_id,
+        job.c.state.in_((JobState.QUEUED, JobState.RUNNING)),
+        job.c.key.not_in(keys),
+    )
+    for row in connection.execute(query).mappings().all():
+        current = find(connection, row["id"])  # it may have gone with one that it depends on
+        if current is not None and current.state in (JobState.QUEUED, JobState.RUNNING):
+            move(connection, current, JobState.CANCELLED, now=now, why=why)
+
+
+def prioritise(connection: Connection, current: Job, priority: Priority) -> None:
+    """Another rank for a job that is queued; raises LeaseLost when it is no longer."""
+    rank = current.created_at + HEAD_START_S[priority]
+    changed = connection.execute(
+        update(job)
+        .where(job.c.id == current.id, job.c.state == JobState.QUEUED)
+        .values(priority=priority, rank=rank)
+    )
+    if changed.rowcount != 1:
+        raise LeaseLost(f"job {current.id} is no longer queued")
+
+
 def counts(connection: Connection) -> Mapping[JobState, int]:
     query = select(job.c.state, func.count()).group_by(job.c.state)
     found = {JobState(state): number for state, number in connection.execute(query)}
     return {state: found.get(state, 0) for state in JobState}
 
 
+def _by_key(connection: Connection, key: str) -> Job:
+    return _job(connection.execute(select(job).where(job.c.key == key)).mappings().one())
+
+
 def _latest(connection: Connection, new: NewJob) -> Job | None:
     query = (
         select(job)
         .where(
-            job.c.series_instance_uid == new.series_instance_uid,
+            job.c.study_id == new.study_id,
             job.c.model == new.model,
+            job.c.subject == new.subject,
             job.c.state != JobState.CANCELLED,
         )
         .order_by(job.c.id.desc())
@@ -263,11 +334,15 @@ def _job(row: RowMapping) -> Job:
         series_instance_uid=row["series_instance_uid"],
         model=row["model"],
         version=row["version"],
+        subject=row["subject"],
         send_to=tuple(row["send_to"]),
-        inputs=tuple(row["inputs"]),
+        inputs={name: tuple(uids) for name, uids in row["inputs"].items()},
+        uses=row["uses"],
         state=JobState(row["state"]),
         outcome=Outcome(row["outcome"]) if row["outcome"] else None,
         reason=row["reason"],
+        priority=Priority(row["priority"]),
+        rank=row["rank"],
         attempts=row["attempts"],
         lease_id=row["lease_id"],
         lease_expires_at=row["lease_expires_at"],

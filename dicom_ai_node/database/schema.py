@@ -19,15 +19,18 @@ _VERSION = Table("alembic_version", MetaData(), Column("version_num", String(32)
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
 
-def upgrade(database: Database) -> str:
-    """Bring the schema to this program's version, in one transaction; returns the version."""
+def upgrade(database: Database, version: str = "head") -> str:
+    """Bring the schema to this program's version, in one transaction; returns the version.
+
+    To an older version than the newest only where a test asks for it.
+    """
     from alembic import command
 
     with database.write() as connection:
         config = _alembic()
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
-    return head()
+        command.upgrade(config, version)
+    return head() if version == "head" else version
 
 
 def require_current(database: Database) -> None:

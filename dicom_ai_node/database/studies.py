@@ -19,10 +19,11 @@ from sqlalchemy import (
 )
 
 from dicom_ai_node.database import jobs
+from dicom_ai_node.database.open_studies import next_change
 from dicom_ai_node.database.tables import instance, job, study, verdict
 from dicom_ai_node.job import FINAL_STATES, JobState
 from dicom_ai_node.spool import Spool
-from dicom_ai_node.study import Instance, StudyState
+from dicom_ai_node.study import OPEN_STATES, Instance, StudyState
 
 PATIENT_DIFFERS = (
     "instances of this study name different patients: nothing is analysed until the PACS has "
@@ -89,6 +90,7 @@ _COLUMNS = select(
 ).join(study)
 _KNOWN = _COLUMNS.where(instance.c.sop_instance_uid.in_(bindparam("uids", expanding=True)))
 _KNOWN_ONE = _COLUMNS.where(instance.c.sop_instance_uid == bindparam("uid"))
+_WITH_STUDY = select(instance, study.c.study_instance_uid).join(study)
 _AT_ONCE = 500  # bound parameters of one statement
 
 
@@ -230,7 +232,11 @@ def _touch(connection: Connection, group: Sequence[Kept]) -> int:
         patients.add(row["patient_digest"])
         # never the same time twice, whatever the clock says: settle() sees by it that it grew
         later = math.nextafter(row["last_received_at"], math.inf)
-        changes: dict[str, object] = {"last_received_at": max(now, later)}
+        changes: dict[str, object] = {
+            "last_received_at": max(now, later),
+            "association_ended_at": None,
+            "changed": next_change(),
+        }
         if len(patients) == 1 and row["state"] != StudyState.NEEDS_REVIEW:
             changes |= {"state": StudyState.RECEIVING, "reason": None}
         connection.execute(update(study).where(study.c.id == study_id).values(**changes))
@@ -250,23 +256,11 @@ def _open(connection: Connection, first: ReceivedInstance, since: float, until: 
             patient_digest=first.patient_digest,
             first_received_at=since,
             last_received_at=until,
+            changed=next_change(),
         )
         .returning(study.c.id)
     )
     return int(added.scalar_one())
-
-
-def quiet(connection: Connection, *, quiet_s: float, now: float) -> Sequence[RowMapping]:
-    """Studies of which nothing new has come for so long, oldest first."""
-    return (
-        connection.execute(
-            select(study)
-            .where(study.c.state == StudyState.RECEIVING, study.c.last_received_at <= now - quiet_s)
-            .order_by(study.c.last_received_at)
-        )
-        .mappings()
-        .all()
-    )
 
 
 def settle(
@@ -276,17 +270,27 @@ def settle(
     *,
     reason: str | None,
     verdicts: Sequence[dict[str, object]],
+    evidence: str | None = None,
     now: float,
 ) -> bool:
-    """Record how a quiet study was judged; False when it has grown since `row` was read."""
+    """Record how a complete study was judged; False when it has grown since `row` was read.
+
+    `evidence` says by what it was found complete.
+    """
     settled = connection.execute(
         update(study)
         .where(
             study.c.id == row["id"],
-            study.c.state == StudyState.RECEIVING,
+            study.c.state.in_(OPEN_STATES),
             study.c.last_received_at == row["last_received_at"],
         )
-        .values(state=state, reason=reason, routed_at=now)
+        .values(
+            state=state,
+            reason=reason,
+            evidence=evidence,
+            revision=study.c.revision + 1,
+            routed_at=now,
+        )
     )
     if settled.rowcount != 1:
         return False
@@ -297,33 +301,49 @@ def settle(
     return True
 
 
-def instances(
-    connection: Connection, spool: Spool, study_id: int, series_instance_uid: str | None = None
+def instances(connection: Connection, spool: Spool, study_id: int) -> Sequence[Instance]:
+    """Of a study, in the order of their UIDs."""
+    return [_instance(row, spool) for row in instance_rows(connection, study_id)]
+
+
+def instances_after(
+    connection: Connection, spool: Spool, study_id: int, instance_id: int, *, most: int
+) -> Sequence[tuple[RowMapping, Instance]]:
+    """Those that came after an instance of the same study, in the order of their coming."""
+    query = (
+        _WITH_STUDY.where(instance.c.study_id == study_id, instance.c.id > instance_id)
+        .order_by(instance.c.id)
+        .limit(most)
+    )
+    return [(row, _instance(row, spool)) for row in connection.execute(query).mappings()]
+
+
+def instances_named(
+    connection: Connection, spool: Spool, uids: Sequence[str]
 ) -> Sequence[Instance]:
-    """Of a study, or of one of its series, in the order of their UIDs."""
-    return [
-        Instance(
-            study_instance_uid=row["study_instance_uid"],
-            series_instance_uid=row["series_instance_uid"],
-            sop_class_uid=row["sop_class_uid"],
-            sop_instance_uid=row["sop_instance_uid"],
-            transfer_syntax_uid=row["transfer_syntax_uid"],
-            sha256=row["sha256"],
-            path=spool.instance_path(row["file"]),
-        )
-        for row in instance_rows(connection, study_id)
-        if series_instance_uid in (None, row["series_instance_uid"])
-    ]
+    """Those of these SOP Instance UIDs that are there, of whatever study, in their order."""
+    found: list[RowMapping] = []
+    for at in range(0, len(uids), _AT_ONCE):
+        named = instance.c.sop_instance_uid.in_(uids[at : at + _AT_ONCE])
+        found += connection.execute(_WITH_STUDY.where(named)).mappings().all()
+    return sorted((_instance(row, spool) for row in found), key=lambda each: each.sop_instance_uid)
 
 
 def instance_rows(connection: Connection, study_id: int) -> Sequence[RowMapping]:
-    query = (
-        select(instance, study.c.study_instance_uid)
-        .join(study)
-        .where(instance.c.study_id == study_id)
-        .order_by(instance.c.sop_instance_uid)
-    )
+    query = _WITH_STUDY.where(instance.c.study_id == study_id).order_by(instance.c.sop_instance_uid)
     return connection.execute(query).mappings().all()
+
+
+def _instance(row: RowMapping, spool: Spool) -> Instance:
+    return Instance(
+        study_instance_uid=row["study_instance_uid"],
+        series_instance_uid=row["series_instance_uid"],
+        sop_class_uid=row["sop_class_uid"],
+        sop_instance_uid=row["sop_instance_uid"],
+        transfer_syntax_uid=row["transfer_syntax_uid"],
+        sha256=row["sha256"],
+        path=spool.instance_path(row["file"]),
+    )
 
 
 def find(connection: Connection, study_instance_uid: str) -> RowMapping | None:
@@ -366,7 +386,7 @@ def waiting(connection: Connection) -> int:
     query = (
         select(func.count())
         .select_from(study)
-        .where(or_(study.c.state == StudyState.RECEIVING, study.c.id.in_(queued)))
+        .where(or_(study.c.state.in_(OPEN_STATES), study.c.id.in_(queued)))
     )
     return int(connection.execute(query).scalar_one())
 

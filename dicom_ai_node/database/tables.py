@@ -33,12 +33,22 @@ study = Table(
     Column("reason", Text),
     Column("calling_ae_title", String(16), nullable=False),
     Column("called_ae_title", String(16), nullable=False),
+    # how often it was found complete: instances that came later make it grow
+    Column("revision", Integer, nullable=False, default=0),
+    Column("evidence", Text),  # by which it was found complete, in a sentence
     # a hash of what identifies the patient: one study is one patient (GUARANTEES P6)
     Column("patient_digest", String(64), nullable=False),
     Column("first_received_at", Float, nullable=False),
     Column("last_received_at", Float, nullable=False),
+    # the last association that brought something for it; null while one brings more
+    Column("association_ended_at", Float),
     Column("routed_at", Float),
+    # grows with each change that bears on its completeness, over all studies: what the tick has
+    # not looked at has a greater one
+    Column("changed", Integer, nullable=False, default=0),
     Index(None, "state", "last_received_at"),
+    Index(None, "changed"),
+    Index(None, "patient_digest"),
 )
 
 instance = Table(
@@ -63,11 +73,16 @@ verdict = Table(
     Column("id", Integer, primary_key=True),
     Column("study_id", ForeignKey("study.id"), nullable=False, index=True),
     Column("series_instance_uid", String(64), nullable=False),
+    Column("part", String(64), nullable=False, default=""),  # of a series that was split
     Column("modality", String(16), nullable=False),
     Column("instances", Integer, nullable=False),
     Column("route", String(64), nullable=False),
+    Column("input", String(32), nullable=False, default="image"),
     Column("matched", Boolean, nullable=False),
+    Column("chosen", Boolean, nullable=False, default=False),
+    Column("score", Float, nullable=False, default=0.0),
     Column("failed_clauses", JSON, nullable=False),
+    Column("held_clauses", JSON, nullable=False, default=list),
     Column("at", Float, nullable=False),
 )
 
@@ -81,12 +96,16 @@ job = Table(
     Column("series_instance_uid", String(64), nullable=False),
     Column("model", String(64), nullable=False),
     Column("version", String(32), nullable=False),
+    Column("subject", String(160), nullable=False),
     Column("send_to", JSON, nullable=False),  # names of peers
-    Column("inputs", JSON, nullable=False),  # the SOP Instance UIDs that the digest was made of
+    # by the input's name, the SOP Instance UIDs that the digest was made of
+    Column("inputs", JSON, nullable=False),
+    Column("uses", JSON, nullable=False, default=dict),  # input's name -> id of another job
     Column("state", String(16), nullable=False),
     Column("outcome", String(16)),
     Column("reason", Text),
-    Column("priority", Integer, nullable=False, default=100),  # lower runs first
+    Column("priority", String(16), nullable=False),
+    Column("rank", Float, nullable=False),  # lower runs first
     Column("attempts", Integer, nullable=False, default=0),
     Column("lease_id", String(36)),
     Column("lease_expires_at", Float),
@@ -97,8 +116,8 @@ job = Table(
     Column("supersedes", ForeignKey("job.id")),
     Column("created_at", Float, nullable=False),
     Column("timings", JSON, nullable=False),
-    Index(None, "state", "priority", "id"),
-    Index(None, "series_instance_uid", "model"),
+    Index(None, "state", "rank", "id"),
+    Index(None, "study_id", "model", "subject"),
 )
 
 job_event = Table(
@@ -129,6 +148,41 @@ delivery = Table(
     Column("status", Text),
     UniqueConstraint("job_id", "peer", "sop_instance_uid"),
     Index(None, "state", "peer", "next_try_at"),
+)
+
+# how many instances there are, from somebody who knows (PS3.4 C.6, F.7, R.4)
+expectation = Table(
+    "expectation",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("study_instance_uid", String(64), nullable=False),
+    Column("series_instance_uid", String(64), nullable=False),  # empty: of the whole study
+    Column("source", String(16), nullable=False),  # pacs, ian, mpps
+    Column("origin", String(64), nullable=False),  # the peer's name, or the object's UID
+    Column("instances", Integer, nullable=False),
+    Column("sop_instance_uids", JSON(none_as_null=True)),  # where the source names them
+    Column("is_final", Boolean, nullable=False),  # the source knows of nothing that is to follow
+    Column("at", Float, nullable=False),  # since when it has said so
+    UniqueConstraint("study_instance_uid", "series_instance_uid", "source", "origin"),
+    Index(None, "source", "origin"),
+)
+
+# studies that are asked for: priors, and what was missed
+fetch = Table(
+    "fetch",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("study_instance_uid", String(64), nullable=False, index=True),  # what is asked for
+    Column("for_study_id", ForeignKey("study.id"), index=True),  # that which waits for it
+    Column("peer", String(64), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("reason", Text),
+    Column("tries", Integer, nullable=False, default=0),
+    Column("next_try_at", Float, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("finished_at", Float),
+    UniqueConstraint("study_instance_uid", "for_study_id", "peer"),
+    Index(None, "state", "next_try_at"),
 )
 
 commitment = Table(

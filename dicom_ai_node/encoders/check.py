@@ -1,6 +1,6 @@
 """The last look at an object: is it this patient's, and does it speak of these images?"""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import cast
 
 from pydicom import DataElement, Dataset
@@ -20,10 +20,12 @@ COPIED = {
 }
 
 
-def check(objects: Sequence[Dataset], headers: Sequence[Dataset]) -> None:
+def check(
+    objects: Sequence[Dataset], headers: Sequence[Dataset], *, also: Iterable[str] = ()
+) -> None:
     """ModelError unless every object shares patient, study and frame of reference with all headers,
-    and refers to nothing but the headers' instances and its fellow objects."""
-    known = {str(ds.SOPInstanceUID) for ds in (*headers, *objects)}
+    and refers to nothing but the headers' instances, its fellow objects and `also`."""
+    known = {*also, *(str(ds.SOPInstanceUID) for ds in (*headers, *objects))}
     for ds in objects:
         keywords = (*SAME, "FrameOfReferenceUID") if "FrameOfReferenceUID" in ds else SAME
         for keyword in keywords:

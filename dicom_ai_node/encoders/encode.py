@@ -33,5 +33,6 @@ def encode(
         objects.append(EncodedObject("seg", seg))
     if "sr" in kinds:
         objects.append(EncodedObject("sr", encode_sr(result, headers, run, seg)))
-    check([encoded.dataset for encoded in objects], headers)
+    superseded = [run.predecessor.uid("sr", "instance")] if run.predecessor else []
+    check([encoded.dataset for encoded in objects], headers, also=superseded)
     return objects

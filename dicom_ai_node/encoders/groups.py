@@ -19,6 +19,7 @@ from dicom_ai_node.errors import ModelError
 from dicom_ai_node.result import Finding, Measurement, Result
 
 MILLILITER = Code("mL", "UCUM", "mL")
+REPLACES = "This report replaces an earlier one: images of the study came after that was made."
 QUALITATIVE_EVALUATIONS = Code("C0034375", "UMLS", "Qualitative Evaluations")
 
 
@@ -140,8 +141,10 @@ def plain_group(
     )
 
 
-def _sentences(result: Result, run: Run) -> tuple[str, str]:
-    return result.reason or STATUS[result.outcome].sentence, run.package.intended_use
+def _sentences(result: Result, run: Run) -> tuple[str, ...]:
+    sentence = result.reason or STATUS[result.outcome].sentence
+    replaces = () if run.predecessor is None else (REPLACES,)
+    return sentence, *replaces, run.package.intended_use
 
 
 def _comments(*sentences: str) -> list[sr.TextContentItem]:

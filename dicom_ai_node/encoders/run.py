@@ -26,6 +26,7 @@ class Run:
     package: Package
     model_sha256: str
     finished_at: datetime
+    predecessor: DerivedIds | None = None  # of the run whose report this one replaces
     node_version: str = __version__
     node_name: str = "dicom-ai-node"
 
@@ -63,7 +64,9 @@ class Run:
         if isinstance(self.package, TorchPackage):
             found["weights_sha256"] = self.package.weights.sha256
         if isinstance(self.package, ThresholdPackage):
-            found["between"] = "{} and {}".format(*self.package.between)
+            for name, (low, high) in self.package.ranges.items():
+                key = "between" if len(self.package.inputs) == 1 else f"{name} between"
+                found[key] = f"{low} and {high}"
         return found
 
     @property

@@ -7,6 +7,7 @@ from highdicom import sr
 from pydicom import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
+from pydicom.uid import Comprehensive3DSRStorage
 
 from dicom_ai_node.encoders.finish import finish
 from dicom_ai_node.encoders.groups import (
@@ -69,6 +70,7 @@ def encode_sr(result: Result, headers: Sequence[Dataset], run: Run, seg: Dataset
         is_complete=True,
         is_final=False,
         is_verified=False,
+        previous_versions=_superseded(run, ordered[0]),
     )
     if requests := _requests(ordered[0]):
         ds.ReferencedRequestSequence = requests
@@ -146,6 +148,18 @@ def _fits_in_library(source: Dataset) -> bool:
     except (AttributeError, TypeError, ValueError):
         return False
     return True
+
+
+def _superseded(run: Run, source: Dataset) -> list[Dataset] | None:
+    """The report of which this one is a new version (PS3.3 C.17.2), by its UIDs."""
+    if run.predecessor is None:
+        return None
+    earlier = Dataset()
+    earlier.StudyInstanceUID = source.StudyInstanceUID
+    earlier.SeriesInstanceUID = run.predecessor.uid("sr", "series")
+    earlier.SOPClassUID = Comprehensive3DSRStorage
+    earlier.SOPInstanceUID = run.predecessor.uid("sr", "instance")
+    return [earlier]
 
 
 def _requests(header: Dataset) -> list[Dataset]:

@@ -1,6 +1,8 @@
 """A model without a network: voxels within a range of values."""
 
+import highdicom as hd
 import numpy as np
+from numpy.typing import NDArray
 
 from dicom_ai_node.config.package import ThresholdPackage
 from dicom_ai_node.input import ModelInput
@@ -9,15 +11,24 @@ from dicom_ai_node.result import Result
 
 
 class Threshold:
-    """Its one segment is where the value (modality units) lies within `between`, ends included."""
+    """Its one segment is where each input (modality units) lies within its range, ends included."""
 
     def __init__(self, package: ThresholdPackage) -> None:
         self._package = package
 
     def predict(self, data: ModelInput) -> Result:
-        low, high = self._package.between
-        inside = data.volume.array >= low
-        inside &= data.volume.array <= high
+        primary, *others = self._package.inputs
+        ranges = self._package.ranges
+        inside = _within(data.volume, ranges[primary])
+        for name in others:
+            if name in data.others:  # an optional input may be missing
+                inside &= _within(data.others[name], ranges[name])
         mask = inside.view(np.uint8)
         mask *= np.uint8(self._package.segments[0].number)
         return result_from_mask(data.volume.with_array(mask), self._package)
+
+
+def _within(volume: hd.Volume, between: tuple[float, float]) -> NDArray[np.bool_]:
+    inside: NDArray[np.bool_] = volume.array >= between[0]
+    inside &= volume.array <= between[1]
+    return inside

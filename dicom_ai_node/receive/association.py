@@ -19,6 +19,7 @@ from dicom_ai_node.peers.commitment import Report
 from dicom_ai_node.receive import command as dimse
 from dicom_ai_node.receive.action import Action
 from dicom_ai_node.receive.answer import ActionStatus, Answer, Status
+from dicom_ai_node.receive.brought import Brought
 from dicom_ai_node.receive.command import Command
 from dicom_ai_node.receive.commitment import Commitments
 from dicom_ai_node.receive.commitment_request import REQUEST_STORAGE_COMMITMENT, SOP_INSTANCE_UID
@@ -103,6 +104,7 @@ class Association:
         self._command = bytearray()
         self._command_context = 0
         self._under_way: _UnderWay | None = None
+        self._brought = Brought(store.ledger)
         self._outbox = Outbox()
         self._report_context = 0
         self.idle_since: float | None = time.monotonic()  # None within a message
@@ -118,6 +120,7 @@ class Association:
                     self._p_data(body)
                 elif kind == RELEASE_RQ:
                     self._drop()
+                    self._brought.end()
                     self._store.ledger.settle(_COMMIT_BEFORE_RELEASE_S)
                     self._wire.send(HEADER.pack(RELEASE_RP, 4) + bytes(4))
                     return
@@ -127,6 +130,7 @@ class Association:
                     raise ProtocolError(UNEXPECTED_PDU, "a PDU out of turn")
         finally:
             self._drop()
+            self._brought.end()
             self._commitments.returned(self._outbox.close())
 
     def _wait_s(self) -> float:
@@ -245,7 +249,7 @@ class Association:
         )
         if "store" not in self._terms.may:
             return Refused(Answer(Status.NOT_AUTHORIZED, "may not store here"))
-        return self._store.begin(message)
+        return self._store.begin(message, self._brought)
 
     def _begin_action(self, context_id: int, request: Command) -> DataSet:
         refused: tuple[ActionStatus, str] | None = None

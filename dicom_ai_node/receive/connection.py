@@ -6,11 +6,8 @@ import ssl
 import struct
 import threading
 import time
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-
-from pynetdicom.presentation import PresentationContext
 
 from dicom_ai_node.config.settings import AcceptEntry, Config
 from dicom_ai_node.log import get_logger
@@ -25,7 +22,8 @@ from dicom_ai_node.receive.admission import (
 from dicom_ai_node.receive.association import Association, Terms
 from dicom_ai_node.receive.backlog import Backlog
 from dicom_ai_node.receive.commitment import Commitments
-from dicom_ai_node.receive.negotiation import Request, accept, read_request
+from dicom_ai_node.receive.negotiated import Negotiations
+from dicom_ai_node.receive.negotiation import Request
 from dicom_ai_node.receive.space import Space
 from dicom_ai_node.receive.store import Store
 from dicom_ai_node.receive.wire import (
@@ -55,7 +53,7 @@ class Services:
 
     config: Config
     admission: Admission
-    contexts: Sequence[PresentationContext]
+    negotiations: Negotiations
     store: Store
     commitments: Commitments
     space: Space
@@ -129,7 +127,7 @@ class Connection:
         kind, body = wire.read_first(deadline)
         if kind != ASSOCIATE_RQ:
             raise ProtocolError(UNEXPECTED_PDU, "no A-ASSOCIATE-RQ")
-        request = read_request(body)
+        request = self._services.negotiations.read(body)
         try:
             self._check(request)
             with self._services.admission.admitted(
@@ -163,7 +161,7 @@ class Connection:
     def _associate(self, wire: Wire, request: Request, entry: AcceptEntry) -> None:
         services = self._services
         limits = services.config.limits
-        contexts, answer = accept(request, services.contexts, max_pdu=limits.pdu_bytes)
+        contexts, answer = services.negotiations.accept(request)
         terms = Terms(
             calling_ae_title=entry.ae_title,
             called_ae_title=str(request.called_ae_title),

@@ -7,14 +7,15 @@ before the release of an association is confirmed.
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from dicom_ai_node.database import studies
+from dicom_ai_node.database import open_studies, studies
 from dicom_ai_node.database.engine import BUSY_TIMEOUT_S, Database
 from dicom_ai_node.database.studies import Arrival, Kept, ReceivedInstance
 from dicom_ai_node.log import get_logger
@@ -61,6 +62,9 @@ class Ledger:
         self._stopping = False
         self._down_until = 0.0
         self._counts: dict[str, int] = {}
+        self._bringing: Counter[str] = Counter()  # associations of this process, by study
+        self._ended: dict[str, float] = {}  # studies that no association brings any more: since
+        self._ends = 0  # of associations, that are yet to be recorded
         self._thread = threading.Thread(target=self._run, name="ledger", daemon=True)
 
     def start(self) -> None:
@@ -99,7 +103,8 @@ class Ledger:
             if self._seen is not None:
                 self._seen.add(uid)
             self._handed_in += 1
-            self._changed.notify_all()
+            if len(self._pending) == 1:  # woken for each, the thread would want the lock each time
+                self._changed.notify_all()
         return found
 
     def _arrival(self, received: ReceivedInstance) -> Arrival:
@@ -130,6 +135,25 @@ class Ledger:
             )
         return self._counts[study_instance_uid]
 
+    def begin_study(self, study_instance_uid: str) -> None:
+        """An association has brought something for it, and may bring more."""
+        with self._lock:
+            self._bringing[study_instance_uid] += 1
+            self._ended.pop(study_instance_uid, None)
+
+    def end_studies(self, study_instance_uids: set[str]) -> None:
+        """That association has ended, however it did; `settle()` waits until this is recorded."""
+        now = self._database.now()
+        with self._changed:
+            for uid in study_instance_uids:
+                self._bringing[uid] -= 1
+                if self._bringing[uid] <= 0:
+                    del self._bringing[uid]
+                    self._ended[uid] = now
+                    self._ends += 1
+                    self._handed_in += 1
+            self._changed.notify_all()
+
     def file_of(self, sop_instance_uid: str) -> str:
         """Where a known instance lies."""
         with self._lock:
@@ -150,7 +174,7 @@ class Ledger:
             raise DatabaseDown from None
 
     def settle(self, timeout_s: float) -> bool:
-        """Wait until every row handed in so far is committed."""
+        """Wait until every row and every end handed in so far is committed."""
         with self._changed:
             goal = self._handed_in
             self._waited_for = max(self._waited_for, goal)
@@ -160,12 +184,13 @@ class Ledger:
     def _run(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._pending or self._stopping)
+                self._changed.wait_for(lambda: self._pending or self._ends or self._stopping)
                 batch = [each.kept for each in self._pending.values()]
+                ended, ends = dict(self._ended), self._ends
                 stopping = self._stopping
-            if not batch:
+            if not batch and not ends:
                 return
-            if not self._commit(batch) and stopping:
+            if not self._commit(batch, ended, ends) and stopping:
                 return
             self._pause()
 
@@ -176,10 +201,12 @@ class Ledger:
                 lambda: self._stopping or self._waited_for > self._committed, timeout=GROUP_S
             )
 
-    def _commit(self, batch: Sequence[Kept]) -> bool:
+    def _commit(self, batch: Sequence[Kept], ended: Mapping[str, float], ends: int) -> bool:
         try:
             with self._database.write() as connection:
                 found = studies.add_all(connection, batch)
+                for uid, at in ended.items():
+                    open_studies.association_ended(connection, uid, at=at)
         except SQLAlchemyError:  # locked, full, gone: what is on disk waits, and is tried again
             log.exception("rows_not_committed", pending=len(batch))
             time.sleep(_RETRY_S)
@@ -190,7 +217,11 @@ class Ledger:
         with self._changed:
             for kept in batch:
                 del self._pending[kept.received.sop_instance_uid]
-            self._committed += len(batch)
+            for uid, at in ended.items():
+                if self._ended.get(uid) == at:
+                    del self._ended[uid]
+            self._ends -= ends
+            self._committed += len(batch) + ends
             self._changed.notify_all()
         return True
 

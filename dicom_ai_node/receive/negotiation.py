@@ -95,6 +95,7 @@ class Request:
     called_ae_title: str | None
     protocol_version: int
     application_context_name: str
+    body: bytes
     titles: bytes  # as they came: they are sent back so (PS3.8 9.3.3)
     primitive: A_ASSOCIATE
 
@@ -133,6 +134,7 @@ def read_request(body: memoryview) -> Request:
         calling_ae_title=_title(titles[16:]),
         protocol_version=pdu.protocol_version,
         application_context_name=name,
+        body=bytes(body),
         titles=titles,
         primitive=primitive,
     )

@@ -16,6 +16,7 @@ from dicom_ai_node.spool import Place, Spool
 log = get_logger(__name__)
 
 _AT_ONCE = 32  # places made for one sync of their directory
+_FEW = _AT_ONCE // 2  # so many left, and more are made
 _RETRY_S = 1.0
 
 
@@ -36,7 +37,8 @@ class Places:
     def take(self) -> Place:
         """One place; raises OSError when the disk gives none."""
         with self._changed:
-            self._changed.notify()
+            if len(self._ready) <= _FEW:  # woken for nothing, it would want the interpreter's lock
+                self._changed.notify()
             if self._ready:
                 return self._ready.popleft()
         with self._making:
@@ -52,7 +54,7 @@ class Places:
         """Make places before they are needed: making them waits for the disk."""
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._stopping or len(self._ready) < _AT_ONCE // 2)
+                self._changed.wait_for(lambda: self._stopping or len(self._ready) < _FEW)
                 if self._stopping:
                     return
             try:

@@ -20,6 +20,7 @@ from dicom_ai_node.receive.admission import Admission
 from dicom_ai_node.receive.backlog import Backlog
 from dicom_ai_node.receive.commitment import Commitments
 from dicom_ai_node.receive.connection import Connection, Services
+from dicom_ai_node.receive.negotiated import Negotiations
 from dicom_ai_node.receive.negotiation import supported_contexts
 from dicom_ai_node.receive.space import Space
 from dicom_ai_node.receive.store import Store
@@ -90,7 +91,9 @@ class Receiver:
         self._services = Services(
             config=config,
             admission=self._admission,
-            contexts=supported_contexts(config.node),
+            negotiations=Negotiations(
+                supported_contexts(config.node), max_pdu=config.limits.pdu_bytes
+            ),
             store=store,
             commitments=Commitments(
                 spool, database, store.ledger, config.peers.values(), is_alone=is_alone

@@ -13,6 +13,7 @@ from dicom_ai_node.database.studies import Arrival, ReceivedInstance
 from dicom_ai_node.log import get_logger
 from dicom_ai_node.receive import part10
 from dicom_ai_node.receive.answer import SUCCESS, Answer, Status
+from dicom_ai_node.receive.brought import Brought
 from dicom_ai_node.receive.elements import Malformed
 from dicom_ai_node.receive.identity import Identity, identify, walk_for
 from dicom_ai_node.receive.ledger import DatabaseDown, Ledger
@@ -78,12 +79,13 @@ class Store:
         self.ledger.stop()
         self.places.stop()
 
-    def begin(self, message: Message) -> "Reception | Refused":
+    def begin(self, message: Message, brought: Brought | None = None) -> "Reception | Refused":
+        """`brought` is told the study of an instance that is new."""
         if self.space.is_scarce():  # P9
             return Refused(_DISK_DOWN)
         if self.ledger.is_down():  # P14
             return Refused(_DATABASE_DOWN)
-        return Reception(self, message)
+        return Reception(self, message, brought)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +110,10 @@ class Reception:
     What is wrong with one instance is its answer: the association goes on with the next (P4).
     """
 
-    def __init__(self, store: Store, message: Message) -> None:
+    def __init__(self, store: Store, message: Message, brought: Brought | None) -> None:
         self._store = store
         self._message = message
+        self._brought = brought
         self._walk = walk_for(message.transfer_syntax_uid)
         self._file: InstanceFile | None = None
         self._came = 0
@@ -199,6 +202,8 @@ class Reception:
             size=file.size,
         )
         found = self._store.ledger.hand_in(received, file.name)
+        if found is Arrival.NEW and self._brought is not None:
+            self._brought.add(received.study_instance_uid)
         if found is Arrival.CONFLICT:
             return self._conflict(file, received)
         if found is Arrival.DUPLICATE and not self._restored(file, received):

@@ -2,7 +2,7 @@
 
 from sqlalchemy import Connection
 
-from dicom_ai_node.database import jobs, studies
+from dicom_ai_node.database import deliveries, jobs, studies
 from dicom_ai_node.database.deliveries import OutboxObject
 from dicom_ai_node.database.jobs import NewJob
 from dicom_ai_node.database.studies import ReceivedInstance
@@ -43,16 +43,18 @@ def a_study(connection: Connection, uid: str = "1.2") -> int:
 
 
 def new_job(study_id: int, key: str = "k", **changes: object) -> NewJob:
-    """Each key is a series of its own, unless a series is given."""
+    """Each key is a series of its own, unless a series is given; a series is a subject."""
+    series = changes.get("series_instance_uid", f"1.2.{key}")
     standard: dict[str, object] = {
         "key": key,
         "study_id": study_id,
         "study_instance_uid": "1.2",
-        "series_instance_uid": f"1.2.{key}",
+        "series_instance_uid": series,
+        "subject": series,
         "model": "bright",
         "version": "1.0",
         "send_to": ("archive", "pacs"),
-        "inputs": ("1.2.9.9",),
+        "inputs": {"image": ("1.2.9.9",)},
     }
     return NewJob(**(standard | changes))  # type: ignore[arg-type]
 
@@ -70,6 +72,13 @@ def claimed(connection: Connection, *, now: float = NOW, lease_s: float = 60) ->
     job = jobs.claim(connection, worker="here", lease_s=lease_s, now=now)
     assert job is not None
     return job
+
+
+def publish(connection: Connection, job: Job) -> None:
+    """A result of one SEG and one SR for a job under its lease."""
+    deliveries.publish(
+        connection, job, (SEG, SR), outcome="findings", reason=None, timings={}, now=NOW
+    )
 
 
 def again(connection: Connection, job: Job) -> Job:

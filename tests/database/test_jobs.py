@@ -11,8 +11,15 @@ from dicom_ai_node.database import jobs
 from dicom_ai_node.database.books import books
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.errors import LeaseLost
-from dicom_ai_node.job import FINAL_STATES, TRANSITIONS, JobState, job_key
-from tests.database.made import NOW, a_study, again, claimed, enqueued, new_job
+from dicom_ai_node.job import (
+    FINAL_STATES,
+    HEAD_START_S,
+    TRANSITIONS,
+    JobState,
+    Priority,
+    job_key,
+)
+from tests.database.made import NOW, a_study, again, claimed, enqueued, new_job, publish
 
 
 def test_the_same_work_is_queued_once(database: Database) -> None:
@@ -68,9 +75,26 @@ def test_the_oldest_job_that_may_run_is_claimed(database: Database) -> None:
 def test_an_urgent_job_comes_first(database: Database) -> None:
     with database.write() as connection:
         enqueued(connection, "a")
-        urgent = enqueued(connection, "b")
-        connection.execute(text("UPDATE job SET priority = 1 WHERE id = :id"), {"id": urgent.id})
+        urgent = enqueued(connection, "b", priority=Priority.URGENT)
         assert claimed(connection).id == urgent.id
+
+
+def test_urgent_jobs_overtake_for_so_long_and_no_longer(database: Database) -> None:
+    """No job starves, however many of a higher priority come."""
+    head_start = HEAD_START_S[Priority.BACKGROUND]
+    with database.write() as connection:
+        patient = enqueued(connection, "a", priority=Priority.BACKGROUND)
+        soon = enqueued(connection, "b", priority=Priority.URGENT, now=NOW + head_start - 1)
+        late = enqueued(connection, "c", priority=Priority.URGENT, now=NOW + head_start + 1)
+        claims = [claimed(connection, now=NOW + head_start + 2).id for _ in range(3)]
+    assert claims == [soon.id, patient.id, late.id]
+
+
+def test_a_job_does_not_run_before_its_time(database: Database) -> None:
+    with database.write() as connection:
+        enqueued(connection, "a", run_after=NOW + 100)
+        assert jobs.claim(connection, worker="here", lease_s=60, now=NOW + 99) is None
+        assert claimed(connection, now=NOW + 100)
 
 
 def test_an_attempt_is_counted_before_it_starts(database: Database) -> None:
@@ -236,3 +260,52 @@ def test_whatever_changes_the_work_changes_its_key() -> None:
 def test_the_database_lies_where_the_url_says(database: Database, tmp_path: Path) -> None:
     assert database.path == tmp_path / "node.db"
     assert database.path.is_file()
+
+
+def test_a_job_waits_for_the_mask_that_it_needs(database: Database) -> None:
+    with database.write() as connection:
+        first = enqueued(connection, "a")
+        enqueued(connection, "b", uses={"brain": "a"})
+        job = claimed(connection)
+        assert job.id == first.id
+        assert jobs.claim(connection, worker="here", lease_s=60, now=NOW) is None
+        publish(connection, job)
+        second = claimed(connection)
+    assert second.uses == {"brain": first.id}
+
+
+def test_what_needs_a_mask_that_is_there_runs_at_once(database: Database) -> None:
+    with database.write() as connection:
+        enqueued(connection, "a")
+        publish(connection, claimed(connection))
+        enqueued(connection, "b", uses={"brain": "a"})
+        assert claimed(connection).key == "b"
+
+
+def test_what_needs_the_mask_of_a_cancelled_job_goes_with_it(database: Database) -> None:
+    with database.write() as connection:
+        first = enqueued(connection, "a")
+        second = enqueued(connection, "b", uses={"brain": "a"})
+        third = enqueued(connection, "c", uses={"lesions": "b"})
+        jobs.move(connection, first, JobState.CANCELLED, now=NOW, why="operator")
+        states = [again(connection, job).state for job in (second, third)]
+    assert states == [JobState.CANCELLED] * 2
+
+
+def test_what_is_no_longer_wanted_of_a_study_is_stopped(database: Database) -> None:
+    with database.write() as connection:
+        kept, queued = enqueued(connection, "a"), enqueued(connection, "b")
+        dependent = enqueued(connection, "c", uses={"brain": "b"})
+        jobs.cancel_all_but(connection, kept.study_id, {"a"}, why="superseded", now=NOW)
+        states = [again(connection, job).state for job in (kept, queued, dependent)]
+    assert states == [JobState.QUEUED, JobState.CANCELLED, JobState.CANCELLED]
+
+
+def test_a_queued_job_can_be_put_first(database: Database) -> None:
+    with database.write() as connection:
+        enqueued(connection, "a")
+        second = enqueued(connection, "b")
+        jobs.prioritise(connection, second, Priority.URGENT)
+        assert claimed(connection).id == second.id
+        with pytest.raises(LeaseLost):
+            jobs.prioritise(connection, second, Priority.ROUTINE)

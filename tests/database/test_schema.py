@@ -8,10 +8,11 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, text
 
-from dicom_ai_node.database import schema
+from dicom_ai_node.database import jobs, schema, studies
 from dicom_ai_node.database.engine import Database, journal_mode
 from dicom_ai_node.database.tables import metadata
 from dicom_ai_node.errors import ConfigError
+from dicom_ai_node.job import Priority
 
 
 def url(folder: Path) -> str:
@@ -136,3 +137,57 @@ def described(database: Database) -> dict[str, object]:
             for table in found.get_table_names()
             if table != "alembic_version"
         }
+
+
+def shape(database: Database) -> dict[str, object]:
+    """Columns, indexes and keys of each table, as the file has them."""
+    with database.read() as connection:
+        found = inspect(connection)
+        return {
+            table: (
+                {c["name"]: (str(c["type"]), c["nullable"]) for c in found.get_columns(table)},
+                {(i["name"], *i["column_names"]) for i in found.get_indexes(table)},
+                {(u["name"], *u["column_names"]) for u in found.get_unique_constraints(table)},
+                {(f["name"], *f["constrained_columns"]) for f in found.get_foreign_keys(table)},
+            )
+            for table in found.get_table_names()
+        }
+
+
+def test_the_migrations_make_what_the_tables_say(tmp_path: Path) -> None:
+    migrated, made = (Database(f"sqlite:///{tmp_path}/{name}.db") for name in ("a", "b"))
+    schema.upgrade(migrated)
+    schema.require_current(made)
+    assert shape(migrated) == shape(made)
+    for database in (migrated, made):
+        database.close()
+
+
+def test_jobs_of_the_schema_before_named_inputs_keep_what_they_say(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path}/node.db")
+    schema.upgrade(database, "0002")
+    with database.write() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO study (id, study_instance_uid, state, calling_ae_title, "
+                "called_ae_title, patient_digest, first_received_at, last_received_at, routed_at) "
+                "VALUES (1, '1.2', 'routed', 'PACS', 'AI_NODE', 'p', 5, 6, 7)"
+            )
+        )
+        connection.execute(
+            text(
+                "INSERT INTO job (id, key, study_id, study_instance_uid, series_instance_uid, "
+                "model, version, send_to, inputs, state, priority, attempts, run_after, "
+                "created_at, timings) VALUES (1, 'k', 1, '1.2', '1.2.3', 'bright', '1.0', "
+                """'["pacs"]', '["1.2.3.1", "1.2.3.2"]', 'queued', 100, 0, 10, 10, '{}')"""
+            )
+        )
+    schema.upgrade(database)
+    with database.read() as connection:
+        (job,) = jobs.listing(connection)
+        row = studies.find(connection, "1.2")
+    assert job.inputs == {"image": ("1.2.3.1", "1.2.3.2")}
+    assert (job.subject, job.priority, job.uses) == ("1.2.3", Priority.ROUTINE, {})
+    assert row is not None
+    assert row["revision"] == 1
+    database.close()

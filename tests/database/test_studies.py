@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy import Connection, RowMapping
 
-from dicom_ai_node.database import jobs, studies
+from dicom_ai_node.database import jobs, open_studies, studies
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.database.studies import BYTES_DIFFER, PATIENT_DIFFERS, Arrival
 from dicom_ai_node.job import JobState
@@ -77,25 +77,60 @@ def test_two_patients_in_a_study_need_a_person_for_good(database: Database) -> N
         add(connection, "3")
         row = the_study(connection)
         assert (row["state"], row["reason"]) == (StudyState.NEEDS_REVIEW, PATIENT_DIFFERS)
-        assert studies.quiet(connection, quiet_s=1, now=NOW + 100) == []
+        assert open_studies.changed(connection, after=-1) == []
 
 
-def test_only_a_quiet_study_is_judged(database: Database) -> None:
+def test_a_change_is_seen_once(database: Database) -> None:
     with database.write() as connection:
         add(connection, "1")
-        add(connection, "2", now=NOW + 30)
-        assert studies.quiet(connection, quiet_s=60, now=NOW + 89) == []
-        assert len(studies.quiet(connection, quiet_s=60, now=NOW + 90)) == 1
+        (row,) = open_studies.changed(connection, after=-1)
+        assert open_studies.changed(connection, after=row["changed"]) == []
+        add(connection, "2")
+        (again,) = open_studies.changed(connection, after=row["changed"])
+        assert again["changed"] > row["changed"]
+
+
+def test_the_end_of_an_association_is_a_change_until_more_comes(database: Database) -> None:
+    with database.write() as connection:
+        add(connection, "1")
+        row = the_study(connection)
+        assert row["association_ended_at"] is None
+        open_studies.association_ended(connection, row["study_instance_uid"], at=NOW + 1)
+        (again,) = open_studies.changed(connection, after=row["changed"])
+        assert again["association_ended_at"] == NOW + 1
+        add(connection, "2", now=NOW + 2)
+        assert the_study(connection)["association_ended_at"] is None
+
+
+def test_a_study_that_waits_for_what_is_missing_says_so_until_it_comes(
+    database: Database,
+) -> None:
+    with database.write() as connection:
+        add(connection, "1")
+        row = the_study(connection)
+        assert open_studies.mark_incomplete(connection, row, "1 of 2")
+        assert (the_study(connection)["state"], the_study(connection)["reason"]) == (
+            StudyState.INCOMPLETE,
+            "1 of 2",
+        )
+        assert studies.waiting(connection) == 1
+        add(connection, "2")
+        assert the_study(connection)["state"] == StudyState.RECEIVING
+        assert not open_studies.mark_incomplete(connection, row, "1 of 2")
+        assert settle(connection, the_study(connection))
+        assert not open_studies.mark_incomplete(connection, the_study(connection), "1 of 2")
 
 
 def test_a_late_instance_reopens_the_study(database: Database) -> None:
     with database.write() as connection:
         add(connection, "1")
         assert settle(connection, the_study(connection))
-        assert studies.quiet(connection, quiet_s=1, now=NOW + 100) == []
+        assert open_studies.changed(connection, after=-1) == []
         add(connection, "2", now=NOW + 50)
         assert the_study(connection)["state"] == StudyState.RECEIVING
-        assert len(studies.quiet(connection, quiet_s=1, now=NOW + 100)) == 1
+        assert len(open_studies.changed(connection, after=-1)) == 1
+        assert settle(connection, the_study(connection))
+        assert the_study(connection)["revision"] == 2
 
 
 @pytest.mark.parametrize("after", [5, 0, -5], ids=["later", "the same instant", "a file found"])

@@ -9,6 +9,7 @@ from pydicom.sr.coding import Code
 from pydicom.tag import BaseTag
 
 from dicom_ai_node.encoders.encode import encode
+from dicom_ai_node.encoders.ids import DerivedIds
 from dicom_ai_node.encoders.outline import MAX_POINTS, outline
 from dicom_ai_node.encoders.sr import encode_sr
 from dicom_ai_node.errors import ModelError
@@ -16,7 +17,7 @@ from dicom_ai_node.job import Outcome
 from dicom_ai_node.result import Finding, Measurement, Result
 from tests import dicom_factory
 from tests.encoders import made
-from tests.validators import dsrdump
+from tests.validators import dciodvfy, dsrdump
 
 SUMMARY, QUALITY, FINDING, CONCLUSION = "111017", "111052", "121071", "121077"
 TRACKING_IDENTIFIER, TRACKING_UID, COMMENT = "112039", "112040", "121106"
@@ -408,3 +409,19 @@ def test_odd_headers_do_not_stop_the_report_that_calls_them_unsuitable(change):
         change(header)
     report = encode_sr(Result.not_suitable("The headers are odd."), headers, made.run(), None)
     assert report.StudyInstanceUID == instances[0].StudyInstanceUID
+
+
+def test_a_report_that_replaces_an_earlier_one_names_it_and_says_so(instances, result, tmp_path):
+    earlier = DerivedIds(job_key="e" * 64)
+    this_run = made.run(predecessor=earlier)
+    report = made.encoded(result, instances, this_run)["sr"]
+    (study,) = report.PredecessorDocumentsSequence
+    assert study.StudyInstanceUID == instances[0].StudyInstanceUID
+    (of_series,) = study.ReferencedSeriesSequence
+    (document,) = of_series.ReferencedSOPSequence
+    assert of_series.SeriesInstanceUID == earlier.uid("sr", "series")
+    assert document.ReferencedSOPInstanceUID == earlier.uid("sr", "instance")
+    assert document.ReferencedSOPClassUID == report.SOPClassUID
+    paths = made.written(encode(result, instances, this_run, ("seg", "sr")), tmp_path)
+    assert "replaces an earlier one" in dsrdump(paths["sr"])
+    assert dciodvfy(paths["sr"]) == []

@@ -35,7 +35,7 @@ from dicom_ai_node.receive.server import Receiver
 from dicom_ai_node.spool import Spool
 from dicom_ai_node.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, derived_uid
 from tests.made import configuration
-from tests.receive.scu import CT, association, encoded, part10, rejection, slices
+from tests.receive.scu import CT, ECHO, association, encoded, part10, rejection, slices
 
 DEFLATED_CT = build_context(CTImageStorage, DeflatedExplicitVRLittleEndian)
 
@@ -140,6 +140,18 @@ def test_deflated_is_taken_where_it_is_switched_on(
 def test_an_unknown_sop_class_is_not_accepted(receiver: int) -> None:
     with association(receiver, [CT, build_context("1.2.3.4")]) as assoc:
         assert [cx.result for cx in assoc.rejected_contexts] == [3]
+
+
+def test_a_request_that_came_before_is_answered_as_before(receiver: int) -> None:
+    """It is known byte for byte; the next peer's is another one."""
+    (ds,) = slices()
+    for contexts in ((CT, ECHO), (ECHO,), (CT, ECHO), (ECHO,)):
+        with association(receiver, contexts) as assoc:
+            accepted = {context.abstract_syntax for context in assoc.accepted_contexts}
+            assert accepted == {context.abstract_syntax for context in contexts}
+            if CT in contexts:
+                assert assoc.send_c_store(ds).Status == 0x0000
+            assert assoc.send_c_echo().Status == 0x0000
 
 
 @pytest.mark.parametrize(

@@ -7,13 +7,13 @@ import pytest
 from sqlalchemy import RowMapping
 
 from dicom_ai_node.config.settings import Config
-from dicom_ai_node.database import jobs, studies
+from dicom_ai_node.database import jobs, open_studies, studies
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.database.studies import Arrival
-from dicom_ai_node.intake import Intake
+from dicom_ai_node.intake.intake import Intake
 from dicom_ai_node.job import Job, JobState, Outcome
 from dicom_ai_node.spool import Spool
-from dicom_ai_node.study import StudyState
+from dicom_ai_node.study import IMAGE, StudyState
 from tests.dicom_factory import series
 from tests.made import IS_CT, IS_MR, arrive, bright
 
@@ -69,7 +69,7 @@ def test_a_quiet_study_becomes_one_job(intake: Intake) -> None:
     assert intake.settle_quiet(now=QUIET) == 1
     (job,) = all_jobs(intake)
     assert (job.state, job.model, job.outcome) == (JobState.QUEUED, "bright", None)
-    assert sorted(job.inputs) == sorted(ds.SOPInstanceUID for ds in series(shape=(4, 8, 8)))
+    assert list(job.inputs[IMAGE]) == sorted(ds.SOPInstanceUID for ds in series(shape=(4, 8, 8)))
     assert (the_study(intake)["state"], verdicts(intake)) == (
         StudyState.ROUTED,
         [("bright", True, [])],
@@ -161,7 +161,7 @@ def test_a_late_slice_makes_a_job_that_supersedes(intake: Intake) -> None:
     assert intake.settle_quiet(now=NOW + 161) == 1
     first, second = all_jobs(intake)
     assert (first.state, second.state) == (JobState.CANCELLED, JobState.QUEUED)
-    assert (second.supersedes, len(second.inputs)) == (first.id, 5)
+    assert (second.supersedes, len(second.inputs[IMAGE])) == (first.id, 5)
 
 
 def test_a_series_that_comes_later_leaves_the_first_job(intake: Intake) -> None:
@@ -234,3 +234,64 @@ def test_a_model_that_is_gone_sets_the_study_aside(intake: Intake) -> None:
     come(intake)
     intake.settle_quiet(now=QUIET)
     assert the_study(intake)["state"] == StudyState.NEEDS_REVIEW
+
+
+SERIES_ROUTE = a_route(IS_CT, when="series")
+
+
+@pytest.mark.parametrize("config", [routes(SERIES_ROUTE)], indirect=True)
+def test_a_route_for_series_does_not_wait_for_the_study(intake: Intake) -> None:
+    """Its series is proven complete while others of the study may still come."""
+    instances = series(shape=(4, 8, 8))
+    for ds in instances:
+        ds.ImagesInAcquisition = 4
+    arrive(intake.spool, intake.database, instances, now=NOW)
+    study = instances[0].StudyInstanceUID
+    assert intake.settle_quiet(now=NOW + 0.1) == 0
+    assert all_jobs(intake) == []  # its association goes on
+    with intake.database.write() as connection:
+        open_studies.association_ended(connection, study, at=NOW + 0.2)
+    assert intake.settle_quiet(now=NOW + 0.3) == 0
+    (job,) = all_jobs(intake)
+    assert the_study(intake)["state"] == StudyState.RECEIVING
+    assert intake.settle_quiet(now=QUIET) == 1
+    assert [each.id for each in all_jobs(intake)] == [job.id]
+
+
+@pytest.mark.fault("D3")
+def test_a_series_that_is_short_suits_nobody(intake: Intake) -> None:
+    instances = series(shape=(4, 8, 8))
+    for ds in instances:
+        ds.ImagesInAcquisition = 6
+    arrive(intake.spool, intake.database, instances, now=NOW)
+    assert intake.settle_quiet(now=QUIET) == 0
+    assert the_study(intake)["state"] == StudyState.INCOMPLETE
+    assert intake.settle_quiet(now=NOW + intake.config.study.incomplete_s + 1) == 1
+    assert all_jobs(intake) == []
+    ((_, matched, failed),) = verdicts(intake)
+    assert (matched, failed) == (False, ["4 of 6 images came, by Images in Acquisition"])
+
+
+PICKS = {"tie": ["-$instances"]}
+
+
+@pytest.mark.parametrize("config", [routes(a_route(IS_CT, **PICKS))], indirect=True)
+def test_a_better_series_that_came_late_replaces_the_choice(intake: Intake) -> None:
+    come(intake)
+    intake.settle_quiet(now=QUIET)
+    come(intake, name="larger", study="phantom", number=6, now=QUIET)
+    intake.settle_quiet(now=QUIET + 61)
+    first, second = all_jobs(intake)
+    assert first.state is JobState.CANCELLED
+    assert (second.supersedes, len(second.inputs[IMAGE])) == (first.id, 6)
+    assert the_study(intake)["revision"] == 2
+
+
+@pytest.mark.parametrize("config", [routes(a_route(IS_CT))], indirect=True)
+def test_what_comes_late_for_no_selected_series_changes_nothing(intake: Intake) -> None:
+    come(intake)
+    intake.settle_quiet(now=QUIET)
+    come(intake, name="other", study="phantom", modality="MR", now=QUIET)
+    intake.settle_quiet(now=QUIET + 61)
+    (job,) = all_jobs(intake)
+    assert job.state is JobState.QUEUED

@@ -1,0 +1,176 @@
+"""A complete study becomes jobs, or a refusal that says why."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection, RowMapping
+
+from dicom_ai_node import route
+from dicom_ai_node.candidates import KEYWORDS, candidates
+from dicom_ai_node.config.package import InstalledModel
+from dicom_ai_node.config.settings import Config, Route
+from dicom_ai_node.database import jobs, studies
+from dicom_ai_node.database.engine import Database
+from dicom_ai_node.database.jobs import NewJob
+from dicom_ai_node.intake import came
+from dicom_ai_node.intake.ask import Asker
+from dicom_ai_node.intake.headers import Headers
+from dicom_ai_node.intake.plan import Plan, Planner
+from dicom_ai_node.intake.watch import Judged, Watch
+from dicom_ai_node.job import Job
+from dicom_ai_node.log import get_logger, pseudonym, where
+from dicom_ai_node.route import Decision
+from dicom_ai_node.spool import Spool
+from dicom_ai_node.study import Series, StudyState
+from dicom_ai_node.verdict import row_of
+
+log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intake:
+    """What the decision needs; `settle_quiet()` may be repeated at any time, by one role."""
+
+    config: Config
+    models: Mapping[str, InstalledModel]
+    spool: Spool
+    database: Database
+    headers: Headers = field(init=False)
+    watch: Watch = field(init=False)
+
+    def __post_init__(self) -> None:
+        node = self.config.node
+        headers = Headers(KEYWORDS | came.KEYWORDS | route.keywords(self.config.routes))
+        asker = Asker(self.config.peers, self.database, calling_ae_title=node.ae_title[0])
+        watch = Watch(self.config, self.spool, self.database, headers, asker)
+        object.__setattr__(self, "headers", headers)
+        object.__setattr__(self, "watch", watch)
+
+    def settle_quiet(self, *, now: float) -> int:
+        """Judge every study that is complete, or has waited long enough; the number of them."""
+        look = self.watch.look(now=now)
+        for each in look.open:
+            self._guarded(self._settle_series, each, now)
+        for each in look.closed:
+            self._guarded(self._settle, each, now)
+            self.watch.forget(each.row["id"])
+        return len(look.closed)
+
+    def _guarded(self, settle: Callable[[Judged, float], None], judged: Judged, now: float) -> None:
+        """The tick boundary, drawn around each study."""
+        try:
+            settle(judged, now)
+        except Exception as error:
+            row = judged.row
+            log.exception("study_not_settled", study=pseudonym(row["study_instance_uid"]))
+            self._set_aside(row, f"it cannot be judged: {where(error)}", now)
+
+    def _set_aside(self, row: RowMapping, reason: str, now: float) -> None:
+        """A study that nobody can judge waits for a person, and never blocks the others."""
+        with self.database.write() as connection:
+            studies.settle(
+                connection, row, StudyState.NEEDS_REVIEW, reason=reason, verdicts=[], now=now
+            )
+
+    def _settle_series(self, judged: Judged, now: float) -> None:
+        """Routes for series need not wait for the others of the study."""
+        routes = [each for each in self.config.routes if each.when == "series"]
+        if not routes:
+            return
+        complete = judged.decision.complete_series
+        series = [each for each in self._series(judged) if each.series_instance_uid in complete]
+        plan = self._planner.plan(judged.row["id"], self._decide(routes, series, judged), now=now)
+        with self.database.write() as connection:
+            queued = [jobs.enqueue(connection, each, now=now) for each in plan.jobs]
+        if any(queued):
+            log.info(
+                "series_settled",
+                study=pseudonym(judged.row["study_instance_uid"]),
+                jobs=[job.id for job in queued if job],
+            )
+
+    def _settle(self, closed: Judged, now: float) -> None:
+        row = closed.row
+        series = self._series(closed)
+        decided = self._decide(self.config.routes, series, closed)
+        plan = self._planner.plan(row["id"], decided, now=now)
+        wanted = [*plan.jobs, *self._planner.refusals(row["id"], decided, series)]
+        state = StudyState.ROUTED if plan.jobs else StudyState.REFUSED
+        with self.database.write() as connection:
+            settled = studies.settle(
+                connection,
+                row,
+                state,
+                reason=None if plan.jobs else self._why_not(series, plan),
+                verdicts=[row_of(each) for _, decision in decided for each in decision.verdicts],
+                evidence=closed.decision.evidence,
+                now=now,
+            )
+            queued = _enqueue(connection, row["id"], wanted, now) if settled else []
+        if settled:
+            _log(closed, state, queued)
+
+    @property
+    def _planner(self) -> Planner:
+        return Planner(models=self.models)
+
+    def _series(self, judged: Judged) -> list[Series]:
+        with self.database.read() as connection:
+            instances = studies.instances(connection, self.spool, judged.row["id"])
+        return candidates((each, self.headers.of(each)) for each in instances)
+
+    def _decide(
+        self, routes: Sequence[Route], series: Sequence[Series], judged: Judged
+    ) -> list[tuple[Route, Decision]]:
+        """A series that is known to be short suits nobody (P5)."""
+        row = judged.row
+        return [
+            (
+                each,
+                route.decide(
+                    each,
+                    series,
+                    short=judged.decision.missing,
+                    calling_ae=row["calling_ae_title"],
+                    called_ae=row["called_ae_title"],
+                ),
+            )
+            for each in routes
+        ]
+
+    def _why_not(self, series: Sequence[Series], plan: Plan) -> str:
+        if not self.config.routes:
+            return "no route is configured"
+        if plan.missing:
+            return "; ".join(plan.missing)
+        modalities = sorted({each.modality for each in series})
+        return (
+            f"no route takes any of its {len(series)} series ({', '.join(modalities)}): "
+            "see `dicom-ai-node studies explain`"
+        )
+
+
+def _enqueue(
+    connection: Connection, study_id: int, wanted: Sequence[NewJob], now: float
+) -> list[Job | None]:
+    """What this revision wants is queued, once; what only an earlier one wanted is stopped."""
+    queued = [jobs.enqueue(connection, each, now=now) for each in wanted]
+    jobs.cancel_all_but(
+        connection,
+        study_id,
+        [each.key for each in wanted],
+        why="the study has grown, and no route wants this any more",
+        now=now,
+    )
+    return queued
+
+
+def _log(closed: Judged, state: StudyState, queued: Sequence[Job | None]) -> None:
+    log.info(
+        "study_settled",
+        study=pseudonym(closed.row["study_instance_uid"]),
+        state=state,
+        proven=closed.decision.is_proven,
+        jobs=[job.id for job in queued if job],
+        known_already=sum(job is None for job in queued),
+    )

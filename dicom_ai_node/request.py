@@ -1,0 +1,49 @@
+"""From a row of the job table to all that an attempt needs to know."""
+
+from pathlib import Path
+
+from sqlalchemy import Connection
+
+from dicom_ai_node.attempt import Request, read_report
+from dicom_ai_node.config.package import InstalledModel
+from dicom_ai_node.database import deliveries, jobs, studies
+from dicom_ai_node.job import Job
+from dicom_ai_node.spool import Spool
+
+
+def request_of(
+    job: Job, model: InstalledModel, connection: Connection, spool: Spool
+) -> Request | None:
+    """None when instances of its inputs are no longer stored."""
+    inputs = {
+        name: tuple(studies.instances_named(connection, spool, uids))
+        for name, uids in job.inputs.items()
+    }
+    if any(len(inputs[name]) != len(uids) for name, uids in job.inputs.items()):
+        return None
+    masks, refusal = _masks(job, connection, spool)
+    return Request(
+        job_key=job.key,
+        model=model,
+        inputs=inputs,
+        masks=masks,
+        predecessor=deliveries.predecessor(connection, job),
+        folder=spool.attempt_path(str(job.lease_id)),
+        refusal=job.reason if job.outcome else refusal,
+    )
+
+
+def _masks(job: Job, connection: Connection, spool: Spool) -> tuple[dict[str, Path], str | None]:
+    """SEG objects of the jobs that this one builds on; a sentence where one of them made none."""
+    masks: dict[str, Path] = {}
+    for name, job_id in job.uses.items():
+        used = jobs.find(connection, job_id)
+        if used is None:  # the table refers to it
+            raise LookupError(f"job {job_id} is not in the table")
+        folder = spool.outbox_path(used.key)
+        report = read_report(folder)
+        segs = [each.file for each in report.objects if each.kind == "seg"] if report else []
+        if not segs:
+            return {}, f"{used.model} marked nothing that {job.model} could work on."
+        masks[name] = folder / segs[0]
+    return masks, None
