@@ -90,7 +90,7 @@ def test_programs_read_the_same(study: Path) -> None:
     assert (chosen["series_instance_uid"], chosen["score"], chosen["part"]) == (uid, 7.0, "")
     assert set(chosen) == {
         *("route", "input", "series_instance_uid", "part", "modality", "instances"),
-        *("matched", "chosen", "score", "held", "failed_clauses"),
+        *("matched", "chosen", "score", "held_clauses", "failed_clauses"),
     }
     assert [each["matched"] for each in answer["verdicts"]].count(True) == 2
 

@@ -123,7 +123,7 @@ name: NAME
 version: "1"
 title: A model
 kind: threshold
-between: [300, 3000]
+between: {RANGES}
 segments:
   - {number: 1, label: A, category: "SCT:91723000:Anatomical Structure", type: "SCT:272673000:B"}
 """
@@ -133,7 +133,9 @@ def install(folder: Path, name: str, *inputs: str) -> None:
     home = folder / "models" / name
     home.mkdir(parents=True)
     names = f"inputs: [{', '.join(inputs)}]\n" if inputs else ""
-    (home / "model.yaml").write_text(MODEL.replace("NAME", name) + names)
+    ranges = ", ".join(f"{each}: [300, 3000]" for each in sorted({*inputs} or {"image"}))
+    text = MODEL.replace("NAME", name).replace("RANGES", ranges)
+    (home / "model.yaml").write_text(text + names)
 
 
 @pytest.mark.parametrize(
