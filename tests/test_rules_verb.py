@@ -95,6 +95,20 @@ def test_programs_read_the_same(study: Path) -> None:
     assert [each["matched"] for each in answer["verdicts"]].count(True) == 2
 
 
+@pytest.mark.fault("D28")
+def test_a_description_is_shown_and_does_nothing_else(tmp_path: Path) -> None:
+    """Neither to the terminal nor to what draws on it."""
+    instances = series(shape=(3, 4, 4), study="s")
+    for ds in instances:
+        ds.SeriesDescription = "[/b] :bomb: \x1b[31m"
+    write(instances, tmp_path / "dicom")
+    done = rules_test(tmp_path, LIVER)
+    assert done.exit_code == 0, done.output
+    clause = {"attr": "SeriesDescription", "op": "eq", "value": "x"}
+    done = rules_test(tmp_path, [{"model": "m", "send_to": ["pacs"], "require": [clause]}])
+    assert "SeriesDescription is [/b] :bomb: ?[31m; wanted: eq x" in done.output
+
+
 def test_inputs_that_find_nothing_are_named(study: Path) -> None:
     (answer,) = as_data(study, EXAMPLES[1]["routes"])
     assert answer["jobs"] == []
