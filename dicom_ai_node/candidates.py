@@ -21,11 +21,10 @@ def candidates(described: Iterable[Described]) -> list[Series]:
         instance = member[0]
         group = groups[instance.study_instance_uid, instance.series_instance_uid]
         group.setdefault((instance.sop_instance_uid, instance.sha256), member)
-    found = [
-        _series(part, members)
-        for group in groups.values()
-        for part, members in split.split([member for _, member in sorted(group.items(), key=_uid)])
-    ]
+    found = []
+    for group in groups.values():
+        parts = split.split([member for _, member in sorted(group.items(), key=_uid)])
+        found += [_series(words, members, len(parts)) for words, members in parts]
     return sorted(found, key=in_order)
 
 
@@ -33,7 +32,7 @@ def _uid(item: tuple[tuple[str, str], Described]) -> tuple[str, str]:
     return item[0]
 
 
-def _series(part: str, members: Sequence[Described]) -> Series:
+def _series(part: str, members: Sequence[Described], parts: int) -> Series:
     first = members[0][0]
     collected: dict[str, dict[str | int | float | bool, None]] = defaultdict(dict)
     for _, header in members:
@@ -47,5 +46,5 @@ def _series(part: str, members: Sequence[Described]) -> Series:
         instances=tuple(instance for instance, _ in members),
         attributes=attributes,
         part=part,
-        facts=facts.facts_of(members),
+        facts={**facts.facts_of(members), "parts": (parts,)},
     )

@@ -80,6 +80,7 @@ def test_a_plain_stack_is_one_series_with_its_facts() -> None:
     assert one.facts == {
         "instances": (6,),
         "frames": (6,),
+        "parts": (1,),
         "transfer_syntaxes": (ExplicitVRLittleEndian,),
         "lossy": (False,),
         "matrices": (1,),
@@ -279,6 +280,7 @@ def test_what_repeats_the_positions_is_split(
     assert {each.part for each in found} == set(words)
     assert [each.facts["regular"] for each in found] == [(True,)] * 2
     assert [each.facts["phases"] for each in found] == [(1,)] * 2
+    assert [each.facts["parts"] for each in found] == [(2,)] * 2
     longer = stack("longer", 9, **{keyword: values[0]})
     assert set(parts(longer, second).values()) == {9, 6}
 

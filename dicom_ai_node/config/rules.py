@@ -10,10 +10,10 @@ from dicom_ai_node.config.expression import refuse_slow
 from dicom_ai_node.config.strict import ModelName, PeerName, Strict
 
 _YES_OR_NO = frozenset({"regular", "contrast", "lossy"})
-# What a rule may ask beside attributes, over all instances: facts.facts_of(), and who sent them
+# What a rule may ask beside attributes, over all instances: facts.facts_of(), parts, senders
 FACTS = _YES_OR_NO | {
-    *("instances", "frames", "phases", "duplicates", "orientations", "frames_of_reference"),
-    *("matrices", "plane", "spacing", "shear_mm", "coverage_mm", "kernel", "age"),
+    *("instances", "frames", "parts", "phases", "duplicates", "orientations", "matrices"),
+    *("frames_of_reference", "plane", "spacing", "shear_mm", "coverage_mm", "kernel", "age"),
     *("transfer_syntaxes", "calling_ae", "called_ae"),
 }
 
