@@ -15,6 +15,8 @@ from dicom_ai_node.verdict import Judged, Verdict, judge, ranked
 
 __all__ = ["IMAGE", "Decision", "Verdict", "decide", "keywords", "not_an_image"]
 
+_NAMED = 4  # parts of a series, in a sentence about them
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
@@ -71,6 +73,8 @@ def decide(
             )
             for series in (priors if prior else candidates)
         ]
+        if not route.picks_one:
+            found = _one_part_each(found)
         judged[name] = ranked(selection, found, newest_first=prior is not None)
     chosen, missing = _choose(route, judged)
     taken = {(name, id(series)) for job in chosen for name, series in job.items()}
@@ -104,6 +108,25 @@ def _choose(
         if name not in optional and name not in pairs
     )
     return ((), missing) if missing else ((pairs,), ())
+
+
+def _one_part_each(judged: Sequence[Judged]) -> list[Judged]:
+    """Several phases of one series suit: which one is meant, only a rule can say (D24)."""
+    suits: dict[str, list[str]] = {}
+    for each in judged:
+        if each.verdict.matched:
+            suits.setdefault(each.series.series_instance_uid, []).append(each.series.part)
+    return [_unless_one_of(each, suits.get(each.series.series_instance_uid, ())) for each in judged]
+
+
+def _unless_one_of(judged: Judged, parts: Sequence[str]) -> Judged:
+    if not judged.verdict.matched or len(parts) < 2:
+        return judged
+    why = (
+        f"{len(parts)} parts of the series suit ({', '.join(sorted(parts)[:_NAMED])}): "
+        "`prefer` or `tie` chooses one"
+    )
+    return replace(judged, verdict=replace(judged.verdict, matched=False, failed=(why,)))
 
 
 def _why_missing(name: str, judged: Sequence[Judged], suits: Sequence[Series]) -> str:
