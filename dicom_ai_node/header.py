@@ -147,7 +147,7 @@ def values_of(ds: Dataset, keyword: str) -> tuple[str | int | float, ...]:
     raw = ds.get_item(keyword, keep_deferred=True)  # an empty one counts as deferred
     try:
         value = ds[keyword].value
-    except (ValueError, TypeError, OverflowError, NotImplementedError):
+    except (LookupError, ValueError, TypeError, OverflowError, NotImplementedError):
         content = raw.value if isinstance(raw, RawDataElement) else b""
         value = (content or b"").decode("latin-1").strip("\0 ")
     several = value if isinstance(value, (MultiValue, list)) else [value]

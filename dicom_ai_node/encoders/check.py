@@ -4,10 +4,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import cast
 
 from pydicom import DataElement, Dataset
+from pydicom.charset import default_encoding
 from pydicom.datadict import tag_for_keyword
 from pydicom.dataelem import RawDataElement, convert_raw_data_element
 
-from dicom_ai_node.encoders.source import encodings_of
+from dicom_ai_node.encoders.source import encodings_of, has_character_set
 from dicom_ai_node.errors import ModelError
 
 SAME = ("PatientID", "StudyInstanceUID")
@@ -60,5 +61,6 @@ def _text(ds: Dataset, keyword: str) -> str:
         return ""
     element = cast("DataElement | RawDataElement", ds.get_item(keyword))
     if isinstance(element, RawDataElement):
-        element = convert_raw_data_element(element, encoding=encodings_of(ds))
+        encodings = encodings_of(ds) if has_character_set(ds) else default_encoding
+        element = convert_raw_data_element(element, encoding=encodings)
     return str(element.value or "")

@@ -1,7 +1,8 @@
 """What highdicom leaves out, in every object: whose it is, who made it, when, in which letters."""
 
+import copy
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 
 from pydicom import DataElement, Dataset
@@ -12,7 +13,7 @@ from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from dicom_ai_node.encoders.modules import PATIENT, STUDY
 from dicom_ai_node.encoders.run import MANUFACTURER, Run
-from dicom_ai_node.encoders.source import copy_keywords, encodings_of
+from dicom_ai_node.encoders.source import copy_keywords, encodings_of, has_character_set
 from dicom_ai_node.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
 TEXT_VRS = {"LO", "LT", "PN", "SH", "ST", "UC", "UT"}
@@ -30,7 +31,7 @@ def finish(ds: Dataset, source: Dataset, run: Run, description: str) -> Dataset:
     _set_series(ds, source, run, description)
     _set_equipment(ds, run)
     correct_ambiguous_vr(ds, True)  # the writer skips it for a data set with original bytes
-    _reduce_text(ds, _codec_for_own_text(source))
+    _reduce_text(ds, source)
     copy_keywords(source, ds, ("SpecificCharacterSet", *PATIENT, *STUDY))
     ds.set_original_encoding(False, True, encodings_of(source))
     _set_file_meta(ds)
@@ -89,23 +90,43 @@ def _codec_for_own_text(source: Dataset) -> str:
     return "ascii"
 
 
-def _reduce_text(ds: Dataset, codec: str) -> None:
+def _reduce_text(ds: Dataset, source: Dataset) -> None:
+    codec = _codec_for_own_text(source)
+    for element in _text_elements(ds, WITHOUT_TEXT):
+        _reduce(element, codec)
+    if not has_character_set(source):
+        _encode_text(ds)
+
+
+def _encode_text(ds: Dataset) -> None:
+    """All of our text, that of codes too: pydicom writes bytes as they are, whatever the set."""
+    for element in [element for element in ds if element.VR == "SQ"]:
+        ds[element.tag] = copy.deepcopy(element)  # highdicom shares its codes between reports
+    for element in _text_elements(ds, ()):
+        element.value = "\\".join(_values(element)).encode("ascii")
+
+
+def _text_elements(ds: Dataset, without: Collection[str]) -> Iterator[DataElement]:
     for element in ds:
-        if element.keyword in WITHOUT_TEXT:
+        if element.keyword in without:
             continue
         if element.VR == "SQ":
             for item in element.value:
-                _reduce_text(item, codec)
+                yield from _text_elements(item, without)
         elif element.VR in TEXT_VRS and element.value:
-            _reduce_element(element, codec)
+            yield element
 
 
-def _reduce_element(element: DataElement, codec: str) -> None:
-    values = element.value
-    many = isinstance(values, Sequence) and not isinstance(values, str)
-    reduced = [encodable(str(value), codec) for value in (values if many else [values])]
-    if reduced != [str(value) for value in (values if many else [values])]:
-        element.value = reduced if many else reduced[0]
+def _reduce(element: DataElement, codec: str) -> None:
+    values = _values(element)
+    reduced = [encodable(value, codec) for value in values]
+    if reduced != values:
+        element.value = reduced if len(reduced) > 1 else reduced[0]
+
+
+def _values(element: DataElement) -> list[str]:
+    many = isinstance(element.value, Sequence) and not isinstance(element.value, str)
+    return [str(value) for value in (element.value if many else [element.value])]
 
 
 def encodable(text: str, codec: str) -> str:

@@ -2,10 +2,10 @@
 
 import copy
 from collections.abc import Iterable, Sequence
-from typing import cast
+from typing import TypeAlias, cast
 
 from pydicom import DataElement, Dataset
-from pydicom.charset import convert_encodings, default_encoding
+from pydicom.charset import convert_encodings, default_encoding, python_encoding
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import FileMetaDataset
@@ -16,24 +16,47 @@ from pydicom.valuerep import STR_VR
 
 from dicom_ai_node.encoders.modules import PLACE, TYPE_2
 
+Encodings: TypeAlias = str | list[str]
+_CODECS = frozenset(python_encoding.values())
+
 
 def in_order(headers: Iterable[Dataset]) -> list[Dataset]:
     """By SOP Instance UID: nothing in a result may depend on the order in which files came."""
     return sorted(headers, key=lambda header: str(header.SOPInstanceUID))
 
 
-def encodings_of(source: Dataset) -> str | list[str]:
-    """pydicom's codecs for a Specific Character Set; for one that it does not know, its default."""
+def encodings_of(source: Dataset, around: Encodings = default_encoding) -> Encodings:
+    """pydicom's codecs for a Specific Character Set, for one that it does not know its default;
+    an item without one has that of the data set around it (PS3.5 7.5.3)."""
     value = source.get("SpecificCharacterSet")
-    return convert_encodings(value) if value else default_encoding
+    return convert_encodings(value) if value else around
 
 
-def copy_keywords(source: Dataset, target: Dataset, keywords: Iterable[str]) -> None:
+def has_character_set(source: Dataset) -> bool:
+    """False for the name of a codec that is Python's alone: pydicom would use hex, or UTF-16."""
+    encodings = encodings_of(source)
+    return {*([encodings] if isinstance(encodings, str) else encodings)} <= _CODECS
+
+
+def item_within(around: Encodings) -> Dataset:
+    """For bytes copied into an item: pydicom writes them as they are where it knows of no other set
+    than theirs, and would decode and encode them anew otherwise."""
+    item = Dataset(parent_encoding=around)
+    item.set_original_encoding(False, True, around)
+    return item
+
+
+def copy_keywords(
+    source: Dataset,
+    target: Dataset,
+    keywords: Iterable[str],
+    around: Encodings = default_encoding,
+) -> None:
     """Make `target` have what `source` has; anything else is absent, or empty if type 2.
 
     Text that nobody has read yet is copied as the bytes that came, whatever its character set.
     """
-    encodings = encodings_of(source)
+    encodings = encodings_of(source, around)
     for keyword in keywords:
         tag = BaseTag(tag_for_keyword(keyword) or 0)
         if tag in source:
@@ -62,13 +85,13 @@ def stand_in(header: Dataset) -> Dataset:
 
 
 def read_only_items(source: Dataset, keyword: str) -> Sequence[Dataset]:
-    """Items of a sequence for looking into: the originals stay undecoded."""
-    return copy.deepcopy(source[keyword].value or []) if keyword in source else []
+    """Items of a sequence for looking into, none if nobody can: the originals stay undecoded."""
+    if keyword not in source or not has_character_set(source):
+        return []
+    return copy.deepcopy(source[keyword].value or [])
 
 
-def _copied(
-    source: Dataset, tag: BaseTag, encodings: str | list[str]
-) -> DataElement | RawDataElement:
+def _copied(source: Dataset, tag: BaseTag, encodings: Encodings) -> DataElement | RawDataElement:
     element = cast("DataElement | RawDataElement", source.get_item(tag))
     vr = element.VR or dictionary_VR(tag)
     if vr == "UN":
@@ -81,11 +104,10 @@ def _copied(
     return copy.deepcopy(source[tag])
 
 
-def _copied_item(item: Dataset, encodings: str | list[str]) -> Dataset:
-    own = encodings_of(item) if item.get("SpecificCharacterSet") else encodings
-    result = Dataset()
+def _copied_item(item: Dataset, around: Encodings) -> Dataset:
+    own = encodings_of(item, around)
+    result = item_within(own)
     for tag in item.keys():  # noqa: SIM118 - iterating over the item itself would decode it
         if not tag.is_private and tag.element != 0:
             result[tag] = _copied(item, tag, own)
-    result.set_original_encoding(False, True, own)
     return result

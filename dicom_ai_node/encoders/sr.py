@@ -21,7 +21,14 @@ from dicom_ai_node.encoders.modules import REQUEST
 from dicom_ai_node.encoders.planes import SHOWN, source_mask
 from dicom_ai_node.encoders.run import MANUFACTURER, SERIES_NUMBERS, Run
 from dicom_ai_node.encoders.segments import PresentSegment, present_segments
-from dicom_ai_node.encoders.source import copy_keywords, in_order, read_only_items, stand_in
+from dicom_ai_node.encoders.source import (
+    copy_keywords,
+    encodings_of,
+    in_order,
+    item_within,
+    read_only_items,
+    stand_in,
+)
 from dicom_ai_node.encoders.status import STATUS
 from dicom_ai_node.errors import ModelError
 from dicom_ai_node.job import Outcome
@@ -79,9 +86,10 @@ def encode_sr(
         is_verified=False,
         previous_versions=_superseded(run, ordered[0]),
     )
-    if requests := _requests(ordered[0]):
+    finish(ds, ordered[0], run, run.description(STATUS[result.outcome].short))
+    if requests := _requests(ordered[0]):  # bytes of the source: nothing of it is finish()'s to do
         ds.ReferencedRequestSequence = requests
-    return finish(ds, ordered[0], run, run.description(STATUS[result.outcome].short))
+    return ds
 
 
 def _finding_groups(
@@ -168,11 +176,12 @@ def _superseded(run: Run, source: Dataset) -> list[Dataset] | None:
 def _requests(header: Dataset) -> list[Dataset]:
     """Referenced Request Sequence (PS3.3 C.17.2): what was ordered, in the words of the order."""
     items = [*header.RequestAttributesSequence] if "RequestAttributesSequence" in header else []
+    around = encodings_of(header)
     requests = []
     for item in items:
-        request = Dataset()
+        request = item_within(encodings_of(item, around))
         request.StudyInstanceUID = header.StudyInstanceUID
         request.ReferencedStudySequence = []
-        copy_keywords(item, request, REQUEST)
+        copy_keywords(item, request, ("SpecificCharacterSet", *REQUEST), around)
         requests.append(request)
     return requests

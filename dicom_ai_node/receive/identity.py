@@ -4,16 +4,19 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from pydicom.charset import ESC
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
+from dicom_ai_node.receive.charset import text_of
 from dicom_ai_node.receive.elements import DeflatedHead, Malformed, Walk
 from dicom_ai_node.uids import is_uid
 
 _SOP_CLASS, _SOP_INSTANCE = 0x00080016, 0x00080018
+_CHARACTER_SET = 0x00080005
 _STUDY, _SERIES = 0x0020000D, 0x0020000E
 # who the patient is: name, ID, issuer of the ID, birth date
 _PATIENT = (0x00100010, 0x00100020, 0x00100021, 0x00100030)
-_WANTED = frozenset({_SOP_CLASS, _SOP_INSTANCE, _STUDY, _SERIES, *_PATIENT})
+_WANTED = frozenset({_CHARACTER_SET, _SOP_CLASS, _SOP_INSTANCE, _STUDY, _SERIES, *_PATIENT})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,8 +61,13 @@ def _uid(values: Mapping[int, bytes], tag: int, name: str) -> str:
 
 
 def _patient_digest(values: Mapping[int, bytes]) -> str:
+    """Of the text, not its bytes: one study may name its patient in two character sets."""
+    character_set = values.get(_CHARACTER_SET, b"")
     digest = hashlib.sha256()
     for tag in _PATIENT:
-        value = values.get(tag, b"").strip(b"\0 ^")  # empty components of a name say nothing
+        value = values.get(tag, b"")
+        if not value.isascii() or ESC in value:  # anything else says the same in every set
+            value = text_of(value, character_set).encode()
+        value = value.strip(b"\0 ^")  # empty components of a name say nothing
         digest.update(len(value).to_bytes(4, "big") + value)
     return digest.hexdigest()
