@@ -18,6 +18,12 @@ from dicom_ai_node.errors import InputError
 MAX_INFLATED = 1 << 20  # the head of a deflated object; the rest may be a bomb (P18)
 _PREAMBLE = 132
 _PIXEL_GROUP = 0x7FE0
+# PE, ELF, and Mach-O of either byte order, for one machine or several; "II" and "MM\0*" are TIFF's
+_PROGRAMS = (
+    *(b"MZ", b"\x7fELF", b"\xca\xfe\xba\xbe", b"\xca\xfe\xba\xbf"),
+    *(b"\xfe\xed\xfa\xce", b"\xfe\xed\xfa\xcf", b"\xce\xfa\xed\xfe", b"\xcf\xfa\xed\xfe"),
+    *(b"\xbe\xba\xfe\xca", b"\xbf\xba\xfe\xca"),
+)
 
 
 def read_header(path: Path, keywords: Iterable[str]) -> Dataset:
@@ -79,6 +85,11 @@ def data_of(part10: bytes) -> memoryview:
     """The data set of a Part 10 file, uncopied: what follows the file meta group (PS3.10 7.1)."""
     group_length = int.from_bytes(part10[_PREAMBLE + 8 : _PREAMBLE + 12], "little")
     return memoryview(part10)[_PREAMBLE + 12 + group_length :]
+
+
+def is_program(beginning: bytes) -> bool:
+    """A DICOM file may begin with anything, and so be a program as well (PS3.10 7.1, 7.5)."""
+    return beginning.startswith(_PROGRAMS)
 
 
 def values_of(ds: Dataset, keyword: str) -> tuple[str | int | float, ...]:

@@ -115,7 +115,7 @@ def add(connection: Connection, received: ReceivedInstance, file: str, *, now: f
 
 def add_all(connection: Connection, batch: Sequence[Kept]) -> list[Arrival]:
     """The same for many, in the order in which they came; a file that has its row is NEW again."""
-    known = _known(connection, [kept.received.sop_instance_uid for kept in batch])
+    known = known_of(connection, [kept.received.sop_instance_uid for kept in batch])
     found = []
     fresh: dict[str, list[Kept]] = {}  # by study
     for kept in batch:
@@ -137,7 +137,7 @@ def add_all(connection: Connection, batch: Sequence[Kept]) -> list[Arrival]:
     return found
 
 
-def _known(connection: Connection, uids: Sequence[str]) -> dict[str, tuple[Stored, str]]:
+def known_of(connection: Connection, uids: Sequence[str]) -> dict[str, tuple[Stored, str]]:
     """What the table has of these, with their files."""
     rows: dict[str, tuple[Stored, str]] = {}
     for at in range(0, len(uids), _AT_ONCE):

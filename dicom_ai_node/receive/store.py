@@ -37,7 +37,7 @@ class Message:
     called_ae_title: str
 
 
-_DATABASE_DOWN = Answer(Status.OUT_OF_RESOURCES, "the database cannot take it now")
+DATABASE_DOWN = Answer(Status.OUT_OF_RESOURCES, "the database cannot take it now")
 _DISK_DOWN = Answer(Status.OUT_OF_RESOURCES, "the disk cannot take it now")
 
 
@@ -82,7 +82,7 @@ class Store:
         if self.space.is_scarce():  # P9
             return Refused(_DISK_DOWN)
         if self.ledger.is_down():  # P14
-            return Refused(_DATABASE_DOWN)
+            return Refused(DATABASE_DOWN)
         return Reception(self, message)
 
 
@@ -114,6 +114,7 @@ class Reception:
         self._walk = walk_for(message.transfer_syntax_uid)
         self._file: InstanceFile | None = None
         self._came = 0
+        self.kept: tuple[ReceivedInstance, str] | None = None  # what was new, and its file
         self._refused: Answer | None = None
         self._open()
 
@@ -172,7 +173,7 @@ class Reception:
         except OSError as error:
             return self._disk_failed(error)
         except (DatabaseDown, DBAPIError):
-            return self._refuse(_DATABASE_DOWN)
+            return self._refuse(DATABASE_DOWN)
 
     def drop(self) -> None:
         """The association ended in the middle: nothing is left (A21)."""
@@ -207,6 +208,8 @@ class Reception:
             return self._refuse(
                 Answer(Status.TOO_MANY_INSTANCES, "the study has more instances than allowed here")
             )
+        if found is Arrival.NEW:
+            self.kept = received, file.name
         self._file = None
         return SUCCESS
 
