@@ -31,6 +31,7 @@ from dicom_ai_node.receive.part10_file import (
     pieces_of,
 )
 from dicom_ai_node.receive.rescan import IMPORT_LOCK
+from dicom_ai_node.receive.seen import Seen
 from dicom_ai_node.receive.space import Space
 from dicom_ai_node.receive.store import DATABASE_DOWN, TOO_LARGE, Message, Refused, Store, TooLarge
 from dicom_ai_node.spool import Spool
@@ -175,9 +176,15 @@ class Importer:
         with self._spool.lock(IMPORT_LOCK, wait_s=_RESCAN_S):
             until = monotonic() + _LOCK_S
             batch = _Batch()
-            # other processes add rows as well, so that what this one has seen is not all
+            # asked once for all of them; who adds one from now on is noticed with its row
+            seen = Seen(self._known(fresh))
             store = Store(
-                self._spool, self._database, self._config.limits, self._space, is_alone=False
+                self._spool,
+                self._database,
+                self._config.limits,
+                self._space,
+                is_alone=False,
+                seen=seen,
             )
             store.start()
             try:

@@ -45,12 +45,22 @@ class Ledger:
     """What is known of instances: rows in the table, and rows on their way there."""
 
     def __init__(
-        self, database: Database, spool: Spool, *, study_instances: int, is_alone: bool
+        self,
+        database: Database,
+        spool: Spool,
+        *,
+        study_instances: int,
+        is_alone: bool,
+        seen: Seen | None = None,
     ) -> None:
-        """`is_alone`: no other process adds instances to this database."""
+        """`is_alone`: no other process of the receive role adds instances to this database.
+
+        What an import adds meanwhile, and another receiver, is noticed when rows are committed.
+        `seen` has what the caller found in the table, of all that will be handed in.
+        """
         self._study_instances = study_instances
         self._is_alone = is_alone
-        self._seen: Seen | None = None
+        self._seen = seen
         self._database = database
         self._spool = spool
         self._pending: dict[str, _Pending] = {}
@@ -65,7 +75,8 @@ class Ledger:
 
     def start(self) -> None:
         """After the rescan: what that adopts must have been seen."""
-        self._seen = Seen(self._database) if self._is_alone else None
+        if self._is_alone:
+            self._seen = Seen.in_table(self._database)
         self._thread.start()
 
     def stop(self) -> None:

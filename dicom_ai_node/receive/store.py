@@ -17,6 +17,7 @@ from dicom_ai_node.receive.elements import Malformed
 from dicom_ai_node.receive.identity import Identity, identify, walk_for
 from dicom_ai_node.receive.ledger import DatabaseDown, Ledger
 from dicom_ai_node.receive.places import InstanceFile, Places
+from dicom_ai_node.receive.seen import Seen
 from dicom_ai_node.receive.space import Space
 from dicom_ai_node.spool import Spool
 
@@ -59,6 +60,7 @@ class Store:
         space: Space,
         *,
         is_alone: bool = True,
+        seen: Seen | None = None,
     ) -> None:
         self.spool = spool
         self.database = database
@@ -67,7 +69,11 @@ class Store:
         self.restoring = threading.Lock()
         self.places = Places(spool)
         self.ledger = Ledger(
-            database, spool, study_instances=limits.study_instances, is_alone=is_alone
+            database,
+            spool,
+            study_instances=limits.study_instances,
+            is_alone=is_alone,
+            seen=seen,
         )
 
     def start(self) -> None:
