@@ -114,6 +114,7 @@ class StudySettings(Strict):
     """When a study is complete."""
 
     quiet_s: Seconds = 60
+    priors_s: Seconds = 120  # then it goes on without those that are not here
 
 
 class WorkSettings(Strict):

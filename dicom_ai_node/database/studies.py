@@ -19,7 +19,7 @@ from sqlalchemy import (
 )
 
 from dicom_ai_node.database import jobs
-from dicom_ai_node.database.tables import instance, job, study, verdict
+from dicom_ai_node.database.tables import fetch, instance, job, study, verdict
 from dicom_ai_node.job import FINAL_STATES, JobState
 from dicom_ai_node.spool import Spool
 from dicom_ai_node.study import Instance, StudyState
@@ -90,6 +90,7 @@ _COLUMNS = select(
 _KNOWN = _COLUMNS.where(instance.c.sop_instance_uid.in_(bindparam("uids", expanding=True)))
 _KNOWN_ONE = _COLUMNS.where(instance.c.sop_instance_uid == bindparam("uid"))
 _WITH_STUDY = select(instance, study.c.study_instance_uid).join(study)
+_SETTLED = (StudyState.ROUTED, StudyState.REFUSED, StudyState.PRIOR)
 _AT_ONCE = 500  # bound parameters of one statement
 
 
@@ -339,6 +340,36 @@ def find(connection: Connection, study_instance_uid: str) -> RowMapping | None:
     )
 
 
+def of_patient(connection: Connection, patient_digest: str) -> Sequence[RowMapping]:
+    """Settled studies of one patient of which nothing was deleted, in no order."""
+    query = select(study).where(
+        study.c.patient_digest == patient_digest, study.c.state.in_(_SETTLED)
+    )
+    return connection.execute(query).mappings().all()
+
+
+def reopen_prior(
+    connection: Connection,
+    study_instance_uid: str,
+    *,
+    calling_ae_title: str,
+    called_ae_title: str,
+    now: float,
+) -> None:
+    """Somebody sends what was only fetched for comparison: it is judged like any other study."""
+    connection.execute(
+        update(study)
+        .where(study.c.study_instance_uid == study_instance_uid, study.c.state == StudyState.PRIOR)
+        .values(
+            state=StudyState.RECEIVING,
+            reason=None,
+            calling_ae_title=calling_ae_title,
+            called_ae_title=called_ae_title,
+            last_received_at=now,
+        )
+    )
+
+
 def listing(connection: Connection, *, limit: int = 100) -> Sequence[RowMapping]:
     """The newest studies first, with the number of their instances."""
     counted = (
@@ -379,10 +410,12 @@ def waiting(connection: Connection) -> int:
 def expired(connection: Connection, *, before: float) -> Sequence[RowMapping]:
     """Studies that may be purged: quiet since `before`, and no job that still needs them."""
     busy = select(job.c.study_id).where(job.c.state.not_in(FINAL_STATES))
+    compared = select(fetch.c.study_instance_uid).where(fetch.c.for_study_id.in_(busy))
     query = select(study).where(
         study.c.last_received_at < before,
-        study.c.state.in_((StudyState.ROUTED, StudyState.REFUSED)),
+        study.c.state.in_(_SETTLED),
         study.c.id.not_in(busy),
+        study.c.study_instance_uid.not_in(compared),
     )
     return connection.execute(query).mappings().all()
 

@@ -18,6 +18,7 @@ from dicom_ai_node.receive.identity import Identity, identify, walk_for
 from dicom_ai_node.receive.ledger import DatabaseDown, Ledger
 from dicom_ai_node.receive.places import InstanceFile, Places
 from dicom_ai_node.receive.seen import Seen
+from dicom_ai_node.receive.sent_again import sent_again
 from dicom_ai_node.receive.space import Space
 from dicom_ai_node.spool import Spool
 
@@ -208,6 +209,13 @@ class Reception:
         found = self._store.ledger.hand_in(received, file.name)
         if found is Arrival.CONFLICT:
             return self._conflict(file, received)
+        if found is Arrival.DUPLICATE:
+            sent_again(
+                self._store.database,
+                [received.study_instance_uid],
+                calling_ae_title=received.calling_ae_title,
+                called_ae_title=received.called_ae_title,
+            )
         if found is Arrival.DUPLICATE and not self._restored(file, received):
             file.discard()
         if found is Arrival.TOO_MANY:
