@@ -14,7 +14,7 @@ from dicom_ai_node.log import get_logger
 from dicom_ai_node.processes import stop_on_signals
 
 if TYPE_CHECKING:
-    from dicom_ai_node.receive.importing import Outcome
+    from dicom_ai_node.receive.import_check import Outcome
 
 log = get_logger(__name__)
 
@@ -43,7 +43,8 @@ def import_(
     config: ConfigDir = DEFAULT_CONFIG,
 ) -> None:
     """Take in a folder of DICOM files as though a peer had sent them; the node may run or not."""
-    from dicom_ai_node.receive.importing import Fate, Importer
+    from dicom_ai_node.receive.import_check import Fate
+    from dicom_ai_node.receive.importing import Importer
     from dicom_ai_node.receive.part10_file import files_below
 
     if not directory.is_dir():

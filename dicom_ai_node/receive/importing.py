@@ -4,16 +4,14 @@ Whatever runs on the same spool goes on. What an import needs for itself, the pl
 whose rows are on their way, exists only while it holds a lock, which a rescan takes as well.
 """
 
-import enum
 import hashlib
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from time import monotonic
 
-from pydicom.uid import UID
 from sqlalchemy.exc import DBAPIError
 
 from dicom_ai_node.config.settings import Config
@@ -22,16 +20,11 @@ from dicom_ai_node.database.engine import BUSY_TIMEOUT_S, Database
 from dicom_ai_node.log import get_logger
 from dicom_ai_node.receive.answer import SUCCESS, Answer, Status
 from dicom_ai_node.receive.backlog import Backlog
-from dicom_ai_node.receive.negotiation import STORAGE_COMMITMENT, VERIFICATION, supported_contexts
-from dicom_ai_node.receive.part10_file import (
-    NotAnInstance,
-    Part10File,
-    Unacceptable,
-    look_at,
-    pieces_of,
-)
+from dicom_ai_node.receive.import_check import UNREADABLE, Check, Fate, Outcome
+from dicom_ai_node.receive.part10_file import Part10File, pieces_of
 from dicom_ai_node.receive.rescan import IMPORT_LOCK
 from dicom_ai_node.receive.seen import Seen
+from dicom_ai_node.receive.sent_again import sent_again
 from dicom_ai_node.receive.space import Space
 from dicom_ai_node.receive.store import DATABASE_DOWN, TOO_LARGE, Message, Refused, Store, TooLarge
 from dicom_ai_node.spool import Spool
@@ -43,32 +36,8 @@ _LOCK_S = 2.0  # and no further file after so long
 _PAUSE_S = 0.15  # in which a role that waits for the lock looks again
 _RESCAN_S = 3600.0  # of a large spool
 
-_UNREADABLE = Answer(Status.CANNOT_UNDERSTAND, "the file cannot be read")
-_CLASS_NOT_TAKEN = Answer(
-    Status.SOP_CLASS_NOT_SUPPORTED, "its SOP class is not in node.accept_sop_classes"
-)
-_SYNTAX_NOT_TAKEN = Answer(
-    Status.SOP_CLASS_NOT_SUPPORTED, "its transfer syntax is not accepted by this node"
-)
 _LOW = Answer(Status.OUT_OF_RESOURCES, "the disk is nearly full, or too many studies wait already")
 _CONFLICT = Answer(Status.DUPLICATE_SOP_INSTANCE, "this UID was stored with other contents")
-
-
-class Fate(enum.StrEnum):
-    """What became of a file."""
-
-    STORED = "stored"
-    KNOWN = "known"  # the same bytes are there already
-    REFUSED = "refused"
-    NOT_TAKEN = "not_taken"  # of a SOP class without images, which this node does not accept
-    PASSED_OVER = "passed_over"  # no DICOM instance
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    path: Path
-    fate: Fate
-    answer: Answer = SUCCESS
 
 
 @dataclass(slots=True)
@@ -91,11 +60,7 @@ class Importer:
         self._calling_ae_title = calling_ae_title
         self._space = Space((spool.root, database.path.parent), config.limits)
         self._backlog = Backlog(database, limit=config.limits.waiting_studies)
-        self._accepted: Mapping[str, frozenset[UID]] = {
-            str(context.abstract_syntax): frozenset(context.transfer_syntax)
-            for context in supported_contexts(config.node)
-            if context.abstract_syntax not in (VERIFICATION, STORAGE_COMMITMENT)
-        }
+        self._check = Check(config)
 
     def run(self, paths: Iterator[Path], stop: threading.Event) -> Iterator[Outcome]:
         """One outcome a file; what is stored was durable, with its row, before it was counted."""
@@ -112,38 +77,32 @@ class Importer:
         """What can be said without a lock; the rest is added to `fresh`."""
         found: list[Part10File] = []
         for path in paths:
-            looked = self._look_at(path)
+            looked = self._check.look_at(path)
             if isinstance(looked, Outcome):
                 yield looked
             else:
                 found.append(looked)
         known = self._known(found)
-        for each in found:
-            if self._is_known(each, known):
-                yield Outcome(path=each.path, fate=Fate.KNOWN)
-            else:
-                fresh.append(each)
+        again = [each for each in found if self._is_known(each, known)]
+        before = (known[each.sop_instance_uid][0] for each in again)
+        answer = self._say_known(each.study_instance_uid for each in before)
+        fate = Fate.KNOWN if answer is SUCCESS else Fate.REFUSED
+        for each in again:
+            yield Outcome(path=each.path, fate=fate, answer=answer)
+        fresh.extend(each for each in found if each not in again)
 
-    def _look_at(self, path: Path) -> Part10File | Outcome:
+    def _say_known(self, study_instance_uids: Iterable[str]) -> Answer:
         try:
-            found = look_at(path)
-        except NotAnInstance:
-            return Outcome(path=path, fate=Fate.PASSED_OVER)
-        except Unacceptable as error:
-            return Outcome(path=path, fate=Fate.REFUSED, answer=error.answer)
-        except OSError:
-            return Outcome(path=path, fate=Fate.REFUSED, answer=_UNREADABLE)
-        syntaxes = self._accepted.get(found.sop_class_uid)
-        if syntaxes is None:
-            keyword = UID(found.sop_class_uid).keyword
-            has_images = not keyword or "Image" in keyword  # who knows what a private one has
-            fate = Fate.REFUSED if has_images else Fate.NOT_TAKEN
-            return Outcome(path=path, fate=fate, answer=_CLASS_NOT_TAKEN)
-        if found.transfer_syntax_uid not in syntaxes:
-            return Outcome(path=path, fate=Fate.REFUSED, answer=_SYNTAX_NOT_TAKEN)
-        if found.size > self._config.limits.object_bytes:
-            return Outcome(path=path, fate=Fate.REFUSED, answer=TOO_LARGE)
-        return found
+            sent_again(
+                self._database,
+                set(study_instance_uids),
+                calling_ae_title=self._calling_ae_title,
+                called_ae_title=self._config.node.ae_title[0],
+            )
+        except DBAPIError:
+            log.exception("database_not_written")
+            return DATABASE_DOWN
+        return SUCCESS
 
     def _known(self, found: Sequence[Part10File]) -> Mapping[str, tuple[studies.Stored, str]]:
         """What the table has of these; nothing, while it cannot be read: storing says so."""
@@ -215,7 +174,7 @@ class Importer:
         except TooLarge:  # it has grown
             return TOO_LARGE
         except OSError:  # of the file: those of the spool are answered by the reception
-            return _UNREADABLE
+            return UNREADABLE
         else:
             answer = reception.finish()
             if reception.kept is None:

@@ -32,8 +32,11 @@ from dicom_ai_node.intake.priors import (
 from dicom_ai_node.job import JobState
 from dicom_ai_node.peers.find import PriorStudy
 from dicom_ai_node.purge import purge_expired
+from dicom_ai_node.receive.importing import Importer
+from dicom_ai_node.receive.part10_file import files_below
 from dicom_ai_node.spool import Spool
 from dicom_ai_node.study import Instance, StudyState
+from tests.dicom_factory import write
 from tests.made import arrive, bright
 from tests.peers.archive import Archive, study, uids
 from tests.receive.scu import association
@@ -240,6 +243,23 @@ def test_a_prior_that_somebody_sends_later_is_judged_after_all(
     intake.settle_quiet(now=database.now() + 61)
     assert state_of(database, "old") == StudyState.ROUTED
     assert study_id != row_of(database, "old")["id"]
+
+
+def test_a_prior_that_somebody_imports_later_is_judged_after_all(
+    database: Database, spool: Spool, config: Config, tmp_path: Path
+) -> None:
+    due = begun(database, spool, at=NOW)
+    old = study("old", date="20240301")
+    arrive(spool, database, old, now=NOW + 1)
+    with database.write() as connection:
+        fetches.record(connection, due, FetchState.MOVED, reason=None, instances=2, now=NOW + 2)
+    settle_fetched(database, quiet_s=60, now=NOW + 3)
+    write(old, tmp_path / "cd")
+    importer = Importer(config, spool, database, calling_ae_title="CD")
+    outcomes = importer.run(files_below(tmp_path / "cd"), threading.Event())
+    assert [each.fate for each in outcomes] == ["known", "known"]
+    row = row_of(database, "old")
+    assert (row["state"], row["calling_ae_title"]) == (StudyState.RECEIVING, "CD")
 
 
 def test_a_study_that_is_sent_while_it_only_waits_to_be_fetched_is_no_prior(
