@@ -109,17 +109,25 @@ def _text(meta: Dataset, keyword: str) -> str:
 
 
 def files_below(folder: Path) -> Iterator[Path]:
-    """Regular files, folder by folder, in the order of their names."""
-    for where, folders, names in os.walk(folder):
+    """Regular files, folder by folder, in the order of their names; and what cannot be looked into.
+
+    Links to files are followed, those to folders are not.
+    """
+    closed: list[Path] = []
+    for where, folders, names in os.walk(
+        folder, onerror=lambda error: closed.append(Path(error.filename))
+    ):
         folders.sort()
-        for name in sorted(names):
-            path = Path(where, name)
-            try:
-                is_regular = stat.S_ISREG(path.stat().st_mode)
-            except OSError:  # a link to nowhere
-                continue
-            if is_regular:
-                yield path
+        yield from (path for name in sorted(names) if _may_be_a_file(path := Path(where, name)))
+    yield from closed
+
+
+def _may_be_a_file(path: Path) -> bool:
+    """Not so a pipe, from which nothing ever comes."""
+    try:
+        return stat.S_ISREG(path.stat().st_mode)
+    except OSError:  # who reads it says so
+        return True
 
 
 @contextmanager

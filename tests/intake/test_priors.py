@@ -1,6 +1,7 @@
 """Priors: asked for, fetched, recognised when they come, and never waited for too long."""
 
 import dataclasses
+import json
 import random
 import threading
 import time
@@ -12,7 +13,9 @@ from typing import Any
 import pytest
 from pydicom import Dataset
 from sqlalchemy import RowMapping
+from typer.testing import CliRunner
 
+from dicom_ai_node.cli.app import app
 from dicom_ai_node.config.settings import Config
 from dicom_ai_node.database import fetches, jobs, studies
 from dicom_ai_node.database.engine import Database
@@ -404,6 +407,22 @@ def test_a_peer_that_does_not_know_this_node_is_asked_once(
     assert (old.state, old.tries) == (FetchState.FAILED, 1)
     assert old.reason is not None
     assert "enter this node's AE title" in old.reason
+
+
+def test_a_person_sees_what_was_asked_for(database: Database, spool: Spool, tmp_path: Path) -> None:
+    begun(database, spool, at=NOW)
+    config = {
+        "node": {"ae_title": "AI_NODE", "spool": str(spool.root), "database": str(database.url)}
+    }
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "node.yaml").write_text(json.dumps(config))
+    uid = study("main", date="")[0].StudyInstanceUID
+    words = ["studies", "show", uid, "--config", str(tmp_path / "config")]
+    shown = " ".join(CliRunner().invoke(app, words).stdout.split())
+    assert "asked pacs for which priors there are: moved" in shown
+    assert f"asked pacs for prior {study('old', date='')[0].StudyInstanceUID}: moving" in shown
+    rows = json.loads(CliRunner().invoke(app, [*words, "--json"]).stdout)["fetches"]
+    assert [each["state"] for each in rows] == ["moved", "moving"]
 
 
 def test_a_study_without_an_id_has_no_priors(fetcher: Fetcher, receiver: int) -> None:

@@ -167,6 +167,7 @@ def test_what_else_is_on_a_cd_is_passed_over(importer: Importer, cd: Path) -> No
     (cd / "nowhere").symlink_to(cd / "gone")
     os.mkfifo(cd / "pipe")
     found = fates(run(importer, cd))
+    assert found.pop("nowhere") == "refused C000"
     assert found.pop("DICOMDIR") == "passed_over"
     assert {found.pop(name) for name in ("VIEWER.EXE", "autorun.inf", "empty")} == {"passed_over"}
     assert list(found.values()) == ["stored"]
@@ -373,6 +374,31 @@ def test_what_was_imported_while_a_receiver_runs_is_known_to_it(
         assert {assoc.send_c_store(ds).Status for ds in made} == {0x0000}
     assert rows(database, made[0]) == before
     assert {path.name for path in spool.instance_files()} == set(before.values())
+
+
+def test_two_contents_from_two_sides_wait_for_a_person(
+    receiver: int, importer: Importer, spool: Spool, database: Database, cd: Path
+) -> None:
+    """The receiver finds out when it commits its row (P3): the first stays, the second is aside."""
+    (ds,) = slices()
+    a_file(cd / "one", ds)
+    run(importer, cd)
+    first = encoded(ds)
+    ds.PatientComments = "another"
+    with association(receiver) as assoc:
+        assert assoc.send_c_store(ds).Status in (0x0000, 0x0111)
+    kept = spool.instance_path(rows(database, ds)[ds.SOPInstanceUID])
+    assert data_of(kept.read_bytes()) == first
+    (aside,) = spool.conflict.rglob("*.dcm")
+    assert data_of(aside.read_bytes()) == encoded(ds)
+    with database.read() as connection:
+        study = studies.find(connection, ds.StudyInstanceUID)
+    assert study is not None
+    assert study["state"] == "needs_review"
+
+
+def test_a_folder_that_cannot_be_looked_into_is_said(importer: Importer, cd: Path) -> None:
+    assert fates(run(importer, cd / "gone")) == {"gone": "refused C000"}
 
 
 @pytest.mark.fault("G1")
