@@ -147,7 +147,8 @@ class Importer:
             )
             store.start()
             try:
-                while fresh and (monotonic() < until or not batch.outcomes):
+                self._store_one(store, fresh.pop(0), batch)
+                while fresh and monotonic() < until:
                     self._store_one(store, fresh.pop(0), batch)
                 settled = store.ledger.settle(BUSY_TIMEOUT_S)
             finally:

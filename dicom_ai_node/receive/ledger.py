@@ -206,12 +206,24 @@ class Ledger:
         return True
 
     def _came_meanwhile(self, kept: Kept, arrival: Arrival) -> None:
-        """Another receiving process was first with this UID."""
+        """Another receiving process, or an import, was first with this UID."""
         try:
             if arrival is Arrival.CONFLICT:
                 log.warning("instance_conflict", calling_ae=kept.received.calling_ae_title)
                 self._spool.set_aside(kept.file, f"{kept.received.sha256}.dcm")
-            else:
+            elif not self._replaces_lost(kept):
                 self._spool.instance_path(kept.file).unlink(missing_ok=True)
-        except OSError:  # a file without a row: the next rescan does the same
+        except (OSError, SQLAlchemyError):  # a file without a row: the next rescan does the same
             log.exception("instance_not_moved", file=kept.file)
+
+    def _replaces_lost(self, kept: Kept) -> bool:
+        """It was acknowledged: if the file of the first is gone, this one takes its place (P1)."""
+        uid = kept.received.sop_instance_uid
+        with self._database.read() as connection:
+            before = studies.file_of(connection, uid)
+        if self._spool.instance_path(before).is_file():
+            return False
+        with self._database.write() as connection:
+            studies.replace_file(connection, uid, kept.file)
+        log.warning("lost_instance_restored", calling_ae=kept.received.calling_ae_title)
+        return True

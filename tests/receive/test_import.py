@@ -376,6 +376,21 @@ def test_what_was_imported_while_a_receiver_runs_is_known_to_it(
     assert {path.name for path in spool.instance_files()} == set(before.values())
 
 
+def test_an_imported_instance_whose_file_was_lost_comes_back_from_a_peer(
+    receiver: int, importer: Importer, spool: Spool, database: Database, cd: Path
+) -> None:
+    """The receiver takes it for new, and acknowledges it: so it must be there."""
+    (ds,) = slices()
+    a_file(cd / "one", ds)
+    run(importer, cd)
+    spool.instance_path(rows(database, ds)[ds.SOPInstanceUID]).unlink()
+    with association(receiver) as assoc:
+        assert assoc.send_c_store(ds).Status == 0x0000
+    kept = spool.instance_path(rows(database, ds)[ds.SOPInstanceUID])
+    assert data_of(kept.read_bytes()) == encoded(ds)
+    assert rescan(spool, database) == Found()
+
+
 def test_two_contents_from_two_sides_wait_for_a_person(
     receiver: int, importer: Importer, spool: Spool, database: Database, cd: Path
 ) -> None:
