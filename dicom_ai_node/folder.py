@@ -9,17 +9,10 @@ from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_file_meta_info
 
 from dicom_ai_node.errors import InputError
-from dicom_ai_node.header import data_of, read_values
+from dicom_ai_node.header import data_of, is_program, read_values
 from dicom_ai_node.study import Described, Instance, Series, Values
 
 _UIDS = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
-
-# PE, ELF, and Mach-O of either byte order, for one machine or several; "II" and "MM\0*" are TIFF's
-_PROGRAMS = (
-    *(b"MZ", b"\x7fELF", b"\xca\xfe\xba\xbe", b"\xca\xfe\xba\xbf"),
-    *(b"\xfe\xed\xfa\xce", b"\xfe\xed\xfa\xcf", b"\xce\xfa\xed\xfe", b"\xcf\xfa\xed\xfe"),
-    *(b"\xbe\xba\xfe\xca", b"\xbf\xba\xfe\xca"),
-)
 
 
 def series_of(folder: Path) -> list[Series]:
@@ -55,9 +48,8 @@ def described(folder: Path, keywords: Iterable[str]) -> Iterator[Described]:
 
 
 def _refuse_program(path: Path) -> None:
-    """A DICOM file may begin with anything, and so be a program as well (PS3.10 7.1, 7.5)."""
     with path.open("rb") as file:
-        if file.read(4).startswith(_PROGRAMS):
+        if is_program(file.read(4)):
             raise InputError(
                 "A DICOM file of the study is a program as well: its preamble begins like an "
                 "executable (PE, ELF or Mach-O). Nothing was analysed; have the files checked."

@@ -36,6 +36,12 @@ _MAKE: Mapping[str, Callable[[str], str | int | float]] = {
 _PREAMBLE = 132
 _PIXEL_GROUP = 0x7FE0
 _FIRST_PIXELS = 0x0008  # FloatPixelData; then Double… and PixelData
+# PE, ELF, and Mach-O of either byte order, for one machine or several; "II" and "MM\0*" are TIFF's
+_PROGRAMS = (
+    *(b"MZ", b"\x7fELF", b"\xca\xfe\xba\xbe", b"\xca\xfe\xba\xbf"),
+    *(b"\xfe\xed\xfa\xce", b"\xfe\xed\xfa\xcf", b"\xce\xfa\xed\xfe", b"\xcf\xfa\xed\xfe"),
+    *(b"\xbe\xba\xfe\xca", b"\xbf\xba\xfe\xca"),
+)
 
 
 def read_header(path: Path, keywords: Iterable[str]) -> Dataset:
@@ -138,6 +144,11 @@ def compressed_with_loss(said: object, transfer_syntax_uid: str | None) -> bool:
     """As LossyImageCompression says (PS3.3 C.7.6.1.1.5); where it is silent, as the syntax may."""
     text = str(said or "").strip()
     return text == "01" or (text != "00" and transfer_syntax_uid in _LOSSY)
+
+
+def is_program(beginning: bytes) -> bool:
+    """A DICOM file may begin with anything, and so be a program as well (PS3.10 7.1, 7.5)."""
+    return beginning.startswith(_PROGRAMS)
 
 
 def values_of(ds: Dataset, keyword: str) -> tuple[str | int | float, ...]:

@@ -19,6 +19,7 @@ class StudyState(enum.StrEnum):
     ROUTED = "routed"
     REFUSED = "refused"
     NEEDS_REVIEW = "needs_review"
+    PRIOR = "prior"  # fetched for comparison: no job of its own
     PURGED = "purged"
 
 

@@ -24,6 +24,8 @@ HEAVY = (
         "dicom_ai_node.peers.dimse",
         "dicom_ai_node.schedule",
         "dicom_ai_node.intake",
+        "dicom_ai_node.intake.fetcher",
+        "dicom_ai_node.receive.importing",
         "dicom_ai_node.web.server",
         "dicom_ai_node.processes",
         "dicom_ai_node.config.load",

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, RowMapping
 from dicom_ai_node.cli.node import DEFAULT_CONFIG, AsJson, ConfigDir, open_node
 from dicom_ai_node.cli.show import moment, print_json
 from dicom_ai_node.cli.verdicts import print_verdicts
+from dicom_ai_node.database import fetches
 from dicom_ai_node.database import jobs as job_table
 from dicom_ai_node.database import studies as study_table
 from dicom_ai_node.errors import NodeError
@@ -54,8 +55,16 @@ def show(
         row = _find(connection, study_instance_uid)
         jobs = job_table.listing(connection, study_instance_uid=study_instance_uid)
         number = len(study_table.instance_rows(connection, row["id"]))
+        fetched = fetches.of_study(connection, row["id"])
     if as_json:
-        print_json({**row, "instances": number, "jobs": [asdict(job) for job in jobs]})
+        print_json(
+            {
+                **row,
+                "instances": number,
+                "jobs": [asdict(job) for job in jobs],
+                "fetches": [asdict(each) for each in fetched],
+            }
+        )
         return
     console = Console()
     console.print(f"{row['study_instance_uid']} from {row['calling_ae_title']}")
@@ -65,6 +74,9 @@ def show(
         console.print(
             f"job {job.id}: {job.model} {job.state} {job.outcome or ''} {job.reason or ''}"
         )
+    for each in fetched:
+        what = "which priors there are" if each.is_question else f"prior {each.study_instance_uid}"
+        console.print(f"asked {each.peer} for {what}: {each.state} {each.reason or ''}")
 
 
 @app.command()

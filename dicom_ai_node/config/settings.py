@@ -118,6 +118,7 @@ class StudySettings(Strict):
     confirm_s: Seconds = 10  # between two counts of a PACS that may still be receiving
     single_series: bool = False  # a study of this sender never has two
     images_in_acquisition: bool = True  # what (0020,1002) says is right
+    priors_s: Seconds = 120  # then it goes on without those that are not here
 
 
 class WorkSettings(Strict):

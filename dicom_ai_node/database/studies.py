@@ -20,7 +20,7 @@ from sqlalchemy import (
 
 from dicom_ai_node.database import jobs
 from dicom_ai_node.database.open_studies import next_change
-from dicom_ai_node.database.tables import instance, job, study, verdict
+from dicom_ai_node.database.tables import fetch, instance, job, study, verdict
 from dicom_ai_node.job import FINAL_STATES, JobState
 from dicom_ai_node.spool import Spool
 from dicom_ai_node.study import OPEN_STATES, Instance, StudyState
@@ -91,6 +91,7 @@ _COLUMNS = select(
 _KNOWN = _COLUMNS.where(instance.c.sop_instance_uid.in_(bindparam("uids", expanding=True)))
 _KNOWN_ONE = _COLUMNS.where(instance.c.sop_instance_uid == bindparam("uid"))
 _WITH_STUDY = select(instance, study.c.study_instance_uid).join(study)
+_SETTLED = (StudyState.ROUTED, StudyState.REFUSED, StudyState.PRIOR)
 _AT_ONCE = 500  # bound parameters of one statement
 
 
@@ -116,7 +117,7 @@ def add(connection: Connection, received: ReceivedInstance, file: str, *, now: f
 
 def add_all(connection: Connection, batch: Sequence[Kept]) -> list[Arrival]:
     """The same for many, in the order in which they came; a file that has its row is NEW again."""
-    known = _known(connection, [kept.received.sop_instance_uid for kept in batch])
+    known = known_of(connection, [kept.received.sop_instance_uid for kept in batch])
     found = []
     fresh: dict[str, list[Kept]] = {}  # by study
     for kept in batch:
@@ -138,7 +139,7 @@ def add_all(connection: Connection, batch: Sequence[Kept]) -> list[Arrival]:
     return found
 
 
-def _known(connection: Connection, uids: Sequence[str]) -> dict[str, tuple[Stored, str]]:
+def known_of(connection: Connection, uids: Sequence[str]) -> dict[str, tuple[Stored, str]]:
     """What the table has of these, with their files."""
     rows: dict[str, tuple[Stored, str]] = {}
     for at in range(0, len(uids), _AT_ONCE):
@@ -354,6 +355,36 @@ def find(connection: Connection, study_instance_uid: str) -> RowMapping | None:
     )
 
 
+def of_patient(connection: Connection, patient_digest: str) -> Sequence[RowMapping]:
+    """Settled studies of one patient of which nothing was deleted, in no order."""
+    query = select(study).where(
+        study.c.patient_digest == patient_digest, study.c.state.in_(_SETTLED)
+    )
+    return connection.execute(query).mappings().all()
+
+
+def reopen_prior(
+    connection: Connection,
+    study_instance_uid: str,
+    *,
+    calling_ae_title: str,
+    called_ae_title: str,
+    now: float,
+) -> None:
+    """Somebody sends what was only fetched for comparison: it is judged like any other study."""
+    connection.execute(
+        update(study)
+        .where(study.c.study_instance_uid == study_instance_uid, study.c.state == StudyState.PRIOR)
+        .values(
+            state=StudyState.RECEIVING,
+            reason=None,
+            calling_ae_title=calling_ae_title,
+            called_ae_title=called_ae_title,
+            last_received_at=now,
+        )
+    )
+
+
 def listing(connection: Connection, *, limit: int = 100) -> Sequence[RowMapping]:
     """The newest studies first, with the number of their instances."""
     counted = (
@@ -394,10 +425,12 @@ def waiting(connection: Connection) -> int:
 def expired(connection: Connection, *, before: float) -> Sequence[RowMapping]:
     """Studies that may be purged: quiet since `before`, and no job that still needs them."""
     busy = select(job.c.study_id).where(job.c.state.not_in(FINAL_STATES))
+    compared = select(fetch.c.study_instance_uid).where(fetch.c.for_study_id.in_(busy))
     query = select(study).where(
         study.c.last_received_at < before,
-        study.c.state.in_((StudyState.ROUTED, StudyState.REFUSED)),
+        study.c.state.in_(_SETTLED),
         study.c.id.not_in(busy),
+        study.c.study_instance_uid.not_in(compared),
     )
     return connection.execute(query).mappings().all()
 

@@ -172,14 +172,18 @@ fetch = Table(
     "fetch",
     metadata,
     Column("id", Integer, primary_key=True),
-    Column("study_instance_uid", String(64), nullable=False, index=True),  # what is asked for
+    # what is asked for; empty: which priors there are
+    Column("study_instance_uid", String(64), nullable=False, index=True),
     Column("for_study_id", ForeignKey("study.id"), index=True),  # that which waits for it
     Column("peer", String(64), nullable=False),
+    Column("within_days", Integer),  # how old priors may be
     Column("state", String(16), nullable=False),
     Column("reason", Text),
+    Column("instances", Integer),  # how many the peer says it has sent
     Column("tries", Integer, nullable=False, default=0),
     Column("next_try_at", Float, nullable=False),
     Column("created_at", Float, nullable=False),
+    Column("started_at", Float),  # the first C-MOVE
     Column("finished_at", Float),
     UniqueConstraint("study_instance_uid", "for_study_id", "peer"),
     Index(None, "state", "next_try_at"),

@@ -9,6 +9,7 @@ class Status(enum.IntEnum):
 
     SUCCESS = 0x0000
     DUPLICATE_SOP_INSTANCE = 0x0111
+    SOP_CLASS_NOT_SUPPORTED = 0x0122  # of files: a peer is refused the context
     NOT_AUTHORIZED = 0x0124
     OUT_OF_RESOURCES = 0xA700
     DOES_NOT_MATCH_SOP_CLASS = 0xA900

@@ -46,12 +46,22 @@ class Ledger:
     """What is known of instances: rows in the table, and rows on their way there."""
 
     def __init__(
-        self, database: Database, spool: Spool, *, study_instances: int, is_alone: bool
+        self,
+        database: Database,
+        spool: Spool,
+        *,
+        study_instances: int,
+        is_alone: bool,
+        seen: Seen | None = None,
     ) -> None:
-        """`is_alone`: no other process adds instances to this database."""
+        """`is_alone`: no other process of the receive role adds instances to this database.
+
+        What an import adds meanwhile, and another receiver, is noticed when rows are committed.
+        `seen` has what the caller found in the table, of all that will be handed in.
+        """
         self._study_instances = study_instances
         self._is_alone = is_alone
-        self._seen: Seen | None = None
+        self._seen = seen
         self._database = database
         self._spool = spool
         self._pending: dict[str, _Pending] = {}
@@ -69,7 +79,8 @@ class Ledger:
 
     def start(self) -> None:
         """After the rescan: what that adopts must have been seen."""
-        self._seen = Seen(self._database) if self._is_alone else None
+        if self._is_alone:
+            self._seen = Seen.in_table(self._database)
         self._thread.start()
 
     def stop(self) -> None:
@@ -226,12 +237,24 @@ class Ledger:
         return True
 
     def _came_meanwhile(self, kept: Kept, arrival: Arrival) -> None:
-        """Another receiving process was first with this UID."""
+        """Another receiving process, or an import, was first with this UID."""
         try:
             if arrival is Arrival.CONFLICT:
                 log.warning("instance_conflict", calling_ae=kept.received.calling_ae_title)
                 self._spool.set_aside(kept.file, f"{kept.received.sha256}.dcm")
-            else:
+            elif not self._replaces_lost(kept):
                 self._spool.instance_path(kept.file).unlink(missing_ok=True)
-        except OSError:  # a file without a row: the next rescan does the same
+        except (OSError, SQLAlchemyError):  # a file without a row: the next rescan does the same
             log.exception("instance_not_moved", file=kept.file)
+
+    def _replaces_lost(self, kept: Kept) -> bool:
+        """It was acknowledged: if the file of the first is gone, this one takes its place (P1)."""
+        uid = kept.received.sop_instance_uid
+        with self._database.read() as connection:
+            before = studies.file_of(connection, uid)
+        if self._spool.instance_path(before).is_file():
+            return False
+        with self._database.write() as connection:
+            studies.replace_file(connection, uid, kept.file)
+        log.warning("lost_instance_restored", calling_ae=kept.received.calling_ae_title)
+        return True

@@ -22,6 +22,10 @@ from dicom_ai_node.spool import Spool
 
 log = get_logger(__name__)
 
+# held by whoever imports while it has places, or files whose rows are not committed
+IMPORT_LOCK = "import"
+_IMPORT_S = 600.0  # for a few files, of which one may be huge and on a slow disk
+
 _UNFINISHED = "unfinished"
 _UNREADABLE = "unreadable"
 _RESTORED = "restored"
@@ -50,8 +54,16 @@ class Found:
     lost: int = 0  # rows whose file is gone
 
 
-def rescan(spool: Spool, database: Database) -> Found:
-    """Run while nothing is received: by the role that receives, before it listens."""
+def rescan(spool: Spool, database: Database, *, wait_s: float = _IMPORT_S) -> Found:
+    """Run while nothing is received: by the role that receives, before it listens.
+
+    An import, in another process, is waited for between its files; raises AlreadyRunning.
+    """
+    with spool.lock(IMPORT_LOCK, wait_s=wait_s):
+        return _rescan(spool, database)
+
+
+def _rescan(spool: Spool, database: Database) -> Found:
     spool.sweep_places()
     with database.read() as connection:
         known = studies.files(connection)

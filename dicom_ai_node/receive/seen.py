@@ -5,6 +5,9 @@ needs; and a stream of new instances has nothing to find there. So the hashes of
 eight bytes each in a sorted array, those of this run in a set.
 """
 
+from collections.abc import Iterable
+from typing import Self
+
 import numpy as np
 
 from dicom_ai_node.database import studies
@@ -19,11 +22,15 @@ class Seen:
     True only as long as no other process adds rows.
     """
 
-    def __init__(self, database: Database) -> None:
-        with database.read() as connection:
-            hashes = np.fromiter(map(hash, studies.instance_uids(connection)), dtype=np.int64)
+    def __init__(self, sop_instance_uids: Iterable[str]) -> None:
+        hashes = np.fromiter(map(hash, sop_instance_uids), dtype=np.int64)
         self._before = np.sort(hashes)
         self._since: set[int] = set()
+
+    @classmethod
+    def in_table(cls, database: Database) -> Self:
+        with database.read() as connection:
+            return cls(studies.instance_uids(connection))
 
     def add(self, sop_instance_uid: str) -> None:
         self._since.add(hash(sop_instance_uid))

@@ -18,6 +18,8 @@ from dicom_ai_node.receive.elements import Malformed
 from dicom_ai_node.receive.identity import Identity, identify, walk_for
 from dicom_ai_node.receive.ledger import DatabaseDown, Ledger
 from dicom_ai_node.receive.places import InstanceFile, Places
+from dicom_ai_node.receive.seen import Seen
+from dicom_ai_node.receive.sent_again import sent_again
 from dicom_ai_node.receive.space import Space
 from dicom_ai_node.spool import Spool
 
@@ -38,7 +40,7 @@ class Message:
     called_ae_title: str
 
 
-_DATABASE_DOWN = Answer(Status.OUT_OF_RESOURCES, "the database cannot take it now")
+DATABASE_DOWN = Answer(Status.OUT_OF_RESOURCES, "the database cannot take it now")
 _DISK_DOWN = Answer(Status.OUT_OF_RESOURCES, "the disk cannot take it now")
 
 
@@ -60,6 +62,7 @@ class Store:
         space: Space,
         *,
         is_alone: bool = True,
+        seen: Seen | None = None,
     ) -> None:
         self.spool = spool
         self.database = database
@@ -68,7 +71,11 @@ class Store:
         self.restoring = threading.Lock()
         self.places = Places(spool)
         self.ledger = Ledger(
-            database, spool, study_instances=limits.study_instances, is_alone=is_alone
+            database,
+            spool,
+            study_instances=limits.study_instances,
+            is_alone=is_alone,
+            seen=seen,
         )
 
     def start(self) -> None:
@@ -84,7 +91,7 @@ class Store:
         if self.space.is_scarce():  # P9
             return Refused(_DISK_DOWN)
         if self.ledger.is_down():  # P14
-            return Refused(_DATABASE_DOWN)
+            return Refused(DATABASE_DOWN)
         return Reception(self, message, brought)
 
 
@@ -117,6 +124,7 @@ class Reception:
         self._walk = walk_for(message.transfer_syntax_uid)
         self._file: InstanceFile | None = None
         self._came = 0
+        self.kept: tuple[ReceivedInstance, str] | None = None  # what was new, and its file
         self._refused: Answer | None = None
         self._open()
 
@@ -175,7 +183,7 @@ class Reception:
         except OSError as error:
             return self._disk_failed(error)
         except (DatabaseDown, DBAPIError):
-            return self._refuse(_DATABASE_DOWN)
+            return self._refuse(DATABASE_DOWN)
 
     def drop(self) -> None:
         """The association ended in the middle: nothing is left (A21)."""
@@ -206,12 +214,21 @@ class Reception:
             self._brought.add(received.study_instance_uid)
         if found is Arrival.CONFLICT:
             return self._conflict(file, received)
+        if found is Arrival.DUPLICATE:
+            sent_again(
+                self._store.database,
+                [received.study_instance_uid],
+                calling_ae_title=received.calling_ae_title,
+                called_ae_title=received.called_ae_title,
+            )
         if found is Arrival.DUPLICATE and not self._restored(file, received):
             file.discard()
         if found is Arrival.TOO_MANY:
             return self._refuse(
                 Answer(Status.TOO_MANY_INSTANCES, "the study has more instances than allowed here")
             )
+        if found is Arrival.NEW:
+            self.kept = received, file.name
         self._file = None
         return SUCCESS
 

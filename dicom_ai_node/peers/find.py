@@ -1,0 +1,174 @@
+"""C-FIND as an SCU (PS3.4 C.4.1): which studies a patient has, and how many instances a series."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from pydicom import Dataset
+from pydicom.uid import UID
+from pydicom.valuerep import DA
+from pynetdicom.sop_class import (  # type: ignore[attr-defined]
+    StudyRootQueryRetrieveInformationModelFind,
+)
+
+from dicom_ai_node.config.settings import DimsePeer
+from dicom_ai_node.errors import InputError, PeerUnreachable
+from dicom_ai_node.header import values_of
+from dicom_ai_node.peers.query import associated, name_of
+from dicom_ai_node.uids import is_uid
+
+_MODEL = UID(StudyRootQueryRetrieveInformationModelFind)
+_PENDING, _SUCCESS = (0xFF00, 0xFF01), 0x0000
+_MOST = 2000  # answers; a peer that gives more does not match what it was asked for
+_SPECIAL = frozenset("*?\\")  # wildcards, and what separates values: none of them can be escaped
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PriorStudy:
+    """What a peer says of a study; `instances` is None where it does not count them."""
+
+    study_instance_uid: str
+    study_date: date
+    modalities: frozenset[str]
+    instances: int | None
+
+
+def find_priors(
+    settings: DimsePeer,
+    *,
+    patient_id: str,
+    issuer: str,
+    before: date,
+    within_days: int,
+    calling_ae_title: str,
+) -> list[PriorStudy]:
+    """Studies of exactly this patient from before that day, the newest first.
+
+    Raises PeerUnreachable, and InputError for an ID that cannot be asked for. Whatever the peer
+    matches by, an answer counts only if its PatientID is this one, to the last character, and its
+    issuer no other one.
+    """
+    patient_id = _checked(patient_id)
+    since = before - timedelta(days=within_days)
+    query = _keys(
+        "STUDY",
+        StudyInstanceUID="",
+        PatientID=patient_id,
+        IssuerOfPatientID="",
+        StudyDate=f"{since:%Y%m%d}-{before:%Y%m%d}",
+        StudyTime="",
+        ModalitiesInStudy="",
+        NumberOfStudyRelatedInstances="",
+    )
+    if not patient_id.isascii():
+        query.SpecificCharacterSet = "ISO_IR 192"
+    found: dict[str, tuple[str, PriorStudy]] = {}
+    for answer in _answers(settings, query, calling_ae_title):
+        prior = _prior(answer)
+        if (
+            prior is not None
+            and since <= prior.study_date < before
+            and _is_patient(answer, patient_id, issuer.strip())
+        ):
+            found[prior.study_instance_uid] = _text(answer, "StudyTime"), prior
+    newest_first = sorted(
+        found.values(),
+        key=lambda each: (each[1].study_date, each[0], each[1].study_instance_uid),
+        reverse=True,
+    )
+    return [prior for _, prior in newest_first]
+
+
+def count_series(
+    settings: DimsePeer, study_instance_uid: str, *, calling_ae_title: str
+) -> Mapping[str, int | None]:
+    """By Series Instance UID, how many instances the peer has; None where it does not count.
+
+    Raises PeerUnreachable.
+    """
+    query = _keys(
+        "SERIES",
+        StudyInstanceUID=study_instance_uid,
+        SeriesInstanceUID="",
+        NumberOfSeriesRelatedInstances="",
+    )
+    found: dict[str, int | None] = {}
+    for answer in _answers(settings, query, calling_ae_title):
+        uid = _text(answer, "SeriesInstanceUID")
+        if is_uid(uid) and _text(answer, "StudyInstanceUID") in ("", study_instance_uid):
+            found[uid] = _number(answer, "NumberOfSeriesRelatedInstances")
+    return found
+
+
+def _checked(patient_id: str) -> str:
+    """An empty one would match every patient, and a wildcard others (PS3.4 C.2.2.2)."""
+    patient_id = patient_id.strip(" \0")
+    if not patient_id:
+        raise InputError("The study has no PatientID, so that nobody can be asked for priors.")
+    if _SPECIAL.intersection(patient_id):
+        raise InputError(
+            "The PatientID holds *, ? or a backslash, which a PACS takes for other patients' as "
+            "well: no priors are asked for. Have the ID corrected."
+        )
+    return patient_id
+
+
+def _keys(level: str, **keys: str) -> Dataset:
+    query = Dataset()
+    query.QueryRetrieveLevel = level
+    for keyword, value in keys.items():
+        setattr(query, keyword, value)
+    return query
+
+
+def _answers(settings: DimsePeer, query: Dataset, calling_ae_title: str) -> Iterator[Dataset]:
+    """Every match; PeerUnreachable unless the peer says that these are all."""
+    name = name_of(settings)
+    number = 0
+    with associated(settings, _MODEL, calling_ae_title=calling_ae_title) as association:
+        for status, answer in association.send_c_find(query, _MODEL):
+            code = status.get("Status")
+            if code == _SUCCESS:
+                continue  # the last one
+            if code is None:
+                raise PeerUnreachable(f"{name} did not answer C-FIND")
+            if code not in _PENDING or answer is None:
+                raise PeerUnreachable(f"{name} answered C-FIND with status {code:04X}")
+            number += 1
+            if number > _MOST:
+                raise PeerUnreachable(f"{name} answers C-FIND with more than {_MOST} matches")
+            yield answer
+
+
+def _prior(answer: Dataset) -> PriorStudy | None:
+    """None without a UID or a date: then nobody knows whether it came before."""
+    uid = _text(answer, "StudyInstanceUID")
+    try:
+        day = DA(_text(answer, "StudyDate"))
+    except ValueError:
+        return None
+    if day is None or not is_uid(uid):
+        return None
+    return PriorStudy(
+        study_instance_uid=uid,
+        study_date=date(day.year, day.month, day.day),
+        modalities=frozenset(str(each) for each in values_of(answer, "ModalitiesInStudy")),
+        instances=_number(answer, "NumberOfStudyRelatedInstances"),
+    )
+
+
+def _is_patient(answer: Dataset, patient_id: str, issuer: str) -> bool:
+    theirs = _text(answer, "IssuerOfPatientID")
+    same_issuer = not issuer or not theirs or issuer == theirs
+    return _text(answer, "PatientID") == patient_id and same_issuer
+
+
+def _text(answer: Dataset, keyword: str) -> str:
+    """The one value; empty where there are none or several."""
+    values = values_of(answer, keyword)
+    return str(values[0]).strip(" \0") if len(values) == 1 else ""
+
+
+def _number(answer: Dataset, keyword: str) -> int | None:
+    text = _text(answer, keyword)
+    return int(text) if text.isascii() and text.isdigit() else None
