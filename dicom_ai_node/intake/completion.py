@@ -74,7 +74,7 @@ def decide(study: OpenStudy, settings: StudySettings) -> Decision:
     found = sorted(findings(came, study.expected), key=lambda each: (each.by, each.wanted))
     missing = _missing(found)
     complete = _complete_series(study, found, missing)
-    proof = _proof(study, settings, complete)
+    proof = _proof(study, settings, missing, complete)
     if proof is not None:
         return Decision(
             settle_at=study.last_received_at,
@@ -141,15 +141,23 @@ def _complete_series(
     return complete
 
 
-def _proof(study: OpenStudy, settings: StudySettings, complete: Mapping[str, str]) -> str | None:
-    """The sentence by which the whole study is complete."""
+def _proof(
+    study: OpenStudy,
+    settings: StudySettings,
+    missing: Mapping[str, str],
+    complete: Mapping[str, str],
+) -> str | None:
+    """The sentence by which the whole study is complete.
+
+    What a PACS that has stopped receiving does not have, does not come: it stays missing.
+    """
     if not study.came:
         return None
-    return (
-        _by_pacs(study, lambda each: each.is_final)
-        or _by_notification(study)
-        or _by_single_series(study, settings, complete)
-    )
+    if proof := _by_pacs(study, lambda each: each.is_final):
+        return proof
+    if missing:
+        return None
+    return _by_notification(study) or _by_single_series(study, settings, complete)
 
 
 def _by_pacs(study: OpenStudy, is_taken: Callable[[Expected], bool]) -> str | None:

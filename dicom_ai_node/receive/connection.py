@@ -25,7 +25,7 @@ from dicom_ai_node.receive.admission import (
 from dicom_ai_node.receive.association import Association, Terms
 from dicom_ai_node.receive.backlog import Backlog
 from dicom_ai_node.receive.commitment import Commitments
-from dicom_ai_node.receive.negotiation import Request, accept, read_request
+from dicom_ai_node.receive.negotiation import Request, accept, contexts_for, read_request
 from dicom_ai_node.receive.space import Space
 from dicom_ai_node.receive.store import Store
 from dicom_ai_node.receive.wire import (
@@ -163,7 +163,8 @@ class Connection:
     def _associate(self, wire: Wire, request: Request, entry: AcceptEntry) -> None:
         services = self._services
         limits = services.config.limits
-        contexts, answer = accept(request, services.contexts, max_pdu=limits.pdu_bytes)
+        supported = contexts_for(entry.may, services.contexts)
+        contexts, answer = accept(request, supported, max_pdu=limits.pdu_bytes)
         terms = Terms(
             calling_ae_title=entry.ae_title,
             called_ae_title=str(request.called_ae_title),
