@@ -4,6 +4,7 @@ It is closed as soon as a source that knows has everything counted that is here,
 where nothing proves it. Where something says that more is to come, it waits longer.
 """
 
+import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -19,6 +20,8 @@ from dicom_ai_node.intake.evidence import (
     named,
 )
 from dicom_ai_node.study import WHOLE_STUDY, Expected, Source
+
+AT_ONCE = -math.inf
 
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
@@ -77,7 +80,7 @@ def decide(study: OpenStudy, settings: StudySettings) -> Decision:
     proof = _proof(study, settings, missing, complete)
     if proof is not None:
         return Decision(
-            settle_at=study.last_received_at,
+            settle_at=AT_ONCE,
             reason=proof,
             is_proven=True,
             missing=missing,

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dicom_ai_node.config.settings import StudySettings
-from dicom_ai_node.intake.completion import Decision, OpenStudy, decide
+from dicom_ai_node.intake.completion import AT_ONCE, Decision, OpenStudy, decide
 from dicom_ai_node.intake.evidence import Came
 from dicom_ai_node.study import WHOLE_STUDY, Expected, Source
 
@@ -114,7 +114,7 @@ def test_what_trickles_without_end_is_closed_by_the_cap() -> None:
 
 def test_a_count_of_a_pacs_that_has_stopped_receiving_is_proof() -> None:
     found = judge(images("1.1", 40) + images("1.2", 40), pacs(s1=40, s2=40))
-    assert (found.is_proven, found.settle_at) == (True, NOW)
+    assert (found.is_proven, found.settle_at) == (True, AT_ONCE)
     assert found.evidence == "all 80 images of 2 series are here, as pacs counts them"
     assert set(found.complete_series) == {"1.1", "1.2"}
 
@@ -188,7 +188,7 @@ def test_a_series_may_go_on_with_another_acquisition_until_its_association_ends(
 def test_where_a_study_never_has_two_series_the_acquisition_proves_it() -> None:
     one = images("1.1", 40, of=40)
     found = judge(one, single_series=True)
-    assert (found.is_proven, found.settle_at) == (True, NOW)
+    assert (found.is_proven, found.settle_at) == (True, AT_ONCE)
     assert found.evidence == (
         "its one series is complete: 40 of 40 images, by Images in Acquisition"
     )
@@ -208,7 +208,7 @@ def test_a_series_that_is_short_of_its_acquisition_is_waited_for_and_known() -> 
 def test_a_pacs_closes_a_short_series_and_it_stays_short() -> None:
     """Nothing more will come, and what the modality made is not all there."""
     found = judge(images("1.1", 38, of=40), pacs(s1=38))
-    assert (found.is_proven, found.settle_at) == (True, NOW)
+    assert (found.is_proven, found.settle_at) == (True, AT_ONCE)
     assert found.missing_of("1.1") == "38 of 40 images came, by Images in Acquisition"
     assert found.complete_series == {}
 
@@ -264,7 +264,7 @@ def test_a_site_can_say_that_its_scanners_count_wrongly() -> None:
 def test_a_notification_that_names_just_what_is_here_is_proof(source: Source) -> None:
     came = images("1.1", 40) + images("1.2", 2)
     found = judge([*came, *images("1.9", 1, is_image=False)], notified(source, came))
-    assert (found.is_proven, found.settle_at) == (True, NOW)
+    assert (found.is_proven, found.settle_at) == (True, AT_ONCE)
     assert found.evidence == "all 42 images of 2 series are here, as notified"
 
 
@@ -343,14 +343,14 @@ def test_the_order_of_arrival_changes_nothing(
 def test_nothing_is_proven_while_a_source_names_or_counts_more(
     study: tuple[list[Came], list[Expected]],
 ) -> None:
-    """But for Images in Acquisition, which a PACS that has stopped receiving overrules."""
+    """But for what a PACS that has stopped receiving does not have: that will not come."""
     came, expected = study
-    found = judge(came, expected, images_in_acquisition=False)
-    assert not (found.is_proven and found.missing) or any(
-        each.source is not Source.PACS for each in expected
-    )
+    found = judge(came, expected)
+    if found.is_proven and found.missing:
+        assert found.reason.endswith("as pacs counts them")
+        assert not any("by pacs" in text for text in found.missing.values())
     if found.is_proven:
-        assert found.settle_at == NOW
+        assert found.settle_at == AT_ONCE
     assert not found.missing.keys() & found.complete_series.keys()
 
 

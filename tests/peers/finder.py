@@ -35,10 +35,8 @@ class Finder:
     @property
     def peer(self) -> dict[str, Any]:
         """As the configuration says it."""
-        return {
-            **{"kind": "dimse", "ae_title": "PACS", "host": "127.0.0.1", "port": self.port},
-            **{"timeout_s": 5, "connect_timeout_s": 5},
-        }
+        address = {"ae_title": "PACS", "host": "127.0.0.1", "port": self.port}
+        return {"kind": "dimse", **address, "timeout_s": 5, "connect_timeout_s": 5}
 
     @property
     def settings(self) -> DimsePeer:

@@ -56,6 +56,7 @@ def test_nobody_there_is_said_so() -> None:
 def test_a_pacs_that_hangs_is_given_up_after_its_timeout() -> None:
     finder = Finder({"1.1": ("CT", 40)})
     finder.answering.clear()
-    with finder.running(), pytest.raises(PeerUnreachable):
-        patience = finder.settings.model_copy(update={"timeout_s": 0.3})
-        count_images(patience, "1.2.3", calling_ae_title="AI_NODE")
+    with finder.running():
+        impatient = finder.settings.model_copy(update={"timeout_s": 0.3})
+        with pytest.raises(PeerUnreachable):
+            count_images(impatient, "1.2.3", calling_ae_title="AI_NODE")
