@@ -264,7 +264,6 @@ def test_who_may_not_notify_gets_no_context_for_it(assoc: Association) -> None:
 def test_images_and_notifications_share_an_association(
     assoc: Association, database: Database
 ) -> None:
-    (ds,) = slices()
-    assert assoc.send_c_store(ds).Status == 0x0000
+    assert [assoc.send_c_store(ds).Status for ds in slices(2)] == [0x0000] * 2
     assert create(assoc, availability(s1=TWO)) == 0x0000
-    assert assoc.send_c_store(ds).Status == 0x0000
+    assert kept(database)["1.1"][0] == 2
