@@ -137,12 +137,12 @@ class Watch:
 
     def _take_due(self, connection: Connection, now: float) -> Iterator[Judged]:
         """Studies whose time has come, and that are as they were judged; they stay due."""
-        taken = set()
+        taken: dict[int, None] = {}
         while self._due and self._due[0][0] <= now:
             due, study_id = heapq.heappop(self._due)
             watched = self._open.get(study_id)
             if watched is not None and watched.due == due:
-                taken.add(study_id)
+                taken[study_id] = None
         for study_id in taken:
             watched = self._open[study_id]
             heapq.heappush(self._due, (watched.due, study_id))
