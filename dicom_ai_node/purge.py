@@ -3,7 +3,7 @@
 import shutil
 
 from dicom_ai_node.config.settings import Config
-from dicom_ai_node.database import jobs, studies
+from dicom_ai_node.database import expectations, jobs, studies
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.log import get_logger, pseudonym
 from dicom_ai_node.spool import Spool
@@ -14,7 +14,10 @@ _DAY_S = 86_400
 
 
 def purge_expired(config: Config, spool: Spool, database: Database, *, now: float) -> int:
-    """Delete files of studies older than `retain_days`; rows of studies and jobs stay."""
+    """Delete files of studies older than `retain_days`; rows of studies and jobs stay.
+
+    What was expected goes too, whether its study came or not.
+    """
     before = now - config.node.retain_days * _DAY_S
     with database.read() as connection:
         expired = studies.expired(connection, before=before)
@@ -27,4 +30,6 @@ def purge_expired(config: Config, spool: Spool, database: Database, *, now: floa
         for key in keys:
             shutil.rmtree(spool.outbox_path(key), ignore_errors=True)
         log.info("study_purged", study=pseudonym(row["study_instance_uid"]), instances=len(files))
+    with database.write() as connection:
+        expectations.forget(connection, before=before)
     return len(expired)

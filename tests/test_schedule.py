@@ -7,13 +7,13 @@ import pytest
 
 from dicom_ai_node import schedule
 from dicom_ai_node.config.settings import Config
-from dicom_ai_node.database import jobs, studies
+from dicom_ai_node.database import expectations, jobs, studies
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.intake.intake import Intake
 from dicom_ai_node.job import JobState
 from dicom_ai_node.purge import purge_expired
 from dicom_ai_node.spool import Spool
-from dicom_ai_node.study import StudyState
+from dicom_ai_node.study import Expected, Source, StudyState
 from tests.database.made import NOW, again, claimed, enqueued
 from tests.dicom_factory import series
 from tests.made import arrive, bright
@@ -120,3 +120,25 @@ def test_a_study_that_waits_for_a_person_is_never_purged(
     with database.write() as connection:
         studies.conflict(connection, series(shape=(1, 4, 4))[0].SOPInstanceUID, now=NOW)
     assert purge_expired(config, spool, database, now=NOW + 1000 * DAY_S) == 0
+
+
+def test_what_was_expected_is_forgotten_with_the_files(
+    config: Config, spool: Spool, database: Database
+) -> None:
+    """Of a study that never came, too."""
+    expected = Expected(
+        study_instance_uid="1.2",
+        series_instance_uid="1.2.3",
+        source=Source.IAN,
+        origin="2.25.1",
+        instances=1,
+        sop_instance_uids=frozenset({"1.2.3.4"}),
+        is_final=True,
+        at=NOW,
+    )
+    with database.write() as connection:
+        expectations.replace(connection, [expected])
+    for days, left in ((13.9, [expected]), (14.1, [])):
+        purge_expired(config, spool, database, now=NOW + days * DAY_S)
+        with database.read() as connection:
+            assert expectations.of_study(connection, "1.2") == left

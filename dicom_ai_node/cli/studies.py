@@ -11,10 +11,11 @@ from sqlalchemy import Connection, RowMapping
 from dicom_ai_node.cli.node import DEFAULT_CONFIG, AsJson, ConfigDir, open_node
 from dicom_ai_node.cli.show import moment, print_json
 from dicom_ai_node.cli.verdicts import print_verdicts
-from dicom_ai_node.database import fetches
+from dicom_ai_node.database import expectations, fetches
 from dicom_ai_node.database import jobs as job_table
 from dicom_ai_node.database import studies as study_table
 from dicom_ai_node.errors import NodeError
+from dicom_ai_node.study import Expected
 
 app = typer.Typer(help="What came, and what was decided about it.", no_args_is_help=True)
 
@@ -70,6 +71,8 @@ def show(
     console.print(f"{row['study_instance_uid']} from {row['calling_ae_title']}")
     console.print(f"{number} instances, the last at {moment(row['last_received_at'])}")
     console.print(f"{row['state']}{': ' + row['reason'] if row['reason'] else ''}")
+    if row["evidence"]:
+        console.print(_completeness(row))
     for job in jobs:
         console.print(
             f"job {job.id}: {job.model} {job.state} {job.outcome or ''} {job.reason or ''}"
@@ -88,12 +91,16 @@ def explain(
         row = _find(connection, study_instance_uid)
         verdicts = [dict(each) for each in study_table.verdicts(connection, row["id"])]
         jobs = job_table.listing(connection, study_instance_uid=study_instance_uid)
+        expected = expectations.of_study(connection, study_instance_uid)
     if as_json:
         print_json(
             {
                 "study_instance_uid": row["study_instance_uid"],
                 "state": row["state"],
                 "reason": row["reason"],
+                "revision": row["revision"],
+                "evidence": row["evidence"],
+                "expected": [_expected(each) for each in expected],
                 "verdicts": verdicts,
                 "jobs": [asdict(job) for job in jobs],
             }
@@ -101,11 +108,27 @@ def explain(
         return
     console = Console()
     console.print(f"The study is {row['state']}{': ' + row['reason'] if row['reason'] else ''}.")
+    if row["evidence"]:
+        console.print(_completeness(row))
+    for each in expected:
+        what = f"series {each.series_instance_uid}" if each.series_instance_uid else "the study"
+        final = "" if each.is_final else ", so far"
+        console.print(f"{each.origin} ({each.source}) has {each.instances} images of {what}{final}")
     print_verdicts(verdicts)
     for job in jobs:
         console.print(f"Job {job.id}, {job.model}: {job.state}, {job.outcome or 'no outcome yet'}")
         if job.reason:
             console.print(f"  - {job.reason}")
+
+
+def _completeness(row: dict[str, Any]) -> str:
+    again = f", for the {row['revision']}. time" if row["revision"] > 1 else ""
+    return f"Taken as complete{again}: {row['evidence']}."
+
+
+def _expected(each: Expected) -> dict[str, Any]:
+    named = each.sop_instance_uids
+    return {**asdict(each), "sop_instance_uids": None if named is None else sorted(named)}
 
 
 def _find(connection: Connection, study_instance_uid: str) -> dict[str, Any]:

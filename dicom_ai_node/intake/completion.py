@@ -4,6 +4,7 @@ It is closed as soon as a source that knows has everything counted that is here,
 where nothing proves it. Where something says that more is to come, it waits longer.
 """
 
+import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -19,6 +20,8 @@ from dicom_ai_node.intake.evidence import (
     named,
 )
 from dicom_ai_node.study import WHOLE_STUDY, Expected, Source
+
+AT_ONCE = -math.inf
 
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
@@ -74,10 +77,10 @@ def decide(study: OpenStudy, settings: StudySettings) -> Decision:
     found = sorted(findings(came, study.expected), key=lambda each: (each.by, each.wanted))
     missing = _missing(found)
     complete = _complete_series(study, found, missing)
-    proof = _proof(study, settings, complete)
+    proof = _proof(study, settings, missing, complete)
     if proof is not None:
         return Decision(
-            settle_at=study.last_received_at,
+            settle_at=AT_ONCE,
             reason=proof,
             is_proven=True,
             missing=missing,
@@ -141,15 +144,23 @@ def _complete_series(
     return complete
 
 
-def _proof(study: OpenStudy, settings: StudySettings, complete: Mapping[str, str]) -> str | None:
-    """The sentence by which the whole study is complete."""
+def _proof(
+    study: OpenStudy,
+    settings: StudySettings,
+    missing: Mapping[str, str],
+    complete: Mapping[str, str],
+) -> str | None:
+    """The sentence by which the whole study is complete.
+
+    What a PACS that has stopped receiving does not have, does not come: it stays missing.
+    """
     if not study.came:
         return None
-    return (
-        _by_pacs(study, lambda each: each.is_final)
-        or _by_notification(study)
-        or _by_single_series(study, settings, complete)
-    )
+    if proof := _by_pacs(study, lambda each: each.is_final):
+        return proof
+    if missing:
+        return None
+    return _by_notification(study) or _by_single_series(study, settings, complete)
 
 
 def _by_pacs(study: OpenStudy, is_taken: Callable[[Expected], bool]) -> str | None:

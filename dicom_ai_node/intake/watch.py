@@ -14,14 +14,14 @@ from dicom_ai_node.database import expectations, open_studies
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.intake.ask import Asker, Question
 from dicom_ai_node.intake.came import Arrivals
-from dicom_ai_node.intake.completion import Decision, OpenStudy, decide
+from dicom_ai_node.intake.completion import AT_ONCE, Decision, OpenStudy, decide
 from dicom_ai_node.intake.headers import Headers
 from dicom_ai_node.log import get_logger, pseudonym
 from dicom_ai_node.spool import Spool
 
 log = get_logger(__name__)
 
-FILES_A_LOOK = 500  # headers read in one tick
+FILES_A_LOOK = 500  # headers read in one tick; a study without new ones counts as one
 
 _UNSAID = CompleteSettings()
 
@@ -114,7 +114,8 @@ class Watch:
         room = FILES_A_LOOK
         for study_id in list(self._changed):
             watched = self._open[study_id]
-            room -= watched.arrivals.read(connection, watched.row, most=room)
+            came = watched.arrivals.read(connection, watched.row, most=room)
+            room -= max(came, 1)
             if room <= 0:
                 return
             del self._changed[study_id]
@@ -136,12 +137,12 @@ class Watch:
 
     def _take_due(self, connection: Connection, now: float) -> Iterator[Judged]:
         """Studies whose time has come, and that are as they were judged; they stay due."""
-        taken = set()
+        taken: dict[int, None] = {}
         while self._due and self._due[0][0] <= now:
             due, study_id = heapq.heappop(self._due)
             watched = self._open.get(study_id)
             if watched is not None and watched.due == due:
-                taken.add(study_id)
+                taken[study_id] = None
         for study_id in taken:
             watched = self._open[study_id]
             heapq.heappush(self._due, (watched.due, study_id))
@@ -161,7 +162,7 @@ class Watch:
         ended_at, ask = row["association_ended_at"], self._settings(row)[1].ask
         if ask is not None and ended_at is not None and not decision.is_proven:
             if watched.asked_for != ended_at:
-                times.append(ended_at)
+                times.append(AT_ONCE)
             elif decision.confirm_at is not None and watched.confirmed_for != ended_at:
                 times.append(decision.confirm_at)
         watched.due = min(times)

@@ -30,11 +30,24 @@ class ActionStatus(enum.IntEnum):
     RESOURCE_LIMITATION = 0x0213
 
 
+class NotificationStatus(enum.IntEnum):
+    """Answers to an N-CREATE or N-SET (PS3.7 10.1.5.1.6, 10.1.3.1.9)."""
+
+    INVALID_ATTRIBUTE_VALUE = 0x0106
+    PROCESSING_FAILURE = 0x0110
+    DUPLICATE_SOP_INSTANCE = 0x0111
+    NO_SUCH_SOP_INSTANCE = 0x0112
+    INVALID_SOP_INSTANCE = 0x0117
+    NO_SUCH_SOP_CLASS = 0x0118
+    MISSING_ATTRIBUTE = 0x0120
+    UNRECOGNIZED_OPERATION = 0x0211
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """A status, and a comment for the peer in which no value of the data set stands."""
 
-    status: Status | ActionStatus
+    status: Status | ActionStatus | NotificationStatus
     comment: str = ""
 
 

@@ -23,7 +23,13 @@ from dicom_ai_node.receive.brought import Brought
 from dicom_ai_node.receive.command import Command
 from dicom_ai_node.receive.commitment import Commitments
 from dicom_ai_node.receive.commitment_request import REQUEST_STORAGE_COMMITMENT, SOP_INSTANCE_UID
-from dicom_ai_node.receive.negotiation import STORAGE_COMMITMENT, VERIFICATION, Context
+from dicom_ai_node.receive.negotiation import (
+    NOTIFICATIONS,
+    STORAGE_COMMITMENT,
+    VERIFICATION,
+    Context,
+)
+from dicom_ai_node.receive.notification import Notification
 from dicom_ai_node.receive.outbox import Outbox
 from dicom_ai_node.receive.store import TOO_LARGE, Message, Refused, Store, TooLarge
 from dicom_ai_node.receive.wire import (
@@ -48,7 +54,12 @@ _IS_COMMAND, _IS_LAST = 0x01, 0x02
 _SLOW_AFTER_S = 30  # a rate is only judged over a while
 _COMMIT_BEFORE_RELEASE_S = 15.0
 _REPORT_TICK_S = 0.1  # while a peer waits for a report of storage commitment
-_NO_STORAGE = (VERIFICATION, STORAGE_COMMITMENT)
+_NO_STORAGE = (VERIFICATION, STORAGE_COMMITMENT, *NOTIFICATIONS)
+_REFUSALS = {  # what the log calls it
+    dimse.N_ACTION_RQ: "commitment_refused",
+    dimse.N_CREATE_RQ: "notification_refused",
+    dimse.N_SET_RQ: "notification_refused",
+}
 _BUG = Answer(Status.OUT_OF_RESOURCES, "internal error")
 
 
@@ -58,7 +69,7 @@ class Terms:
 
     calling_ae_title: str
     called_ae_title: str
-    may: frozenset[str]  # echo, store, commitment
+    may: frozenset[str]  # echo, store, commitment, notify
     max_pdu: int  # what the peer takes
     contexts: Mapping[int, Context]
 
@@ -83,7 +94,10 @@ class _UnderWay:
 
 
 class Association:
-    """Serves C-STORE, C-ECHO and storage commitment until the peer leaves or breaks the rules."""
+    """Serves stores, echoes, storage commitment and notifications.
+
+    Until the peer leaves or breaks the rules.
+    """
 
     def __init__(
         self,
@@ -230,6 +244,12 @@ class Association:
                 self._under_way = _UnderWay(request, context_id, action)
             else:
                 self._answer(context_id, request, action.finish())
+        elif field in (dimse.N_CREATE_RQ, dimse.N_SET_RQ) and service in NOTIFICATIONS:
+            notification = self._begin_notification(context_id, request)
+            if has_data:
+                self._under_way = _UnderWay(request, context_id, notification)
+            else:
+                self._answer(context_id, request, notification.finish())
         elif field == dimse.N_EVENT_REPORT_RSP and service == STORAGE_COMMITMENT and not has_data:
             self._reported(request)
         elif field == dimse.C_CANCEL_RQ and not has_data:
@@ -270,6 +290,15 @@ class Association:
             calling_ae_title=self._terms.calling_ae_title,
             called_ae_title=self._terms.called_ae_title,
             transfer_syntax=self._terms.contexts[context_id].transfer_syntax,
+        )
+
+    def _begin_notification(self, context_id: int, request: Command) -> DataSet:
+        context = self._terms.contexts[context_id]
+        return Notification(
+            self._store.database,
+            request,
+            sop_class_uid=context.abstract_syntax,
+            transfer_syntax=context.transfer_syntax,
         )
 
     def _report(self) -> None:
@@ -331,9 +360,8 @@ class Association:
             self._wire.send(pdu)
         self.idle_since = time.monotonic()
         if answer.status is not Status.SUCCESS:
-            is_action = request.number(dimse.COMMAND_FIELD) == dimse.N_ACTION_RQ
             log.warning(
-                "commitment_refused" if is_action else "instance_refused",
+                _REFUSALS.get(request.number(dimse.COMMAND_FIELD), "instance_refused"),
                 status=f"{answer.status:04X}",
                 reason=answer.comment,
                 calling_ae=self._terms.calling_ae_title,

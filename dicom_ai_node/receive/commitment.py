@@ -31,7 +31,7 @@ from dicom_ai_node.log import get_logger
 from dicom_ai_node.peers import commitment as peers
 from dicom_ai_node.peers.commitment import Report, is_taken
 from dicom_ai_node.receive.answer import ActionStatus
-from dicom_ai_node.receive.commitment_request import Unacceptable
+from dicom_ai_node.receive.attributes import Unacceptable
 from dicom_ai_node.receive.ledger import GROUP_S, Ledger
 from dicom_ai_node.receive.outbox import ANSWER_S, Outbox
 from dicom_ai_node.spool import Spool

@@ -161,7 +161,7 @@ class Connection:
     def _associate(self, wire: Wire, request: Request, entry: AcceptEntry) -> None:
         services = self._services
         limits = services.config.limits
-        contexts, answer = services.negotiations.accept(request)
+        contexts, answer = services.negotiations.accept(request, entry.may)
         terms = Terms(
             calling_ae_title=entry.ae_title,
             called_ae_title=str(request.called_ae_title),

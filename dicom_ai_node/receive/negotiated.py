@@ -6,7 +6,13 @@ from typing import NamedTuple
 
 from pynetdicom.presentation import PresentationContext
 
-from dicom_ai_node.receive.negotiation import Context, Request, accept, read_request
+from dicom_ai_node.receive.negotiation import (
+    Context,
+    Request,
+    accept,
+    contexts_for,
+    read_request,
+)
 
 _KEPT = 16  # requests; of a large one, reading and answering take 25 ms
 _LARGEST = 1 << 15  # bytes of a request that is kept
@@ -14,6 +20,7 @@ _LARGEST = 1 << 15  # bytes of a request that is kept
 
 class _Known(NamedTuple):
     request: Request
+    may: Sequence[str]
     contexts: Mapping[int, Context]
     answer: bytes
 
@@ -32,15 +39,16 @@ class Negotiations:
         known = self._known.get(bytes(body))
         return known.request if known else read_request(body)
 
-    def accept(self, request: Request) -> tuple[Mapping[int, Context], bytes]:
+    def accept(self, request: Request, may: Sequence[str]) -> tuple[Mapping[int, Context], bytes]:
         """The contexts in force, by their ID, and the A-ASSOCIATE-AC that says so."""
         known = self._known.get(request.body)
-        if known is None:
-            contexts, answer = accept(request, self._supported, max_pdu=self._max_pdu)
-            known = _Known(request, contexts, answer)
-            if len(request.body) <= _LARGEST:
-                self._keep(known)
-        return known.contexts, known.answer
+        if known is not None and known.may == may:  # titles are the same, the certificate may not
+            return known.contexts, known.answer
+        supported = contexts_for(may, self._supported)
+        contexts, answer = accept(request, supported, max_pdu=self._max_pdu)
+        if len(request.body) <= _LARGEST:
+            self._keep(_Known(request, may, contexts, answer))
+        return contexts, answer
 
     def _keep(self, known: _Known) -> None:
         with self._lock:

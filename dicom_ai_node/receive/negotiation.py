@@ -2,7 +2,7 @@
 
 import re
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -26,6 +26,8 @@ from pynetdicom.pdu_primitives import (
 )
 from pynetdicom.presentation import PresentationContext, negotiate_as_acceptor
 from pynetdicom.sop_class import (  # type: ignore[attr-defined]
+    InstanceAvailabilityNotification,
+    ModalityPerformedProcedureStep,
     StorageCommitmentPushModel,
     Verification,
 )
@@ -35,6 +37,9 @@ from dicom_ai_node.receive.wire import ASSOCIATE_RQ, HEADER, INVALID_PARAMETER, 
 from dicom_ai_node.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
 VERIFICATION, STORAGE_COMMITMENT = str(Verification), str(StorageCommitmentPushModel)
+INSTANCE_AVAILABILITY = str(InstanceAvailabilityNotification)
+PERFORMED_STEP = str(ModalityPerformedProcedureStep)
+NOTIFICATIONS = (INSTANCE_AVAILABILITY, PERFORMED_STEP)
 
 # Deflated Explicit VR LE, the deflated frames of CP 2024, and JPIP's deflated form
 DEFLATED = frozenset(
@@ -193,6 +198,14 @@ def supported_contexts(node: NodeSettings) -> list[PresentationContext]:
     ]
     commitment = build_context(STORAGE_COMMITMENT)
     return [build_context(VERIFICATION), commitment, *stored]
+
+
+def contexts_for(
+    may: Container[str], supported: Sequence[PresentationContext]
+) -> list[PresentationContext]:
+    """What is negotiated with one peer: notifications only where it may send them."""
+    extra = NOTIFICATIONS if "notify" in may else ()
+    return [*map(build_context, extra), *supported]
 
 
 def accept(

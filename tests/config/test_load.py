@@ -255,3 +255,28 @@ def test_a_route_needs_its_model(tmp_path: Path) -> None:
         load(tmp_path, {}, need_models=True)
     assert f"{tmp_path}/a.yaml:5: routes.0.model: the model brain-mr" in str(caught.value)
     assert "models install brain-mr" in str(caught.value)
+
+
+PEERS = """peers:
+  store: {kind: folder, path: /x}
+  pacs: {kind: dimse, ae_title: P, host: h, port: 1}
+"""
+
+
+@pytest.mark.parametrize("asked", ["store", "other"])
+def test_who_is_asked_for_counts_must_be_a_peer_that_can_answer(tmp_path: Path, asked: str) -> None:
+    text = f"accept:\n  - ae_title: P\n    from: [10.0.0.5]\n    complete: {{ask: {asked}}}\n"
+    (line,) = mistakes(tmp_path, a=SMALL + text + PEERS)
+    assert line == (
+        f"a.yaml:5: accept.0.complete.ask: there is no peer {asked} of kind dimse under peers "
+        "(there: pacs)"
+    )
+
+
+def test_a_sender_says_only_what_differs(tmp_path: Path) -> None:
+    text = "accept:\n  - {ae_title: P, from: [10.0.0.5], complete: {ask: pacs, quiet_s: 5}}\n"
+    config = read(tmp_path, a=SMALL + text + PEERS + "study: {longest_s: 100}\n")
+    (entry,) = config.accept
+    said = entry.complete.over(config.study)
+    assert (said.quiet_s, said.longest_s, said.incomplete_s) == (5, 100, 600)
+    assert entry.may == ("echo", "store", "commitment")

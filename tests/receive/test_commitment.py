@@ -34,9 +34,10 @@ from sqlalchemy import RowMapping, text
 from dicom_ai_node.config.settings import Config
 from dicom_ai_node.database import commitments, studies
 from dicom_ai_node.database.engine import Database
-from dicom_ai_node.receive import commitment, commitment_request, outbox
+from dicom_ai_node.receive import attributes, commitment, outbox
 from dicom_ai_node.receive.answer import ActionStatus
-from dicom_ai_node.receive.commitment_request import MAX_BYTES, Unacceptable, read_request
+from dicom_ai_node.receive.attributes import MAX_BYTES, Unacceptable
+from dicom_ai_node.receive.commitment_request import read_request
 from dicom_ai_node.receive.server import Receiver
 from dicom_ai_node.spool import Spool
 from tests.made import configuration
@@ -495,7 +496,7 @@ def test_a_request_may_not_be_too_long(receiver: int, modality: Modality) -> Non
 def test_a_request_may_not_have_too_many_references(
     receiver: int, modality: Modality, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(commitment_request, "MAX_REFERENCES", 3)
+    monkeypatch.setattr(attributes, "MAX_ITEMS", 3)
     with modality.associated(receiver) as assoc:
         assert ask(assoc, information(slices(4))) == 0x0213
         assert ask(assoc, information(slices(3))) == 0x0000
