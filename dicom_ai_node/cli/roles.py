@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dicom_ai_node.cli.node import DEFAULT_CONFIG, ConfigDir, Node, open_node
-from dicom_ai_node.config.settings import Config
-from dicom_ai_node.database import deliveries
+from dicom_ai_node.config.settings import Config, DimsePeer
+from dicom_ai_node.database import deliveries, fetches
 from dicom_ai_node.errors import ConfigError
 from dicom_ai_node.log import get_logger
 from dicom_ai_node.processes import (
@@ -23,6 +23,9 @@ from dicom_ai_node.processes import (
     stop_with_parent,
     supervise,
 )
+
+if TYPE_CHECKING:
+    from dicom_ai_node.intake.fetcher import Fetcher
 
 log = get_logger(__name__)
 
@@ -158,13 +161,35 @@ def deliver(config: ConfigDir = DEFAULT_CONFIG, supervised: Supervised = False) 
             )
             for name, settings in node.config.peers.items()
         ]
-        threads = [threading.Thread(target=queue.run, args=(stop,)) for queue in queues]
+        runs = [each.run for each in queues] + [each.run for each in _fetchers(node)]
+        threads = [threading.Thread(target=run, args=(stop,)) for run in runs]
         for thread in threads:
             thread.start()
         stop.wait()
         scheduler.shutdown()
         for thread in threads:
             thread.join()
+
+
+def _fetchers(node: Node) -> list["Fetcher"]:
+    """One for each peer from which a route takes priors."""
+    from dicom_ai_node.intake.comparison import sources_of
+    from dicom_ai_node.intake.fetcher import Fetcher
+
+    peers = {name: node.config.peers[name] for name in sources_of(node.config.routes)}
+    with node.database.write() as connection:
+        fetches.resume(connection, peers, now=node.database.now())
+    return [
+        Fetcher(
+            name=name,
+            settings=settings,
+            ae_title=node.config.node.ae_title[0],
+            spool=node.spool,
+            database=node.database,
+        )
+        for name, settings in peers.items()
+        if isinstance(settings, DimsePeer)
+    ]
 
 
 def web(config: ConfigDir = DEFAULT_CONFIG, supervised: Supervised = False) -> None:

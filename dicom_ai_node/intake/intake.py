@@ -14,6 +14,7 @@ from dicom_ai_node.database.engine import Database
 from dicom_ai_node.database.jobs import NewJob
 from dicom_ai_node.intake import came
 from dicom_ai_node.intake.ask import Asker
+from dicom_ai_node.intake.comparison import Comparison
 from dicom_ai_node.intake.headers import Headers
 from dicom_ai_node.intake.plan import Plan, Planner
 from dicom_ai_node.intake.watch import Judged, Watch
@@ -37,6 +38,7 @@ class Intake:
     database: Database
     headers: Headers = field(init=False)
     watch: Watch = field(init=False)
+    comparison: Comparison = field(init=False)
 
     def __post_init__(self) -> None:
         node = self.config.node
@@ -45,25 +47,31 @@ class Intake:
         watch = Watch(self.config, self.spool, self.database, headers, asker)
         object.__setattr__(self, "headers", headers)
         object.__setattr__(self, "watch", watch)
+        comparison = Comparison(
+            config=self.config, spool=self.spool, database=self.database, headers=headers
+        )
+        object.__setattr__(self, "comparison", comparison)
 
     def settle_quiet(self, *, now: float) -> int:
         """Judge every study that is complete, or has waited long enough; the number of them."""
+        self.comparison.settle_fetched(now=now)
         look = self.watch.look(now=now)
         for each in look.open:
             self._guarded(self._settle_series, each, now)
-        for each in look.closed:
-            self._guarded(self._settle, each, now)
-            self.watch.forget(each.row["id"])
-        return len(look.closed)
+        return sum(self._guarded(self._settle, each, now) for each in look.closed)
 
-    def _guarded(self, settle: Callable[[Judged, float], None], judged: Judged, now: float) -> None:
-        """The tick boundary, drawn around each study."""
+    def _guarded(self, settle: Callable[[Judged, float], bool], judged: Judged, now: float) -> bool:
+        """The tick boundary, drawn around each study; True when it is settled."""
+        row = judged.row
         try:
-            settle(judged, now)
+            is_settled = settle(judged, now)
         except Exception as error:
-            row = judged.row
             log.exception("study_not_settled", study=pseudonym(row["study_instance_uid"]))
             self._set_aside(row, f"it cannot be judged: {where(error)}", now)
+            is_settled = True
+        if is_settled:
+            self.watch.forget(row["id"])
+        return is_settled
 
     def _set_aside(self, row: RowMapping, reason: str, now: float) -> None:
         """A study that nobody can judge waits for a person, and never blocks the others."""
@@ -72,11 +80,11 @@ class Intake:
                 connection, row, StudyState.NEEDS_REVIEW, reason=reason, verdicts=[], now=now
             )
 
-    def _settle_series(self, judged: Judged, now: float) -> None:
-        """Routes for series need not wait for the others of the study."""
+    def _settle_series(self, judged: Judged, now: float) -> bool:
+        """Routes for series need not wait for the others of the study, which stays open."""
         routes = [each for each in self.config.routes if each.when == "series"]
-        if not routes:
-            return
+        if not routes or self.comparison.is_fetched(judged.row):
+            return False
         complete = judged.decision.complete_series
         series = [each for each in self._series(judged) if each.series_instance_uid in complete]
         plan = self._planner.plan(judged.row["id"], self._decide(routes, series, judged), now=now)
@@ -88,9 +96,15 @@ class Intake:
                 study=pseudonym(judged.row["study_instance_uid"]),
                 jobs=[job.id for job in queued if job],
             )
+        return False
 
-    def _settle(self, closed: Judged, now: float) -> None:
+    def _settle(self, closed: Judged, now: float) -> bool:
+        """False for one that waits: for its priors, or to be known as one itself."""
         row = closed.row
+        if self.comparison.is_fetched(row):
+            return False
+        if self.comparison.is_waiting(row, lambda: self._series(closed), now):
+            return False
         series = self._series(closed)
         decided = self._decide(self.config.routes, series, closed)
         plan = self._planner.plan(row["id"], decided, now=now)
@@ -109,6 +123,7 @@ class Intake:
             queued = _enqueue(connection, row["id"], wanted, now) if settled else []
         if settled:
             _log(closed, state, queued)
+        return True
 
     @property
     def _planner(self) -> Planner:
@@ -124,12 +139,14 @@ class Intake:
     ) -> list[tuple[Route, Decision]]:
         """A series that is known to be short suits nobody (P5)."""
         row = judged.row
+        earlier = self.comparison.series(row)
         return [
             (
                 each,
                 route.decide(
                     each,
                     series,
+                    earlier,
                     short=judged.decision.missing,
                     calling_ae=row["calling_ae_title"],
                     called_ae=row["called_ae_title"],
