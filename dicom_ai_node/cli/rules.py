@@ -6,7 +6,6 @@ from typing import Annotated, Any
 
 import typer
 
-from dicom_ai_node.candidates import KEYWORDS, candidates
 from dicom_ai_node.cli.node import DEFAULT_CONFIG, AsJson, ConfigDir
 from dicom_ai_node.cli.show import print_json
 from dicom_ai_node.cli.verdicts import print_verdicts
@@ -14,9 +13,10 @@ from dicom_ai_node.config.load import load
 from dicom_ai_node.config.settings import Config
 from dicom_ai_node.errors import ConfigError, InputError
 from dicom_ai_node.folder import described
-from dicom_ai_node.route import Decision, decide, keywords
+from dicom_ai_node.routing.candidates import KEYWORDS, candidates
+from dicom_ai_node.routing.route import Decision, decide, keywords
+from dicom_ai_node.routing.verdict import row_of
 from dicom_ai_node.study import Series
-from dicom_ai_node.verdict import row_of
 
 app = typer.Typer(help="Which series a route takes, and why.", no_args_is_help=True)
 

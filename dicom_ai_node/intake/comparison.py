@@ -5,14 +5,14 @@ from dataclasses import dataclass
 
 from sqlalchemy import RowMapping
 
-from dicom_ai_node import route
-from dicom_ai_node.candidates import candidates
 from dicom_ai_node.config.rules import Prior
 from dicom_ai_node.config.settings import Config, Route
 from dicom_ai_node.database import fetches
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.intake import priors
 from dicom_ai_node.intake.headers import Headers
+from dicom_ai_node.routing import route
+from dicom_ai_node.routing.candidates import candidates
 from dicom_ai_node.spool import Spool
 from dicom_ai_node.study import Series
 

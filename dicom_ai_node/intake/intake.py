@@ -5,8 +5,6 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, RowMapping
 
-from dicom_ai_node import route
-from dicom_ai_node.candidates import KEYWORDS, candidates
 from dicom_ai_node.config.package import InstalledModel
 from dicom_ai_node.config.settings import Config, Route
 from dicom_ai_node.database import jobs, studies
@@ -20,10 +18,12 @@ from dicom_ai_node.intake.plan import Plan, Planner
 from dicom_ai_node.intake.watch import Judged, Watch
 from dicom_ai_node.job import Job
 from dicom_ai_node.log import get_logger, pseudonym, where
-from dicom_ai_node.route import Decision
+from dicom_ai_node.routing import route
+from dicom_ai_node.routing.candidates import KEYWORDS, candidates
+from dicom_ai_node.routing.route import Decision
+from dicom_ai_node.routing.verdict import row_of
 from dicom_ai_node.spool import Spool
 from dicom_ai_node.study import Series, StudyState
-from dicom_ai_node.verdict import row_of
 
 log = get_logger(__name__)
 

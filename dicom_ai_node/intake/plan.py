@@ -8,8 +8,8 @@ from dicom_ai_node.config.package import InstalledModel
 from dicom_ai_node.config.settings import Route
 from dicom_ai_node.database.jobs import NewJob
 from dicom_ai_node.job import HEAD_START_S, Outcome, Priority, job_key
-from dicom_ai_node.modality import not_an_image
-from dicom_ai_node.route import Decision
+from dicom_ai_node.routing.modality import not_an_image
+from dicom_ai_node.routing.route import Decision
 from dicom_ai_node.study import IMAGE, Series, input_digest
 
 Decided = Sequence[tuple[Route, Decision]]

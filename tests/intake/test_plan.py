@@ -12,7 +12,7 @@ import pytest
 from dicom_ai_node.config.settings import Route
 from dicom_ai_node.intake.plan import Decided, Plan, Planner, opens_at
 from dicom_ai_node.job import Outcome, Priority
-from dicom_ai_node.route import decide
+from dicom_ai_node.routing.route import decide
 from dicom_ai_node.study import Instance, Series
 from tests.made import bright
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from dicom_ai_node.config.rules import Prior
-from dicom_ai_node.facts import day_of
+from dicom_ai_node.routing.facts import day_of
 from dicom_ai_node.study import Series, Values
 
 

@@ -25,8 +25,8 @@ from pydicom.uid import (
 )
 
 from dicom_ai_node.config.settings import Route
-from dicom_ai_node.facts import facts_of
-from dicom_ai_node.route import Decision, Verdict, decide, keywords
+from dicom_ai_node.routing.facts import facts_of
+from dicom_ai_node.routing.route import Decision, Verdict, decide, keywords
 from dicom_ai_node.study import Instance, Series, Values
 
 ATTRIBUTES: dict[str, Values] = {

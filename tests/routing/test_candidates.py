@@ -20,10 +20,10 @@ from pydicom.uid import (
     SecondaryCaptureImageStorage,
 )
 
-from dicom_ai_node.candidates import KEYWORDS, candidates
 from dicom_ai_node.config.rules import FACTS
 from dicom_ai_node.folder import described
 from dicom_ai_node.header import values_of
+from dicom_ai_node.routing.candidates import KEYWORDS, candidates
 from dicom_ai_node.study import Described, Instance, Series
 from tests.dicom_factory import AXIAL, CORONAL, SAGITTAL, series, write
 

@@ -10,7 +10,7 @@ from typing import TypeVar
 import numpy as np
 from pydicom.uid import UID
 
-from dicom_ai_node import planes
+from dicom_ai_node.routing import planes
 from dicom_ai_node.study import Described, Values
 
 Part = tuple[str, list[Described]]

@@ -7,9 +7,9 @@ from datetime import date
 
 import numpy as np
 
-from dicom_ai_node import planes
 from dicom_ai_node.header import compressed_with_loss
-from dicom_ai_node.planes import Planes
+from dicom_ai_node.routing import planes
+from dicom_ai_node.routing.planes import Planes
 from dicom_ai_node.study import Described, Values
 
 KEYWORDS = planes.KEYWORDS | {

@@ -7,11 +7,11 @@ from types import MappingProxyType
 from dicom_ai_node.config.rules import AllOf, AnyOf, Clause, InputSelection, Selection
 from dicom_ai_node.config.settings import Route
 from dicom_ai_node.config.standing import STANDING
-from dicom_ai_node.earlier import not_earlier
-from dicom_ai_node.modality import not_an_image
-from dicom_ai_node.pairing import pair
+from dicom_ai_node.routing.earlier import not_earlier
+from dicom_ai_node.routing.modality import not_an_image
+from dicom_ai_node.routing.pairing import pair
+from dicom_ai_node.routing.verdict import Judged, Verdict, judge, ranked
 from dicom_ai_node.study import IMAGE, Series, Values, in_order
-from dicom_ai_node.verdict import Judged, Verdict, judge, ranked
 
 __all__ = ["IMAGE", "Decision", "Verdict", "decide", "keywords", "not_an_image"]
 

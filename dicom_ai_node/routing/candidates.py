@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
-from dicom_ai_node import facts, split
+from dicom_ai_node.routing import facts, split
 from dicom_ai_node.study import Described, Series, Values, in_order
 
 # what facts and splitting need of each instance, and a decision of each series

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from dicom_ai_node import clause as clauses
 from dicom_ai_node.config.rules import Selection
 from dicom_ai_node.config.standing import STANDING
+from dicom_ai_node.routing import clause as clauses
 from dicom_ai_node.study import Series, Values, in_order
 
 
