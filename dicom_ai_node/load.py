@@ -59,6 +59,8 @@ def _volume(headers: Sequence[Dataset], found: Described) -> ModelInput:
             raise InputError(
                 "The images are stored inverted (MONOCHROME1), which is not supported."
             )
+    if len({bool(several[0].groups) for _, several in found}) > 1:
+        raise InputError("The series mixes multi-frame objects with images of a single frame.")
     _check_concatenation(headers)
     where = arrangement([said for _, several in found for said in several])
     check_size([image for image, _ in found])
