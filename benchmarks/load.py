@@ -3,8 +3,8 @@
     python -m benchmarks.load [--slices 300] [--size 512] [--rounds 5] [--json FILE]
 
 One phantom with noise, uncompressed and in three lossless syntaxes. Each reader runs in a process
-of its own, after a few slices that are not measured; the files are in the page cache. SimpleITK is no
-dependency of this project: `pip install --target DIR SimpleITK`, and DIR on PYTHONPATH; without
+of its own, after a few slices that are not measured; the files are in the page cache. SimpleITK is
+no dependency of this project: `pip install --target DIR SimpleITK`, and DIR on PYTHONPATH; without
 it, its rows are missing. What comes out of each reader is compared, voxel by voxel.
 """
 

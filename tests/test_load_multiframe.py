@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from pydicom import Dataset
+from pydicom.encaps import encapsulate, encapsulate_extended, generate_fragments
 from pydicom.uid import ImplicitVRLittleEndian, LegacyConvertedEnhancedMRImageStorage, RLELossless
 
 from tests.dicom_factory import asymmetric, enhanced, series
@@ -52,6 +53,52 @@ def test_an_enhanced_object_may_be_compressed(tmp_path: Path, syntax: str) -> No
         else:
             ds.file_meta.TransferSyntaxUID = syntax
     same_volume(tmp_path, made, series(pixels=PIXELS))
+
+
+def rle(pixels: np.ndarray = PIXELS) -> tuple[Dataset, list[bytes]]:
+    (ds,) = enhanced(series(pixels=pixels))
+    ds.compress(RLELossless)
+    return ds, [*generate_fragments(ds.PixelData, endianness="<")][1:]
+
+
+@pytest.mark.parametrize("table", ["basic", "extended", "none"])
+def test_frames_are_found_by_either_table_or_by_none(tmp_path: Path, table: str) -> None:
+    """PS3.5 A.4: without one, each fragment is a frame."""
+    ds, streams = rle()
+    if table == "extended":
+        found = encapsulate_extended(streams)
+        ds.PixelData, ds.ExtendedOffsetTable, ds.ExtendedOffsetTableLengths = found
+    else:
+        ds.PixelData = encapsulate(streams, has_bot=table == "basic")
+    same_volume(tmp_path, [ds], series(pixels=PIXELS))
+
+
+@fault("D12", "D22")
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (
+            lambda streams: encapsulate(streams[:-1], has_bot=False),
+            "The compressed multi-frame image has 11 fragments for 12 frames",
+        ),
+        (lambda streams: encapsulate(streams[:-1]), "The offset table of PixelData does not fit"),
+        (
+            lambda streams: encapsulate([*streams[:-1], streams[-1] + b"\0\1" * 9000]),
+            "The compressed image cannot have the size",
+        ),
+        (
+            lambda streams: b"\xfe\xff\x00\xe0" + (48).to_bytes(4, "little")
+            + np.arange(12, dtype="<u4").tobytes() + encapsulate(streams, has_bot=False)[8:],
+            "The offset table of PixelData does not fit the frames of a multi-frame image.",
+        ),
+    ],
+)  # fmt: skip
+def test_fragments_that_are_not_the_frames_are_refused(
+    tmp_path: Path, change: Callable[[list[bytes]], bytes], sentence: str
+) -> None:
+    ds, streams = rle()
+    ds.PixelData = change(streams)
+    assert refusal(tmp_path, [ds]).startswith(sentence)
 
 
 @fault("D22")
