@@ -16,6 +16,7 @@ from dicom_ai_node.errors import InputError
 
 MAX_PROCESSES = 4
 _REFUSED, _OUR_BUG = 3, 4  # exit statuses
+_CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT)
 _WORDS = 4096  # bytes of a refusal's sentence
 
 
@@ -48,13 +49,13 @@ def in_processes(number: int, work: Callable[[int], None], *, processes: int | N
         if code == _REFUSED:
             words = sentence[k * _WORDS : (k + 1) * _WORDS]
             raise InputError(words.rstrip(b"\0").decode())
-        if code in (_OUR_BUG, -signal.SIGKILL):  # the latter by somebody, for want of memory
-            raise RuntimeError(f"a decoding process ended with {code}")
-        if code:
+        if -code in _CRASHES:
             raise InputError(
                 "The pixel data of an image cannot be decoded: its decoder crashed "
                 f"({signal.Signals(-code).name})."
             )
+        if code:  # our bug; or a kill by somebody, for want of memory
+            raise RuntimeError(f"a decoding process ended with {code}")
 
 
 def _fork(work: Callable[[int], None], indices: range, sentence: mmap, k: int) -> int:

@@ -1,9 +1,10 @@
 """What a header says of one frame: a single-frame image by itself, a multi-frame one in groups."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from pydicom import Dataset
+from pydicom.sequence import Sequence as DicomSequence
 
 from dicom_ai_node.errors import InputError
 from dicom_ai_node.header import numbers_of, words_of
@@ -82,9 +83,8 @@ class FrameHeader:
 
     def _item(self, macro: str) -> Dataset | None:
         for groups in self.groups:
-            if groups.get(macro):
-                item: Dataset = groups[macro][0]
-                return item
+            if items := _items(groups, macro):
+                return items[0]
         return None
 
 
@@ -108,11 +108,17 @@ def frame_headers(header: Dataset) -> Iterator[FrameHeader]:
             )
         yield FrameHeader(header=header)
         return
-    own = header.get("PerFrameFunctionalGroupsSequence") or ()
-    shared = header.get("SharedFunctionalGroupsSequence") or ()
+    own = _items(header, "PerFrameFunctionalGroupsSequence")
+    shared = _items(header, "SharedFunctionalGroupsSequence")
     if len(own) != number:
         raise InputError(
             f"This is a multi-frame object of {number} frames that describes {len(own)} of them."
         )
     for groups in own:
         yield FrameHeader(header=header, groups=(groups, *shared[:1]))
+
+
+def _items(ds: Dataset, keyword: str) -> Sequence[Dataset]:
+    """None, too, where the element is no sequence."""
+    value = ds.get(keyword)
+    return value if isinstance(value, DicomSequence) else ()

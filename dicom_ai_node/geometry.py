@@ -153,7 +153,7 @@ def _check_even(along: NDArray[np.float64], frames: Sequence[FrameHeader]) -> No
         )
     typical, largest = float(np.median(gaps)), float(gaps.max())
     if largest > 1.5 * typical:
-        missing = round(largest / typical) - 1
+        missing = int((np.rint(gaps / typical) - 1).clip(0).sum())
         where = float(along[int(gaps.argmax())])
         raise InputError(
             f"{missing} slice(s) are missing in the middle of the series "

@@ -9,7 +9,7 @@ from pydicom import Dataset
 from dicom_ai_node.config.package import InputKind
 from dicom_ai_node.errors import InputError
 from dicom_ai_node.frame_header import FrameHeader
-from dicom_ai_node.frames import MAX_FRAMES, check_size, described, frames, monochrome1
+from dicom_ai_node.frames import MAX_FRAMES, Frame, check_size, described, frames, monochrome1
 from dicom_ai_node.geometry import arrangement
 from dicom_ai_node.header import read_head, words_of
 from dicom_ai_node.input import ModelInput
@@ -59,15 +59,17 @@ def _volume(headers: Sequence[Dataset], found: Described) -> ModelInput:
             raise InputError(
                 "The images are stored inverted (MONOCHROME1), which is not supported."
             )
+    if len({bool(several[0].groups) for _, several in found}) > 1:
+        raise InputError("The series mixes multi-frame objects with images of a single frame.")
     _check_concatenation(headers)
     where = arrangement([said for _, several in found for said in several])
     check_size([image for image, _ in found])
     every = [frame for image, said in found for frame in frames(image, said)]
     check_same([frame.form for frame in every])
     found.clear()
-    ordered = [every[index] for index in where.order]
-    every.clear()
-    return ModelInput(headers=headers, volume=volume_of([*ordered], where))
+    ordered: list[Frame | None] = [every[index] for index in where.order]
+    every.clear()  # so that only `ordered` holds the files' bytes
+    return ModelInput(headers=headers, volume=volume_of(ordered, where))
 
 
 def _images(headers: Sequence[Dataset], found: Described) -> ModelInput:

@@ -6,6 +6,7 @@ from pydicom import Dataset
 
 from dicom_ai_node.errors import InputError
 from dicom_ai_node.fill import filled
+from dicom_ai_node.frame_header import number_of_frames
 from dicom_ai_node.frames import Frame
 from dicom_ai_node.header import numbers_of, words_of
 from dicom_ai_node.input import ProjectionImage
@@ -20,14 +21,15 @@ def projection_images(frames: Sequence[Frame]) -> tuple[ProjectionImage, ...]:
 
 def _image(frame: Frame) -> ProjectionImage:
     header = frame.image.header
-    if frame.image.header.get("NumberOfFrames") not in (None, 1):
+    if number_of_frames(header) != 1:
         raise InputError("This is a multi-frame object, where single images are needed.")
     array = filled([frame])
     if frame.transform.padding is not None:
         without_padding(array)
-    (uid,) = words_of(header, "SOPInstanceUID")
     return ProjectionImage(
-        array=array[0], sop_instance_uid=uid, pixel_spacing=_pixel_spacing(header)
+        array=array[0],
+        sop_instance_uid=words_of(header, "SOPInstanceUID")[0],
+        pixel_spacing=_pixel_spacing(header),
     )
 
 

@@ -7,30 +7,25 @@ from pathlib import Path
 import numpy as np
 import pytest
 from pydicom import Dataset
-from pydicom.datadict import dictionary_VR, tag_for_keyword
-from pydicom.dataelem import RawDataElement
-from pydicom.tag import BaseTag
 from pydicom.uid import ExplicitVRBigEndian, RLELossless
 
 from dicom_ai_node.errors import InputError
-from dicom_ai_node.input import ModelInput
 from dicom_ai_node.load import load, load_headers
 from tests.dicom_factory import AXIAL, CORONAL, SAGITTAL, asymmetric, series, write
+from tests.loaded import (
+    everywhere_without,
+    loaded,
+    put,
+    put_bytes,
+    put_everywhere,
+    refusal,
+    without,
+)
 from tests.made import stored
 
 fault = pytest.mark.fault
 
 OBLIQUE = (0.96, 0.28, 0.0, -0.168, 0.576, 0.8)
-
-
-def loaded(folder: Path, instances: Sequence[Dataset]) -> ModelInput:
-    return load(stored(write(instances, folder)))
-
-
-def refusal(folder: Path, instances: Sequence[Dataset]) -> str:
-    with pytest.raises(InputError) as caught:
-        loaded(folder, instances)
-    return str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -99,49 +94,6 @@ def test_the_transfer_syntax_does_not_matter(tmp_path: Path, syntax: str) -> Non
             ds.PixelData = np.frombuffer(ds.PixelData, "<i2").astype(">i2").tobytes()
             ds.file_meta.TransferSyntaxUID = syntax
     assert np.array_equal(loaded(tmp_path / "other", instances).volume.array, plain.array)
-
-
-def without(keyword: str) -> Callable[[list[Dataset]], None]:
-    def change(instances: list[Dataset]) -> None:
-        del instances[3][keyword]
-
-    return change
-
-
-def everywhere_without(keyword: str) -> Callable[[list[Dataset]], None]:
-    def change(instances: list[Dataset]) -> None:
-        for ds in instances:
-            del ds[keyword]
-
-    return change
-
-
-def put(keyword: str, value: object) -> Callable[[list[Dataset]], None]:
-    def change(instances: list[Dataset]) -> None:
-        instances[3].pop(keyword, None)  # instances share elements
-        setattr(instances[3], keyword, value)
-
-    return change
-
-
-def put_bytes(keyword: str, value: bytes) -> Callable[[list[Dataset]], None]:
-    """Bytes that are not of the attribute's VR, as they come from outside."""
-
-    def change(instances: list[Dataset]) -> None:
-        tag = BaseTag(tag_for_keyword(keyword) or 0)
-        vr = dictionary_VR(tag)
-        instances[3][tag] = RawDataElement(tag, vr, len(value), value, 0, False, True)
-
-    return change
-
-
-def put_everywhere(keyword: str, value: object) -> Callable[[list[Dataset]], None]:
-    def change(instances: list[Dataset]) -> None:
-        for ds in instances:
-            ds.pop(keyword, None)
-            setattr(ds, keyword, value)
-
-    return change
 
 
 def moved(index: int, *, by: float) -> Callable[[list[Dataset]], None]:

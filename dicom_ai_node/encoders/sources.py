@@ -66,19 +66,24 @@ def refer_to_parts(seg: Dataset, sources: Sources) -> None:
 
 def _as_one(headers: Sequence[Dataset]) -> Dataset:
     """For highdicom's eyes; what the parts share comes with each frame."""
-    whole = copy.copy(headers[0])
+    whole = _with(headers[0])
+    whole.file_meta = headers[0].file_meta
     every = []
     for header in headers:
         shared = header.SharedFunctionalGroupsSequence[0]
-        for groups in header.PerFrameFunctionalGroupsSequence:
-            both = copy.copy(shared)
-            both.update(groups)
-            every.append(both)
-    first = headers[0].SharedFunctionalGroupsSequence[0]
+        frames = header.PerFrameFunctionalGroupsSequence
+        every += [_with(shared, groups) for groups in frames]
     whole.PerFrameFunctionalGroupsSequence = every
-    whole.SharedFunctionalGroupsSequence = [first]
     whole.NumberOfFrames = len(every)
     return whole
+
+
+def _with(*several: Dataset) -> Dataset:
+    """A new data set of their elements, the later ones first; none of them is changed."""
+    ds = Dataset()
+    for each in several:
+        ds.update(each)
+    return ds
 
 
 def _give_thickness(header: Dataset, mask: SourceMask) -> None:
