@@ -105,7 +105,7 @@ def readers(folder: Path) -> dict[str, Callable[[], Read]]:
     """Each is made in its process, outside the clock: imports, and what the spool knows."""
 
     def node(*, checked: bool) -> Read:
-        from dicom_ai_node.load import load
+        from dicom_ai_node.loading.load import load
         from tests.made import stored
 
         instances = stored(sorted(folder.iterdir()))

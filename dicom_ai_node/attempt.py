@@ -16,10 +16,10 @@ from dicom_ai_node.encoders.encode import EncodedObject, encode
 from dicom_ai_node.encoders.ids import DerivedIds
 from dicom_ai_node.encoders.run import Run
 from dicom_ai_node.errors import InputError, ModelError
-from dicom_ai_node.fuse import load_inputs
 from dicom_ai_node.input import ModelInput
 from dicom_ai_node.job import Outcome
-from dicom_ai_node.load import load_headers
+from dicom_ai_node.loading.fuse import load_inputs
+from dicom_ai_node.loading.load import load_headers
 from dicom_ai_node.models.protocol import Model
 from dicom_ai_node.result import Result
 from dicom_ai_node.study import Instance

@@ -11,7 +11,7 @@ HEAVY = (
     "highdicom",
     "dicom_ai_node.models",
     "dicom_ai_node.encoders",
-    "dicom_ai_node.load",
+    "dicom_ai_node.loading",
 )
 
 

@@ -17,7 +17,7 @@ from dicom_ai_node.config.standing import STANDING
 from dicom_ai_node.errors import ConfigError, InputError
 from tests.dicom_factory import SAGITTAL, series, write
 
-PAGE = (Path(__file__).parents[1] / "docs" / "rules.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "rules.md").read_text()
 EXAMPLES = [
     YAML(typ="safe", pure=True).load(t) for t in re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
 ]

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from pydicom import Dataset
 
 from dicom_ai_node.errors import InputError
-from dicom_ai_node.fill import filled
-from dicom_ai_node.frame_header import number_of_frames
-from dicom_ai_node.frames import Frame
 from dicom_ai_node.header import numbers_of, words_of
 from dicom_ai_node.input import ProjectionImage
-from dicom_ai_node.values import without_padding
+from dicom_ai_node.loading.fill import filled
+from dicom_ai_node.loading.frame_header import number_of_frames
+from dicom_ai_node.loading.frames import Frame
+from dicom_ai_node.loading.values import without_padding
 
 
 def projection_images(frames: Sequence[Frame]) -> tuple[ProjectionImage, ...]:

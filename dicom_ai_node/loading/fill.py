@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 from pydicom.uid import UncompressedTransferSyntaxes
 
-from dicom_ai_node.decode import decode, plain
 from dicom_ai_node.errors import InputError
-from dicom_ai_node.forks import in_processes, shared_float32
-from dicom_ai_node.frames import Frame
-from dicom_ai_node.values import fill
+from dicom_ai_node.loading.decode import decode, plain
+from dicom_ai_node.loading.forks import in_processes, shared_float32
+from dicom_ai_node.loading.frames import Frame
+from dicom_ai_node.loading.values import fill
 
 FILLERS = 4  # threads; numpy's copies leave the interpreter free
 WORTH_PROCESSES = 4 << 20  # compressed pixels: fewer are decoded as soon as processes are there

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from pydicom.uid import RLELossless
 
-from dicom_ai_node.fill import WORTH_PROCESSES
+from dicom_ai_node.loading.fill import WORTH_PROCESSES
 from tests.dicom_factory import series
-from tests.loaded import loaded, refusal
+from tests.loading.loaded import loaded, refusal
 
 SHAPE = (20, 512, 512)
 PIXELS = np.add.outer(np.arange(20), np.add.outer(np.arange(512), 3 * np.arange(512)))

@@ -11,7 +11,7 @@ from pydicom.tag import BaseTag
 
 from dicom_ai_node.errors import InputError
 from dicom_ai_node.input import ModelInput
-from dicom_ai_node.load import load
+from dicom_ai_node.loading.load import load
 from tests.dicom_factory import write
 from tests.made import stored
 

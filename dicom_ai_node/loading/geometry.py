@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dicom_ai_node.errors import InputError
-from dicom_ai_node.frame_header import FrameHeader
 from dicom_ai_node.header import words_of
-from dicom_ai_node.phases import named_phases
+from dicom_ai_node.loading.frame_header import FrameHeader
+from dicom_ai_node.loading.phases import named_phases
 
 # Scanners round positions: 0.07 mm on a spacing of 7 mm is normal, a missing slice is not.
 SPACING_RTOL = 0.02

@@ -9,7 +9,7 @@ from pydicom import Dataset
 from dicom_ai_node.errors import InputError
 from dicom_ai_node.input import ProjectionImage
 from tests.dicom_factory import enhanced, radiograph, series
-from tests.loaded import loaded, refusal
+from tests.loading.loaded import loaded, refusal
 
 fault = pytest.mark.fault
 

@@ -13,7 +13,7 @@ from dicom_ai_node.config.package import InputKind
 from dicom_ai_node.errors import InputError
 from dicom_ai_node.header import read_head
 from dicom_ai_node.input import ModelInput
-from dicom_ai_node.load import load
+from dicom_ai_node.loading.load import load
 from dicom_ai_node.study import Instance
 
 

@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dicom_ai_node.errors import InputError
-from dicom_ai_node.frame_header import FrameHeader
 from dicom_ai_node.header import numbers_of
-from dicom_ai_node.pixels import PixelFormat
+from dicom_ai_node.loading.frame_header import FrameHeader
+from dicom_ai_node.loading.pixels import PixelFormat
 
 Stored = NDArray[Any]  # integers or floats, as they lie in the file
 

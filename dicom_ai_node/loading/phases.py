@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from dicom_ai_node.frame_header import FrameHeader
+from dicom_ai_node.loading.frame_header import FrameHeader
 
 Told = Callable[[FrameHeader], tuple[object, ...]]
 

@@ -9,11 +9,11 @@ from pydicom.dataelem import RawDataElement
 from pydicom.tag import BaseTag
 from pydicom.uid import JPEGTransferSyntaxes, RLELossless, UncompressedTransferSyntaxes
 
-from dicom_ai_node.codestream import Head, check_rle, head
-from dicom_ai_node.encapsulated import ITEM, frames_of
 from dicom_ai_node.errors import InputError
 from dicom_ai_node.header import numbers_of
-from dicom_ai_node.stored_image import StoredImage
+from dicom_ai_node.loading.codestream import Head, check_rle, head
+from dicom_ai_node.loading.encapsulated import ITEM, frames_of
+from dicom_ai_node.loading.stored_image import StoredImage
 
 # by which bytes become pixels: US in PS3.3 C.7.6.3, and nothing else
 _DESCRIBING = tuple(

@@ -8,15 +8,22 @@ from pydicom import Dataset
 
 from dicom_ai_node.config.package import InputKind
 from dicom_ai_node.errors import InputError
-from dicom_ai_node.frame_header import FrameHeader
-from dicom_ai_node.frames import MAX_FRAMES, Frame, check_size, described, frames, monochrome1
-from dicom_ai_node.geometry import arrangement
 from dicom_ai_node.header import read_head, words_of
 from dicom_ai_node.input import ModelInput
-from dicom_ai_node.pixels import check_same
-from dicom_ai_node.projection import projection_images
-from dicom_ai_node.stack import volume_of
-from dicom_ai_node.stored_image import StoredImage, read_image
+from dicom_ai_node.loading.frame_header import FrameHeader
+from dicom_ai_node.loading.frames import (
+    MAX_FRAMES,
+    Frame,
+    check_size,
+    described,
+    frames,
+    monochrome1,
+)
+from dicom_ai_node.loading.geometry import arrangement
+from dicom_ai_node.loading.pixels import check_same
+from dicom_ai_node.loading.projection import projection_images
+from dicom_ai_node.loading.stack import volume_of
+from dicom_ai_node.loading.stored_image import StoredImage, read_image
 from dicom_ai_node.study import Instance
 
 MAX_FILE_BYTES = 2 << 30  # of the series (P18)

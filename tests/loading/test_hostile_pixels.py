@@ -34,7 +34,7 @@ from dicom_ai_node.errors import InputError
 from dicom_ai_node.folder import series_of
 from dicom_ai_node.header import data_of
 from dicom_ai_node.job import Outcome
-from dicom_ai_node.load import load
+from dicom_ai_node.loading.load import load
 from dicom_ai_node.study import IMAGE
 from tests.dicom_factory import asymmetric, series, write
 from tests.made import bright

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dicom_ai_node.errors import InputError
-from dicom_ai_node.frame_header import FrameHeader, frame_headers, number_of_frames
 from dicom_ai_node.header import numbers_of, words_of
-from dicom_ai_node.pixels import PixelFormat, check_types, pixel_format, streams_of
-from dicom_ai_node.stored_image import StoredImage
-from dicom_ai_node.values import Transform, transform_of
+from dicom_ai_node.loading.frame_header import FrameHeader, frame_headers, number_of_frames
+from dicom_ai_node.loading.pixels import PixelFormat, check_types, pixel_format, streams_of
+from dicom_ai_node.loading.stored_image import StoredImage
+from dicom_ai_node.loading.values import Transform, transform_of
 
 MAX_VOXEL_BYTES = 2 << 30  # of the float32 values, known before anything is decoded (P18)
 MAX_FRAMES = 5000

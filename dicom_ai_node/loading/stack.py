@@ -5,11 +5,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dicom_ai_node.errors import InputError
-from dicom_ai_node.fill import filled
-from dicom_ai_node.frames import MAX_VOXEL_BYTES, TOO_LARGE, Frame
-from dicom_ai_node.geometry import Arrangement
-from dicom_ai_node.shear import straightened
-from dicom_ai_node.values import without_padding
+from dicom_ai_node.loading.fill import filled
+from dicom_ai_node.loading.frames import MAX_VOXEL_BYTES, TOO_LARGE, Frame
+from dicom_ai_node.loading.geometry import Arrangement
+from dicom_ai_node.loading.shear import straightened
+from dicom_ai_node.loading.values import without_padding
 
 
 def volume_of(frames: list[Frame | None], where: Arrangement) -> hd.Volume:

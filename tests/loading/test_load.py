@@ -10,9 +10,9 @@ from pydicom import Dataset
 from pydicom.uid import ExplicitVRBigEndian, RLELossless
 
 from dicom_ai_node.errors import InputError
-from dicom_ai_node.load import load, load_headers
+from dicom_ai_node.loading.load import load, load_headers
 from tests.dicom_factory import AXIAL, CORONAL, SAGITTAL, asymmetric, series, write
-from tests.loaded import (
+from tests.loading.loaded import (
     everywhere_without,
     loaded,
     put,

@@ -9,7 +9,7 @@ from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import UID, JPEGLSTransferSyntaxes
 
 from dicom_ai_node.errors import InputError
-from dicom_ai_node.pixels import PixelFormat
+from dicom_ai_node.loading.pixels import PixelFormat
 
 Stored = NDArray[Any]
 

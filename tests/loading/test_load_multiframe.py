@@ -11,7 +11,7 @@ from pydicom.encaps import encapsulate, encapsulate_extended, generate_fragments
 from pydicom.uid import ImplicitVRLittleEndian, LegacyConvertedEnhancedMRImageStorage, RLELossless
 
 from tests.dicom_factory import asymmetric, enhanced, series
-from tests.loaded import loaded, put_everywhere, refusal
+from tests.loading.loaded import loaded, put_everywhere, refusal
 
 fault = pytest.mark.fault
 

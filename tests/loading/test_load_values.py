@@ -9,7 +9,7 @@ import pytest
 from pydicom import Dataset
 
 from tests.dicom_factory import asymmetric, series
-from tests.loaded import everywhere_without, loaded, put, put_bytes, put_everywhere, refusal
+from tests.loading.loaded import everywhere_without, loaded, put, put_bytes, put_everywhere, refusal
 
 fault = pytest.mark.fault
 

@@ -10,9 +10,9 @@ from pydicom import Dataset
 from pydicom.errors import InvalidDicomError
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
-from dicom_ai_node.encapsulated import end_of_items
 from dicom_ai_node.errors import InputError
 from dicom_ai_node.header import data_of, read_deflated
+from dicom_ai_node.loading.encapsulated import end_of_items
 from dicom_ai_node.study import Instance
 
 MAX_RATIO = 100  # of a deflated object to its file,

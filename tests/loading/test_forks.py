@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from dicom_ai_node.errors import InputError
-from dicom_ai_node.forks import in_processes, shared_float32
+from dicom_ai_node.loading.forks import in_processes, shared_float32
 
 
 def test_every_index_is_worked_on_once_and_by_several_processes() -> None:
