@@ -5,7 +5,7 @@ The table is asked for changes only: a study to which nothing happens costs noth
 
 import heapq
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection, RowMapping
 
@@ -18,6 +18,7 @@ from dicom_ai_node.intake.completion import AT_ONCE, Decision, OpenStudy, decide
 from dicom_ai_node.intake.headers import Headers
 from dicom_ai_node.log import get_logger, pseudonym
 from dicom_ai_node.spool import Spool
+from dicom_ai_node.study import Expected
 
 log = get_logger(__name__)
 
@@ -120,17 +121,26 @@ class Watch:
             if room <= 0:
                 return
             del self._changed[study_id]
-            row = watched.row
-            study = OpenStudy(
-                began_at=watched.arrivals.began_at(row),
-                last_received_at=row["last_received_at"],
-                association_ended_at=row["association_ended_at"],
-                came=watched.arrivals.came,
-                expected=expectations.of_study(connection, row["study_instance_uid"]),
-            )
-            watched.decision = decide(study, self._settings(row)[0])
+            uid = watched.row["study_instance_uid"]
+            expected = expectations.of_study(connection, uid)
+            watched.decision = self._decide(watched, expected)
             self._schedule(watched)
-            yield Judged(row=row, decision=watched.decision)
+            yield Judged(row=watched.row, decision=watched.decision)
+
+    def _decide(self, watched: _Watched, expected: Sequence[Expected]) -> Decision:
+        row, settings = watched.row, self._settings(watched.row)[0]
+        bare = OpenStudy(
+            began_at=watched.arrivals.began_at(row),
+            last_received_at=row["last_received_at"],
+            association_ended_at=row["association_ended_at"],
+            came=(),
+            expected=(),
+        )
+        try:
+            return decide(replace(bare, came=watched.arrivals.came, expected=expected), settings)
+        except Exception:  # the tick boundary, drawn around each study: quiet time is left
+            log.exception("evidence_not_judged", study=pseudonym(row["study_instance_uid"]))
+            return decide(bare, settings)
 
     def _settings(self, row: RowMapping) -> tuple[StudySettings, CompleteSettings]:
         complete = sender(self._config.accept, row["calling_ae_title"])

@@ -11,11 +11,12 @@ import pytest
 from pydicom import Dataset
 from sqlalchemy import RowMapping, event, insert
 
-from dicom_ai_node.config.settings import Config
+from dicom_ai_node.config.settings import Config, StudySettings
 from dicom_ai_node.database import expectations, open_studies, studies
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.database.tables import study
 from dicom_ai_node.intake import watch
+from dicom_ai_node.intake.completion import Decision, OpenStudy
 from dicom_ai_node.intake.headers import Headers
 from dicom_ai_node.intake.intake import Intake
 from dicom_ai_node.spool import Spool
@@ -388,3 +389,21 @@ def test_headers_are_read_once_and_only_so_many_are_kept(tmp_path: Path) -> None
         headers.of(two)
     headers.forget([one.sop_instance_uid])
     assert len(headers) == 0
+
+
+def test_evidence_that_cannot_be_judged_leaves_the_study_to_quiet_time(
+    intake: Intake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bug of ours must neither hold up a study nor its neighbours."""
+    judge = watch.decide
+
+    def fails(study: OpenStudy, settings: StudySettings) -> Decision:
+        if study.came:
+            raise ZeroDivisionError
+        return judge(study, settings)
+
+    monkeypatch.setattr(watch, "decide", fails)
+    come(intake)
+    assert intake.settle_quiet(now=NOW) == 0
+    assert intake.settle_quiet(now=QUIET) == 1
+    assert the_study(intake)["state"] == StudyState.ROUTED
