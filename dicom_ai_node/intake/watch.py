@@ -5,7 +5,7 @@ The table is asked for changes only: a study to which nothing happens costs noth
 
 import heapq
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection, RowMapping
 
@@ -18,6 +18,7 @@ from dicom_ai_node.intake.completion import AT_ONCE, Decision, OpenStudy, decide
 from dicom_ai_node.intake.headers import Headers
 from dicom_ai_node.log import get_logger, pseudonym
 from dicom_ai_node.spool import Spool
+from dicom_ai_node.study import Expected
 
 log = get_logger(__name__)
 
@@ -53,6 +54,7 @@ class _Watched:
     decision: Decision | None = None
     due: float = 0.0
     asked_for: float | None = None  # the end of an association
+    asked_at: float = AT_ONCE
     confirmed_for: float | None = None
     is_marked: bool = False  # as incomplete
 
@@ -119,17 +121,26 @@ class Watch:
             if room <= 0:
                 return
             del self._changed[study_id]
-            row = watched.row
-            study = OpenStudy(
-                began_at=watched.arrivals.began_at(row),
-                last_received_at=row["last_received_at"],
-                association_ended_at=row["association_ended_at"],
-                came=watched.arrivals.came,
-                expected=expectations.of_study(connection, row["study_instance_uid"]),
-            )
-            watched.decision = decide(study, self._settings(row)[0])
+            uid = watched.row["study_instance_uid"]
+            expected = expectations.of_study(connection, uid)
+            watched.decision = self._decide(watched, expected)
             self._schedule(watched)
-            yield Judged(row=row, decision=watched.decision)
+            yield Judged(row=watched.row, decision=watched.decision)
+
+    def _decide(self, watched: _Watched, expected: Sequence[Expected]) -> Decision:
+        row, settings = watched.row, self._settings(watched.row)[0]
+        bare = OpenStudy(
+            began_at=watched.arrivals.began_at(row),
+            last_received_at=row["last_received_at"],
+            association_ended_at=row["association_ended_at"],
+            came=(),
+            expected=(),
+        )
+        try:
+            return decide(replace(bare, came=watched.arrivals.came, expected=expected), settings)
+        except Exception:  # the tick boundary, drawn around each study: quiet time is left
+            log.exception("evidence_not_judged", study=pseudonym(row["study_instance_uid"]))
+            return decide(bare, settings)
 
     def _settings(self, row: RowMapping) -> tuple[StudySettings, CompleteSettings]:
         complete = sender(self._config.accept, row["calling_ae_title"])
@@ -154,54 +165,56 @@ class Watch:
 
     def _schedule(self, watched: _Watched) -> None:
         """When something is to be done, if nothing changes."""
-        decision, row = watched.decision, watched.row
+        decision = watched.decision
         assert decision is not None  # noqa: S101 — it was judged
-        times = [decision.settle_at]
-        if decision.incomplete_at is not None and not watched.is_marked:
+        times = [decision.settle_at, self._question_at(watched)]
+        if not watched.is_marked:
             times.append(decision.incomplete_at)
-        ended_at, ask = row["association_ended_at"], self._settings(row)[1].ask
-        if ask is not None and ended_at is not None and not decision.is_proven:
-            if watched.asked_for != ended_at:
-                times.append(AT_ONCE)
-            elif decision.confirm_at is not None and watched.confirmed_for != ended_at:
-                times.append(decision.confirm_at)
-        watched.due = min(times)
-        heapq.heappush(self._due, (watched.due, row["id"]))
+        watched.due = min(at for at in times if at is not None)
+        heapq.heappush(self._due, (watched.due, watched.row["id"]))
+
+    def _question_at(self, watched: _Watched) -> float | None:
+        """When the PACS is to be asked.
+
+        Once after the end of an association: at once, but not again and again while it is known to
+        have more, as a peer with an association for each image would have it. And once more where
+        that can prove something.
+        """
+        row, decision = watched.row, watched.decision
+        settings, complete = self._settings(row)
+        ended_at = row["association_ended_at"]
+        if complete.ask is None or ended_at is None or decision is None or decision.is_proven:
+            return None
+        if watched.asked_for != ended_at:
+            return watched.asked_at + settings.confirm_s if decision.missing else AT_ONCE
+        return decision.confirm_at if watched.confirmed_for != ended_at else None
 
     def _acts(self, judged: Judged, now: float) -> bool:
         """True when the study is to be settled; it stays due until it is forgotten."""
-        row, decision = judged.row, judged.decision
-        watched = self._open[row["id"]]
+        decision = judged.decision
+        watched = self._open[judged.row["id"]]
         if decision.settle_at <= now:
             return True
-        self._ask(watched, now)
+        asked_at = self._question_at(watched)
+        if asked_at is not None and asked_at <= now:
+            self._ask(watched, now)
         if decision.incomplete_at is not None and decision.incomplete_at <= now:
             self._mark(watched)
         self._schedule(watched)
         return False
 
     def _ask(self, watched: _Watched, now: float) -> None:
-        """Once after the end of an association, and once more where that can prove something."""
-        row, decision = watched.row, watched.decision
+        row = watched.row
         settings, complete = self._settings(row)
-        ended_at = row["association_ended_at"]
-        if complete.ask is None or ended_at is None or decision is None:
-            return
-        if watched.asked_for != ended_at:
-            watched.asked_for = ended_at
-        elif (
-            watched.confirmed_for != ended_at
-            and decision.confirm_at is not None
-            and decision.confirm_at <= now
-        ):
-            watched.confirmed_for = ended_at
-        else:
-            return
+        assert complete.ask is not None  # noqa: S101 — else there were no question
+        if watched.asked_for == row["association_ended_at"]:
+            watched.confirmed_for = watched.asked_for
+        watched.asked_for, watched.asked_at = row["association_ended_at"], now
         self._asker.ask(
             Question(
                 study_id=row["id"],
                 study_instance_uid=row["study_instance_uid"],
-                association_ended_at=ended_at,
+                association_ended_at=row["association_ended_at"],
                 peer=complete.ask,
                 is_final=complete.final,
                 confirm_s=settings.confirm_s,
