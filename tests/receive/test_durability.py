@@ -605,7 +605,7 @@ def test_another_process_may_be_first(ledger: Ledger, spool: Spool, database: Da
         assert ledger.hand_in(received("3", "b"), gone) is Arrival.NEW
         spool.instance_path(gone).unlink()  # what cannot be set aside stops no other row
         for uid in ("1", "2", "3"):
-            studies.add(connection, received(uid), f"first {uid}", now=1.0)
+            studies.add(connection, received(uid), empty_place(spool), now=1.0)
     assert ledger.settle(5)
     assert not spool.instance_path(same).exists()
     assert not spool.instance_path(differs).exists()
