@@ -28,6 +28,7 @@ from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind
 from rich.console import Console
 from rich.table import Table
 
+from dicom_ai_node.peers.association import leave_answers
 from tests import dicom_factory
 from tests.acceptance.node_process import NodeProcess
 
@@ -155,6 +156,7 @@ def _round(
     ae = AE("PACS")
     ae.add_requested_context(series[0].SOPClassUID, series[0].file_meta.TransferSyntaxUID)
     association = ae.associate("127.0.0.1", node.port, ae_title="AI_NODE")
+    leave_answers(association)
     began = time.time()
     for ds in series:
         ds.StudyInstanceUID, ds.SeriesInstanceUID = study, of_series

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 from pydicom import Dataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
-from pynetdicom import AE, build_context, build_role
-from pynetdicom.association import Association
+from pynetdicom import build_context, build_role
 from pynetdicom.sop_class import (  # type: ignore[attr-defined]
     StorageCommitmentPushModel,
     StorageCommitmentPushModelInstance,
@@ -15,7 +14,7 @@ from pynetdicom.status import code_to_category
 
 from dicom_ai_node.config.settings import DimsePeer
 from dicom_ai_node.errors import PeerUnreachable
-from dicom_ai_node.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from dicom_ai_node.peers.association import associate, name_of
 
 _ALL_COMMITTED, _FAILURES_EXIST = 1, 2  # PS3.4 Table J.3-2
 
@@ -62,8 +61,15 @@ def is_taken(status: int) -> bool:
 
 def send(settings: DimsePeer, report: Report, *, calling_ae_title: str) -> None:
     """Report on a new association, as SCP and requestor (PS3.4 J.3.3); raises PeerUnreachable."""
-    name = f"{settings.ae_title} at {settings.host}:{settings.port}"
-    association = _associate(settings, calling_ae_title)
+    name = name_of(settings)
+    syntaxes: list[str | UID] = [ExplicitVRLittleEndian, ImplicitVRLittleEndian]
+    association = associate(
+        settings,
+        [build_context(StorageCommitmentPushModel, syntaxes)],
+        calling_ae_title=calling_ae_title,
+        # without it, who asks for an association is its SCU (PS3.7 D.3.3.4)
+        roles=[build_role(StorageCommitmentPushModel, scp_role=True)],
+    )
     try:
         if not association.is_established or not association.accepted_contexts:
             raise PeerUnreachable(f"{name} takes no association for storage commitment")
@@ -82,20 +88,3 @@ def send(settings: DimsePeer, report: Report, *, calling_ae_title: str) -> None:
         raise PeerUnreachable(f"{name} did not answer a report")
     if not is_taken(answer.Status):
         raise PeerUnreachable(f"{name} refused a report with status {answer.Status:04X}")
-
-
-def _associate(settings: DimsePeer, calling_ae_title: str) -> Association:
-    ae = AE(ae_title=calling_ae_title)
-    ae.implementation_class_uid = UID(IMPLEMENTATION_CLASS_UID)
-    ae.implementation_version_name = IMPLEMENTATION_VERSION_NAME
-    ae.connection_timeout = ae.acse_timeout = settings.connect_timeout_s
-    ae.dimse_timeout = ae.network_timeout = settings.timeout_s
-    syntaxes: list[str | UID] = [ExplicitVRLittleEndian, ImplicitVRLittleEndian]
-    return ae.associate(
-        settings.host,
-        settings.port,
-        contexts=[build_context(StorageCommitmentPushModel, syntaxes)],
-        ae_title=settings.ae_title,
-        # without it, who asks for an association is its SCU (PS3.7 D.3.3.4)
-        ext_neg=[build_role(StorageCommitmentPushModel, scp_role=True)],
-    )

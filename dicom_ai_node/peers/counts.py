@@ -4,8 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from pydicom import Dataset
-from pydicom.uid import UID
-from pynetdicom import AE
+from pynetdicom import build_context
 from pynetdicom.association import Association
 from pynetdicom.sop_class import (  # type: ignore[attr-defined]
     StudyRootQueryRetrieveInformationModelFind as Find,
@@ -14,7 +13,8 @@ from pynetdicom.status import code_to_category
 
 from dicom_ai_node.config.settings import DimsePeer
 from dicom_ai_node.errors import PeerUnreachable
-from dicom_ai_node.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, is_uid
+from dicom_ai_node.peers.association import associate, name_of
+from dicom_ai_node.uids import is_uid
 
 MAX_SERIES = 10_000
 # no images: a PACS may have them or not, send them or not, and our results are among them
@@ -36,8 +36,8 @@ def count_images(
     settings: DimsePeer, study_instance_uid: str, *, calling_ae_title: str
 ) -> Counts | None:
     """None when the PACS does not know the study, or does not count; raises PeerUnreachable."""
-    association = _associate(settings, calling_ae_title)
-    name = f"{settings.ae_title} at {settings.host}:{settings.port}"
+    association = associate(settings, [build_context(Find)], calling_ae_title=calling_ae_title)
+    name = name_of(settings)
     try:
         if not association.is_established or not association.accepted_contexts:
             raise PeerUnreachable(f"{name} takes no association for C-FIND")
@@ -59,16 +59,6 @@ def count_images(
             association.release()
     total = _number(studies[0], "NumberOfStudyRelatedInstances") if len(studies) == 1 else None
     return None if total is None else Counts(images=total, series={})
-
-
-def _associate(settings: DimsePeer, calling_ae_title: str) -> Association:
-    ae = AE(ae_title=calling_ae_title)
-    ae.implementation_class_uid = UID(IMPLEMENTATION_CLASS_UID)
-    ae.implementation_version_name = IMPLEMENTATION_VERSION_NAME
-    ae.connection_timeout = ae.acse_timeout = settings.connect_timeout_s
-    ae.dimse_timeout = ae.network_timeout = settings.timeout_s
-    ae.add_requested_context(Find)
-    return ae.associate(settings.host, settings.port, ae_title=settings.ae_title)
 
 
 def _series_of(study_instance_uid: str) -> Dataset:

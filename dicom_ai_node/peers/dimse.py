@@ -9,7 +9,7 @@ from pydicom import Dataset
 from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_file_meta_info
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
-from pynetdicom import AE, _config, build_context
+from pynetdicom import _config, build_context
 from pynetdicom.association import Association
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 from pynetdicom.status import code_to_category
@@ -17,8 +17,8 @@ from pynetdicom.status import code_to_category
 from dicom_ai_node.config.settings import DimsePeer
 from dicom_ai_node.errors import PeerUnreachable
 from dicom_ai_node.job import DeliveryState
+from dicom_ai_node.peers.association import associate, name_of
 from dicom_ai_node.peers.peer import UNREADABLE, StoreOutcome
-from dicom_ai_node.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
 _DUPLICATE_SOP_INSTANCE = 0x0111  # the peer has it: the same UID is the same object (P7)
 # PS3.4 B.2.3 and PS3.7 Annex C: cured by time; every other failure is for good
@@ -54,17 +54,10 @@ class DimseStore:
 
     @contextmanager
     def _associate(self, wanted: set[tuple[UID, UID]]) -> Iterator[Association]:
-        ae = AE(ae_title=self.calling_ae_title)
-        ae.implementation_class_uid = UID(IMPLEMENTATION_CLASS_UID)
-        ae.implementation_version_name = IMPLEMENTATION_VERSION_NAME
-        ae.connection_timeout = self.settings.connect_timeout_s
-        ae.acse_timeout = self.settings.connect_timeout_s
-        ae.dimse_timeout = ae.network_timeout = self.settings.timeout_s
-        association = ae.associate(
-            self.settings.host,
-            self.settings.port,
-            contexts=[build_context(sop_class, syntax) for sop_class, syntax in sorted(wanted)],
-            ae_title=self.settings.ae_title,
+        association = associate(
+            self.settings,
+            [build_context(sop_class, syntax) for sop_class, syntax in sorted(wanted)],
+            calling_ae_title=self.calling_ae_title,
         )
         # a peer that accepts no context is there: it is the objects that it does not take
         if not association.is_established and not association.rejected_contexts:
@@ -77,8 +70,7 @@ class DimseStore:
                 association.release()
 
     def _name(self) -> str:
-        peer = self.settings
-        return f"{peer.ae_title} at {peer.host}:{peer.port}"
+        return name_of(self.settings)
 
 
 def _kind(path: Path) -> tuple[UID, UID] | None:

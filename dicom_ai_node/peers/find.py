@@ -14,7 +14,8 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
 from dicom_ai_node.config.settings import DimsePeer
 from dicom_ai_node.errors import InputError, PeerUnreachable
 from dicom_ai_node.header import values_of
-from dicom_ai_node.peers.query import associated, name_of
+from dicom_ai_node.peers.association import name_of
+from dicom_ai_node.peers.query import associated
 from dicom_ai_node.uids import is_uid
 
 _MODEL = UID(StudyRootQueryRetrieveInformationModelFind)

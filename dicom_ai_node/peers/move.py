@@ -10,7 +10,8 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
 
 from dicom_ai_node.config.settings import DimsePeer
 from dicom_ai_node.errors import PeerUnreachable
-from dicom_ai_node.peers.query import associated, name_of
+from dicom_ai_node.peers.association import name_of
+from dicom_ai_node.peers.query import associated
 
 _MODEL = UID(StudyRootQueryRetrieveInformationModelMove)
 _SILENCE_S = 600.0  # some peers say nothing until they have sent everything

@@ -4,16 +4,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
-from pynetdicom import AE, build_context
+from pynetdicom import build_context
 from pynetdicom.association import Association
 
 from dicom_ai_node.config.settings import DimsePeer
 from dicom_ai_node.errors import PeerUnreachable
-from dicom_ai_node.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
-
-
-def name_of(settings: DimsePeer) -> str:
-    return f"{settings.ae_title} at {settings.host}:{settings.port}"
+from dicom_ai_node.peers.association import associate, name_of
 
 
 @contextmanager
@@ -24,17 +20,12 @@ def associated(
 
     `silence_s` is for one answer, where that may take longer than the peer's `timeout_s`.
     """
-    ae = AE(ae_title=calling_ae_title)
-    ae.implementation_class_uid = UID(IMPLEMENTATION_CLASS_UID)
-    ae.implementation_version_name = IMPLEMENTATION_VERSION_NAME
-    ae.connection_timeout = ae.acse_timeout = settings.connect_timeout_s
-    ae.dimse_timeout = ae.network_timeout = silence_s or settings.timeout_s
     syntaxes: list[str | UID] = [ExplicitVRLittleEndian, ImplicitVRLittleEndian]
-    association = ae.associate(
-        settings.host,
-        settings.port,
-        contexts=[build_context(model, syntaxes)],
-        ae_title=settings.ae_title,
+    association = associate(
+        settings,
+        [build_context(model, syntaxes)],
+        calling_ae_title=calling_ae_title,
+        silence_s=silence_s,
     )
     name = name_of(settings)
     if association.rejected_contexts and not association.accepted_contexts:

@@ -15,7 +15,7 @@ from tests.acceptance.loopback import descendants, free_port
 
 
 class NodeProcess:
-    """Quiet time 1 s, leases of 3 s; `peers` and `routes` are YAML below those keys."""
+    """Quiet time 1 s, for what is incomplete 3 s, leases of 3 s; `peers` and `routes` are YAML below those keys."""
 
     def __init__(
         self, home: Path, *, models: Path, peers: dict[str, Any], routes: list[dict[str, Any]]
@@ -40,7 +40,7 @@ class NodeProcess:
                 "models": str(models),
                 **node,
             },
-            "study": {"quiet_s": 1},
+            "study": {"quiet_s": 1, "incomplete_s": 3},
             "work": {"lease_s": 3, "threads": 2},
             "delivery": {"backoff_max_s": 2},
             "web": {"port": self.web_port},

@@ -12,6 +12,7 @@ import pydicom
 import pytest
 from pydicom import Dataset
 
+from dicom_ai_node.peers.association import leave_answers
 from tests import dicom_factory
 from tests.acceptance.node_process import NodeProcess
 from tests.acceptance.orthanc import Orthanc
@@ -130,6 +131,7 @@ def _send_directly(node: NodeProcess, series: list[Dataset]) -> None:
     ae = AE("PACS")
     ae.add_requested_context(series[0].SOPClassUID)
     association = ae.associate("127.0.0.1", node.port, ae_title="AI_NODE")
+    leave_answers(association)
     assert association.is_established
     assert [association.send_c_store(ds).Status for ds in series] == [0] * len(series)
     association.release()

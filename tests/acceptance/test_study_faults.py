@@ -10,6 +10,7 @@ import pydicom
 import pytest
 from pynetdicom import AE
 
+from dicom_ai_node.peers.association import leave_answers
 from tests.acceptance.loopback import own_network
 from tests.acceptance.node_process import NodeProcess
 from tests.acceptance.study_faults import PHANTOM_ML, Case, cases, made
@@ -88,6 +89,7 @@ def _send(node: NodeProcess, studies: list[Any]) -> None:
     for sop_class in sorted(classes):
         ae.add_requested_context(sop_class, "1.2.840.10008.1.2.1")
     association = ae.associate("127.0.0.1", node.port, ae_title="AI_NODE")
+    leave_answers(association)
     assert association.is_established
     for study in studies:
         for ds in study:

@@ -18,6 +18,7 @@ from pynetdicom.sop_class import Verification
 
 from dicom_ai_node.config.settings import LimitsSettings
 from dicom_ai_node.database.engine import Database
+from dicom_ai_node.peers.association import leave_answers
 from dicom_ai_node.receive.answer import Answer
 from dicom_ai_node.receive.space import Space
 from dicom_ai_node.receive.store import Message, Store
@@ -79,6 +80,7 @@ def association(
         assoc = ae.associate("127.0.0.1", port, contexts=list(contexts), ae_title=called)
         if not assoc.is_aborted:
             break
+    leave_answers(assoc)
     try:
         yield assoc
     finally:

@@ -25,6 +25,7 @@ from dicom_ai_node.config.settings import Config, TlsSettings
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.errors import ConfigError
 from dicom_ai_node.header import data_of
+from dicom_ai_node.peers.association import leave_answers
 from dicom_ai_node.receive.server import Receiver
 from dicom_ai_node.receive.tls import Tls
 from dicom_ai_node.spool import Spool
@@ -130,6 +131,7 @@ def secured(
     assoc = ae.associate(
         "127.0.0.1", port, contexts=CONTEXTS, ae_title="AI_NODE", tls_args=(context, None)
     )
+    leave_answers(assoc)
     try:
         yield assoc
     finally:

@@ -1,0 +1,66 @@
+"""An association of ours with a peer: who we are, how long we wait."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from pydicom.uid import UID
+from pynetdicom import AE
+from pynetdicom.association import Association
+from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
+from pynetdicom.presentation import PresentationContext
+
+from dicom_ai_node.config.settings import DimsePeer
+from dicom_ai_node.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+
+
+def name_of(settings: DimsePeer) -> str:
+    return f"{settings.ae_title} at {settings.host}:{settings.port}"
+
+
+def associate(
+    settings: DimsePeer,
+    contexts: Iterable[PresentationContext],
+    *,
+    calling_ae_title: str,
+    roles: Iterable[SCP_SCU_RoleSelectionNegotiation] = (),
+    silence_s: float | None = None,
+) -> Association:
+    """Established or not: the caller looks, and releases it.
+
+    `silence_s` is for one answer, where that may take longer than the peer's `timeout_s`.
+    """
+    ae = AE(ae_title=calling_ae_title)
+    ae.implementation_class_uid = UID(IMPLEMENTATION_CLASS_UID)
+    ae.implementation_version_name = IMPLEMENTATION_VERSION_NAME
+    ae.connection_timeout = ae.acse_timeout = settings.connect_timeout_s
+    ae.dimse_timeout = ae.network_timeout = silence_s or settings.timeout_s
+    association = ae.associate(
+        settings.host,
+        settings.port,
+        contexts=list(contexts),
+        ae_title=settings.ae_title,
+        ext_neg=list(roles),
+    )
+    leave_answers(association)
+    return association
+
+
+def leave_answers(association: Association) -> None:
+    """Answers go to who asked: pynetdicom 3.0's reactor may take one that comes fast.
+
+    It looks whether it is paused, and only then for a message. In between, `send_…()` can pause it,
+    send, and be answered; the answer then counts as a message out of turn, and ends the
+    association.
+    """
+    dimse = association.dimse
+    take = dimse.get_msg
+
+    def get_msg(block: bool = False) -> Any:
+        found = take(block)
+        is_paused = not association._reactor_checkpoint.is_set()
+        if block or not is_paused or found[1] is None:
+            return found
+        dimse.msg_queue.put(found)
+        return None, None
+
+    dimse.get_msg = get_msg  # type: ignore[method-assign]
