@@ -1,6 +1,7 @@
 """How fast a stored CT series becomes a volume: this node's loader beside others, in turns.
 
-    python -m benchmarks.load [--slices 300] [--size 512] [--rounds 5] [--json FILE]
+    python -m benchmarks.load [--slices 300] [--size 512] [--rounds 5]
+                              [--series NAME …] [--json FILE]
 
 One phantom with noise, uncompressed and in three lossless syntaxes. Each reader runs in a process
 of its own, after a few slices that are not measured; the files are in the page cache. SimpleITK is
@@ -44,12 +45,14 @@ def main() -> None:
     parser.add_argument("--slices", type=int, default=300)
     parser.add_argument("--size", type=int, default=512)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--series", nargs="+", choices=SYNTAXES, default=list(SYNTAXES))
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     rows = []
     with tempfile.TemporaryDirectory() as root:
         plain = make_series(Path(root) / "plain", arguments.slices, arguments.size)
-        for name, syntax in SYNTAXES.items():
+        for name in arguments.series:
+            syntax = SYNTAXES[name]
             folder = plain if syntax is None else compressed(plain, syntax, Path(root) / name)
             rows += [{"series": name, **row} for row in measure(folder, arguments.rounds)]
     if arguments.json:
@@ -181,7 +184,8 @@ def _once(pipe: Connection, folder: Path, name: str) -> None:
     array = read()
     wall = time.perf_counter() - began
     spent = _cpu_s() - cpu
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
+    status = Path("/proc/self/status").read_text()  # ru_maxrss begins with the parent's
+    peak = int(status.partition("VmHWM:")[2].split()[0]) >> 10
     pipe.send({"wall_s": wall, "cpu_s": spent, "peak_mib": peak, "sum": _sum(array)})
 
 
