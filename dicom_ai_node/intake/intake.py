@@ -14,7 +14,7 @@ from dicom_ai_node.intake import came
 from dicom_ai_node.intake.ask import Asker
 from dicom_ai_node.intake.comparison import Comparison
 from dicom_ai_node.intake.headers import Headers
-from dicom_ai_node.intake.plan import Plan, Planner
+from dicom_ai_node.intake.plan import Decided, Plan, Planner
 from dicom_ai_node.intake.watch import Judged, Watch
 from dicom_ai_node.job import Job
 from dicom_ai_node.log import get_logger, pseudonym, where
@@ -115,7 +115,7 @@ class Intake:
                 connection,
                 row,
                 state,
-                reason=None if plan.jobs else self._why_not(series, plan),
+                reason=None if plan.jobs else _why_not(series, plan, decided),
                 verdicts=[row_of(each) for _, decision in decided for each in decision.verdicts],
                 evidence=closed.decision.evidence,
                 now=now,
@@ -155,16 +155,23 @@ class Intake:
             for each in routes
         ]
 
-    def _why_not(self, series: Sequence[Series], plan: Plan) -> str:
-        if not self.config.routes:
-            return "no route is configured"
-        if plan.missing:
-            return "; ".join(plan.missing)
-        modalities = sorted({each.modality for each in series})
-        return (
-            f"no route takes any of its {len(series)} series ({', '.join(modalities)}): "
-            "see `dicom-ai-node studies explain`"
-        )
+
+def _why_not(series: Sequence[Series], plan: Plan, decided: Decided) -> str:
+    """What a route lacks that had something; else what is wrong with the series that comes nearest.
+
+    `studies explain` has it all.
+    """
+    if not decided:
+        return "no route is configured"
+    if plan.missing:
+        return "; ".join(plan.missing)
+    modalities = ", ".join(sorted({each.modality for each in series}))
+    verdicts = [verdict for _, decision in decided for verdict in decision.verdicts]
+    nearest = min(verdicts, key=lambda each: (len(each.failed), -each.instances))
+    return (
+        f"no route takes any of its {len(series)} series ({modalities}); "
+        f"nearest to {nearest.route}: {'; '.join(nearest.failed)}"
+    )
 
 
 def _enqueue(

@@ -15,7 +15,10 @@ from tests.acceptance.loopback import descendants, free_port
 
 
 class NodeProcess:
-    """Quiet time 1 s, for what is incomplete 3 s, leases of 3 s; `peers` and `routes` are YAML below those keys."""
+    """Quiet time 1 s, 3 s where something is missing, leases of 3 s.
+
+    `peers` and `routes` are YAML below those keys.
+    """
 
     def __init__(
         self, home: Path, *, models: Path, peers: dict[str, Any], routes: list[dict[str, Any]]
