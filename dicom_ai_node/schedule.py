@@ -5,7 +5,7 @@ from collections.abc import Callable
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from dicom_ai_node.config.settings import Config
-from dicom_ai_node.database import jobs
+from dicom_ai_node.database import leases
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.intake.intake import Intake
 from dicom_ai_node.job import JobState
@@ -44,12 +44,12 @@ def start(config: Config, spool: Spool, database: Database, intake: Intake) -> B
 def reap_leases(config: Config, database: Database, *, now: float) -> int:
     """Jobs whose worker went silent run again elsewhere, or are quarantined (P10, P12)."""
     with database.write() as connection:
-        expired = jobs.expired_leases(connection, now=now)
+        expired = leases.expired_leases(connection, now=now)
         for job in expired:
-            state = jobs.give_back(
+            state = leases.give_back(
                 connection,
                 job,
-                error_kind=jobs.WORKER_LOST,
+                error_kind=leases.WORKER_LOST,
                 error_text="the worker went silent",
                 max_attempts=config.work.max_attempts,
                 now=now,

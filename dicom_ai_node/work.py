@@ -10,7 +10,7 @@ from dicom_ai_node import attempt
 from dicom_ai_node.attempt import Report, Request
 from dicom_ai_node.config.package import InstalledModel
 from dicom_ai_node.config.settings import Config
-from dicom_ai_node.database import deliveries, jobs
+from dicom_ai_node.database import deliveries, jobs, leases
 from dicom_ai_node.database.deliveries import OutboxObject
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.engines.engine import Engine, Failure
@@ -47,11 +47,11 @@ class Worker:
     def take_back(self) -> None:
         """Queue again what a killed worker of this name had: nobody else can still be at it."""
         with self.database.read() as connection:
-            left = jobs.running_on(connection, self.name)
+            left = leases.running_on(connection, self.name)
         for job in left:
             log.warning("job_taken_back", job=job.id)
             with suppress(LeaseLost):  # the reaper was here first
-                self._give_back(job, Failure(kind=jobs.WORKER_LOST, text="the worker ended"), 0)
+                self._give_back(job, Failure(kind=leases.WORKER_LOST, text="the worker ended"), 0)
 
     def work_once(self, stop: threading.Event) -> bool:
         """Run one job to its end, if there is one to run."""
@@ -79,10 +79,10 @@ class Worker:
     def _claim(self) -> Job | None:
         now = self.database.now()
         with self.database.read() as connection:
-            if not jobs.any_runnable(connection, now=now):
+            if not leases.any_runnable(connection, now=now):
                 return None  # an idle worker takes no write lock
         with self.database.write() as connection:
-            return jobs.claim(
+            return leases.claim(
                 connection, worker=self.name, lease_s=self.config.work.lease_s, now=now
             )
 
@@ -122,7 +122,7 @@ class Worker:
                 now = self.database.now()
                 if found is None and now - renewed_at > lease_s / 3:
                     with self.database.write() as connection:
-                        jobs.renew(connection, job, lease_s=lease_s, now=now)
+                        leases.renew(connection, job, lease_s=lease_s, now=now)
                     renewed_at = now
             return found
         finally:
@@ -154,7 +154,7 @@ class Worker:
 
     def _give_back(self, job: Job, failure: Failure, backoff_s: float) -> None:
         with self.database.write() as connection:
-            state = jobs.give_back(
+            state = leases.give_back(
                 connection,
                 job,
                 error_kind=failure.kind,

@@ -9,9 +9,9 @@ from pydicom import Dataset
 
 from dicom_ai_node.config.package import InstalledModel, ThresholdPackage
 from dicom_ai_node.config.settings import Config
-from dicom_ai_node.database import studies
+from dicom_ai_node.database import arrivals
+from dicom_ai_node.database.arrivals import Arrival
 from dicom_ai_node.database.engine import Database
-from dicom_ai_node.database.studies import Arrival
 from dicom_ai_node.receive.rescan import describe
 from dicom_ai_node.spool import Spool
 from dicom_ai_node.study import Instance
@@ -88,7 +88,7 @@ def arrive(
         ds.save_as(spool.instance_path(file), enforce_file_format=True)
         with database.write() as connection:
             received = describe(spool.instance_path(file))
-            found.append(studies.add(connection, received, file, now=now))
+            found.append(arrivals.add(connection, received, file, now=now))
     return found
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from dicom_ai_node import schedule
 from dicom_ai_node.config.settings import Config
-from dicom_ai_node.database import expectations, jobs, studies
+from dicom_ai_node.database import arrivals, expectations, jobs, leases, studies
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.intake.intake import Intake
 from dicom_ai_node.job import JobState
@@ -27,7 +27,7 @@ def test_a_job_whose_workers_fall_silent_is_quarantined_in_the_end(
     with database.write() as connection:
         enqueued(connection)
     states = []
-    chances = config.work.max_attempts * jobs.LOST_WORKERS_FORGIVEN
+    chances = config.work.max_attempts * leases.LOST_WORKERS_FORGIVEN
     for attempt in range(chances):
         now = NOW + 1000 * attempt
         with database.write() as connection:
@@ -37,7 +37,7 @@ def test_a_job_whose_workers_fall_silent_is_quarantined_in_the_end(
         with database.read() as connection:
             found = again(connection, job)
         states.append(found.state)
-        assert (found.error_kind, found.lease_id) == (jobs.WORKER_LOST, None)
+        assert (found.error_kind, found.lease_id) == (leases.WORKER_LOST, None)
     assert states == [JobState.QUEUED] * (chances - 1) + [JobState.QUARANTINED]
 
 
@@ -118,7 +118,7 @@ def test_a_study_that_waits_for_a_person_is_never_purged(
 ) -> None:
     finish(spool, database)
     with database.write() as connection:
-        studies.conflict(connection, series(shape=(1, 4, 4))[0].SOPInstanceUID, now=NOW)
+        arrivals.conflict(connection, series(shape=(1, 4, 4))[0].SOPInstanceUID, now=NOW)
     assert purge_expired(config, spool, database, now=NOW + 1000 * DAY_S) == 0
 
 

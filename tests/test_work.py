@@ -13,7 +13,7 @@ from dicom_ai_node import attempt
 from dicom_ai_node.attempt import Report, Request, WrittenObject
 from dicom_ai_node.config.package import InstalledModel
 from dicom_ai_node.config.settings import Config
-from dicom_ai_node.database import deliveries, jobs
+from dicom_ai_node.database import deliveries, jobs, leases
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.engines.engine import Failure
 from dicom_ai_node.engines.local import LocalEngine
@@ -375,7 +375,7 @@ def test_a_worker_takes_back_what_its_killed_predecessor_had(
     worker: Callable[..., Worker], job: Job, database: Database, stop: threading.Event
 ) -> None:
     with database.write() as connection:
-        jobs.claim(connection, worker="here", lease_s=600, now=database.now())
+        leases.claim(connection, worker="here", lease_s=600, now=database.now())
     worker(Scripted(report)).take_back()
     found = now_is(database, job)
     assert (found.state, found.error_kind, found.attempts) == (JobState.QUEUED, "worker_lost", 1)
@@ -387,7 +387,7 @@ def test_another_workers_job_is_left_alone(
     worker: Callable[..., Worker], job: Job, database: Database
 ) -> None:
     with database.write() as connection:
-        jobs.claim(connection, worker="elsewhere", lease_s=600, now=database.now())
+        leases.claim(connection, worker="elsewhere", lease_s=600, now=database.now())
     worker(Scripted(report)).take_back()
     assert now_is(database, job).state is JobState.RUNNING
 

@@ -1,6 +1,5 @@
-"""The job table: enqueue, claim, and the one `move()` by which a job changes its state."""
+"""The job table: enqueue, and the one `move()` by which a job changes its state."""
 
-import uuid
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,8 +10,6 @@ from dicom_ai_node.database.tables import job, job_event
 from dicom_ai_node.errors import LeaseLost
 from dicom_ai_node.job import HEAD_START_S, TRANSITIONS, Job, JobState, Outcome, Priority
 
-WORKER_LOST = "worker_lost"
-LOST_WORKERS_FORGIVEN = 3  # times max_attempts
 NOT_YET = 1e18  # run_after of a job that waits for another one's mask
 
 _WITH_RESULT = (JobState.READY, JobState.DONE, JobState.UNDELIVERED)
@@ -76,48 +73,11 @@ def enqueue(connection: Connection, new: NewJob, *, now: float) -> Job | None:
         )
         .returning(job)
     )
-    made = _job(added.mappings().one())
-    _event(connection, made.id, None, JobState.QUEUED, None, now)
+    made = of_row(added.mappings().one())
+    note(connection, made.id, None, JobState.QUEUED, None, now)
     if earlier and earlier.state in (JobState.QUEUED, JobState.RUNNING):
         move(connection, earlier, JobState.CANCELLED, now=now, why=f"superseded by job {made.id}")
     return made
-
-
-def claim(connection: Connection, *, worker: str, lease_s: float, now: float) -> Job | None:
-    """Lease the runnable job of the lowest rank; None when there is none.
-
-    One statement on purpose: select-then-update hands the same job to two workers.
-    """
-    first = (
-        select(job.c.id)
-        .where(job.c.state == JobState.QUEUED, job.c.run_after <= now)
-        .order_by(job.c.rank, job.c.id)
-        .limit(1)
-        .with_for_update(skip_locked=True)
-        .scalar_subquery()
-    )
-    leased = connection.execute(
-        update(job)
-        .where(job.c.id == first)
-        .values(
-            state=JobState.RUNNING,
-            attempts=job.c.attempts + 1,  # counted before it starts (P10)
-            lease_id=str(uuid.uuid4()),
-            lease_expires_at=now + lease_s,
-            worker=worker,
-        )
-        .returning(job)
-    )
-    row = leased.mappings().one_or_none()
-    if row is None:
-        return None
-    _event(connection, row["id"], JobState.QUEUED, JobState.RUNNING, f"attempt by {worker}", now)
-    return _job(row)
-
-
-def any_runnable(connection: Connection, *, now: float) -> bool:
-    query = select(job.c.id).where(job.c.state == JobState.QUEUED, job.c.run_after <= now).limit(1)
-    return connection.scalar(query) is not None
 
 
 def move(
@@ -146,7 +106,7 @@ def move(
     )
     if moved.rowcount != 1:
         raise LeaseLost(f"job {current.id} is no longer {current.state} under this lease")
-    _event(connection, current.id, current.state, target, why, now)
+    note(connection, current.id, current.state, target, why, now)
     if target in (JobState.READY, JobState.CANCELLED):
         _tell_dependents(connection, current, target, now)
 
@@ -159,7 +119,7 @@ def _tell_dependents(connection: Connection, used: Job, state: JobState, now: fl
         job.c.run_after == NOT_YET,
     )
     for row in connection.execute(waiting).mappings().all():
-        dependent = _job(row)
+        dependent = of_row(row)
         if used.id not in dependent.uses.values():
             continue
         if state is JobState.CANCELLED:
@@ -173,57 +133,9 @@ def _has_result(connection: Connection, job_id: int) -> bool:
     return connection.scalar(select(job.c.state).where(job.c.id == job_id)) in _WITH_RESULT
 
 
-def renew(connection: Connection, current: Job, *, lease_s: float, now: float) -> None:
-    renewed = connection.execute(
-        update(job)
-        .where(
-            job.c.id == current.id,
-            job.c.state == JobState.RUNNING,
-            job.c.lease_id == current.lease_id,
-        )
-        .values(lease_expires_at=now + lease_s)
-    )
-    if renewed.rowcount != 1:
-        raise LeaseLost(f"job {current.id} was taken from this worker")
-
-
-def give_back(
-    connection: Connection,
-    current: Job,
-    *,
-    error_kind: str,
-    error_text: str,
-    max_attempts: int,
-    backoff_s: float = 0,
-    now: float,
-) -> JobState:
-    """After an attempt without a result: queue the job again, or quarantine it (P10).
-
-    A lost worker says less about the job than a crashed attempt does: it is forgiven more often.
-    """
-    lost = error_kind == WORKER_LOST
-    spent = current.attempts >= max_attempts * (LOST_WORKERS_FORGIVEN if lost else 1)
-    target = JobState.QUARANTINED if spent else JobState.QUEUED
-    why = f"{error_kind}: {error_text}"
-    changes = {"error_kind": error_kind, "error_text": error_text, "run_after": now + backoff_s}
-    move(connection, current, target, now=now, why=why, **changes)
-    return target
-
-
-def expired_leases(connection: Connection, *, now: float) -> Sequence[Job]:
-    query = select(job).where(job.c.state == JobState.RUNNING, job.c.lease_expires_at < now)
-    return [_job(row) for row in connection.execute(query).mappings()]
-
-
-def running_on(connection: Connection, worker: str) -> Sequence[Job]:
-    """Jobs that an earlier process under this worker's name left behind."""
-    query = select(job).where(job.c.state == JobState.RUNNING, job.c.worker == worker)
-    return [_job(row) for row in connection.execute(query).mappings()]
-
-
 def find(connection: Connection, job_id: int) -> Job | None:
     row = connection.execute(select(job).where(job.c.id == job_id)).mappings().one_or_none()
-    return _job(row) if row else None
+    return of_row(row) if row else None
 
 
 def listing(
@@ -239,7 +151,7 @@ def listing(
         query = query.where(job.c.state == state)
     if study_instance_uid is not None:
         query = query.where(job.c.study_instance_uid == study_instance_uid)
-    return [_job(row) for row in connection.execute(query).mappings()]
+    return [of_row(row) for row in connection.execute(query).mappings()]
 
 
 def events(connection: Connection, job_id: int) -> Sequence[RowMapping]:
@@ -252,7 +164,7 @@ def cancel_of_study(connection: Connection, study_id: int, *, why: str, now: flo
     live = (JobState.QUEUED, JobState.RUNNING, JobState.READY)
     query = select(job).where(job.c.study_id == study_id, job.c.state.in_(live))
     for row in connection.execute(query).mappings().all():
-        move(connection, _job(row), JobState.CANCELLED, now=now, why=why)
+        move(connection, of_row(row), JobState.CANCELLED, now=now, why=why)
 
 
 def keys_of_study(connection: Connection, study_id: int) -> Sequence[str]:
@@ -293,7 +205,7 @@ def counts(connection: Connection) -> Mapping[JobState, int]:
 
 
 def _by_key(connection: Connection, key: str) -> Job:
-    return _job(connection.execute(select(job).where(job.c.key == key)).mappings().one())
+    return of_row(connection.execute(select(job).where(job.c.key == key)).mappings().one())
 
 
 def _latest(connection: Connection, new: NewJob) -> Job | None:
@@ -309,10 +221,10 @@ def _latest(connection: Connection, new: NewJob) -> Job | None:
         .limit(1)
     )
     row = connection.execute(query).mappings().one_or_none()
-    return _job(row) if row else None
+    return of_row(row) if row else None
 
 
-def _event(
+def note(
     connection: Connection,
     job_id: int,
     before: JobState | None,
@@ -325,7 +237,7 @@ def _event(
     )
 
 
-def _job(row: RowMapping) -> Job:
+def of_row(row: RowMapping) -> Job:
     return Job(
         id=row["id"],
         key=row["key"],

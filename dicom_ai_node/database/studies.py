@@ -1,15 +1,10 @@
-"""Studies and their instances: what came, from whom, and whether it is one patient."""
+"""Studies: what is stored of them, how they were judged, when they may go."""
 
-import enum
-import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Protocol, cast
+from collections.abc import Sequence
 
 from sqlalchemy import (
     Connection,
     RowMapping,
-    bindparam,
     delete,
     func,
     insert,
@@ -18,250 +13,14 @@ from sqlalchemy import (
     update,
 )
 
-from dicom_ai_node.database import jobs
-from dicom_ai_node.database.open_studies import next_change
 from dicom_ai_node.database.tables import fetch, instance, job, study, verdict
 from dicom_ai_node.job import FINAL_STATES, JobState
 from dicom_ai_node.spool import Spool
 from dicom_ai_node.study import OPEN_STATES, Instance, StudyState
 
-PATIENT_DIFFERS = (
-    "instances of this study name different patients: nothing is analysed until the PACS has "
-    "corrected it and sends it under a Study Instance UID of its own"
-)
-BYTES_DIFFER = (
-    "an instance came twice with the same UID and different contents: nothing is analysed until "
-    "the PACS sends the right one under UIDs of its own"
-)
-
-
-class Arrival(enum.Enum):
-    """What a received instance is to the node."""
-
-    NEW = "new"
-    DUPLICATE = "duplicate"  # the same bytes again
-    CONFLICT = "conflict"  # the same UID, other bytes (P3)
-    TOO_MANY = "too many"  # for one study
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReceivedInstance:
-    """What reception knows of an instance; `file` is its name in the spool."""
-
-    study_instance_uid: str
-    series_instance_uid: str
-    sop_class_uid: str
-    sop_instance_uid: str
-    transfer_syntax_uid: str
-    patient_digest: str
-    calling_ae_title: str
-    called_ae_title: str
-    sha256: str
-    size: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Kept:
-    """A received instance that is durable, in a file of the spool."""
-
-    received: ReceivedInstance
-    file: str
-    received_at: float
-
-
-class Stored(Protocol):
-    """What tells two instances of one UID apart: a ReceivedInstance, or a row."""
-
-    @property
-    def sha256(self) -> str: ...
-    @property
-    def series_instance_uid(self) -> str: ...
-    @property
-    def study_instance_uid(self) -> str: ...
-
-
-# made once: an instance is looked up for each C-STORE
-_COLUMNS = select(
-    instance.c.sop_instance_uid,
-    instance.c.sha256,
-    instance.c.series_instance_uid,
-    study.c.study_instance_uid,
-    instance.c.file,
-).join(study)
-_KNOWN = _COLUMNS.where(instance.c.sop_instance_uid.in_(bindparam("uids", expanding=True)))
-_KNOWN_ONE = _COLUMNS.where(instance.c.sop_instance_uid == bindparam("uid"))
 _WITH_STUDY = select(instance, study.c.study_instance_uid).join(study)
 _SETTLED = (StudyState.ROUTED, StudyState.REFUSED, StudyState.PRIOR)
 _AT_ONCE = 500  # bound parameters of one statement
-
-
-def arrival(connection: Connection, received: ReceivedInstance) -> Arrival:
-    known = connection.execute(_KNOWN_ONE, {"uid": received.sop_instance_uid}).one_or_none()
-    return Arrival.NEW if known is None else compare(received, cast("Stored", known))
-
-
-def compare(received: Stored, before: Stored) -> Arrival:
-    """What an instance is beside another one of its UID."""
-    same = (
-        received.sha256 == before.sha256
-        and received.series_instance_uid == before.series_instance_uid
-        and received.study_instance_uid == before.study_instance_uid
-    )
-    return Arrival.DUPLICATE if same else Arrival.CONFLICT
-
-
-def add(connection: Connection, received: ReceivedInstance, file: str, *, now: float) -> Arrival:
-    """Commit the row of a durable file; `file` is not taken over unless the answer is NEW."""
-    return add_all(connection, [Kept(received=received, file=file, received_at=now)])[0]
-
-
-def add_all(connection: Connection, batch: Sequence[Kept]) -> list[Arrival]:
-    """The same for many, in the order in which they came; a file that has its row is NEW again."""
-    known = known_of(connection, [kept.received.sop_instance_uid for kept in batch])
-    found = []
-    fresh: dict[str, list[Kept]] = {}  # by study
-    for kept in batch:
-        before = known.get(kept.received.sop_instance_uid)
-        if before is None:
-            known[kept.received.sop_instance_uid] = kept.received, kept.file
-            fresh.setdefault(kept.received.study_instance_uid, []).append(kept)
-            found.append(Arrival.NEW)
-        else:
-            there, file = before
-            again = compare(kept.received, there)
-            is_mine = again is Arrival.DUPLICATE and file == kept.file
-            found.append(Arrival.NEW if is_mine else again)
-    for group in fresh.values():
-        _insert(connection, group)
-    for kept, each in zip(batch, found, strict=True):
-        if each is Arrival.CONFLICT:
-            conflict(connection, kept.received.sop_instance_uid, now=kept.received_at)
-    return found
-
-
-def known_of(connection: Connection, uids: Sequence[str]) -> dict[str, tuple[Stored, str]]:
-    """What the table has of these, with their files."""
-    rows: dict[str, tuple[Stored, str]] = {}
-    for at in range(0, len(uids), _AT_ONCE):
-        found = connection.execute(_KNOWN, {"uids": uids[at : at + _AT_ONCE]})
-        rows.update((row.sop_instance_uid, (cast("Stored", row), row.file)) for row in found)
-    return rows
-
-
-def _insert(connection: Connection, group: Sequence[Kept]) -> None:
-    """New instances of one study."""
-    study_id = _touch(connection, group)
-    connection.execute(
-        insert(instance),
-        [
-            {
-                "study_id": study_id,
-                "series_instance_uid": kept.received.series_instance_uid,
-                "sop_class_uid": kept.received.sop_class_uid,
-                "sop_instance_uid": kept.received.sop_instance_uid,
-                "transfer_syntax_uid": kept.received.transfer_syntax_uid,
-                "sha256": kept.received.sha256,
-                "size": kept.received.size,
-                "file": kept.file,
-                "received_at": kept.received_at,
-            }
-            for kept in group
-        ],
-    )
-
-
-def instance_uids(connection: Connection) -> Iterator[str]:
-    """Every SOP Instance UID in the table."""
-    query = select(instance.c.sop_instance_uid).execution_options(yield_per=10_000)
-    yield from connection.execute(query).scalars()
-
-
-def count_of(connection: Connection, study_instance_uid: str) -> int:
-    """How many instances of a study are in the table."""
-    query = (
-        select(func.count())
-        .select_from(instance)
-        .join(study)
-        .where(study.c.study_instance_uid == study_instance_uid)
-    )
-    return int(connection.execute(query).scalar_one())
-
-
-def conflict(connection: Connection, sop_instance_uid: str, *, now: float) -> None:
-    """Stop the study of the instance that was kept: a person must say which one is right."""
-    query = select(instance.c.study_id).where(instance.c.sop_instance_uid == sop_instance_uid)
-    _stop(connection, connection.execute(query).scalar_one(), BYTES_DIFFER, now)
-
-
-def _stop(connection: Connection, study_id: int, reason: str, now: float) -> None:
-    """No processing, and no result that is not out already (P3, P6)."""
-    connection.execute(
-        update(study)
-        .where(study.c.id == study_id)
-        .values(state=StudyState.NEEDS_REVIEW, reason=reason)
-    )
-    jobs.cancel_of_study(connection, study_id, why=reason, now=now)
-
-
-def file_of(connection: Connection, sop_instance_uid: str) -> str:
-    query = select(instance.c.file).where(instance.c.sop_instance_uid == sop_instance_uid)
-    return str(connection.execute(query).scalar_one())
-
-
-def replace_file(connection: Connection, sop_instance_uid: str, file: str) -> None:
-    """The same bytes under another name: for an instance whose file was lost and came again."""
-    connection.execute(
-        update(instance).where(instance.c.sop_instance_uid == sop_instance_uid).values(file=file)
-    )
-
-
-def _touch(connection: Connection, group: Sequence[Kept]) -> int:
-    """New instances (re)open their study, unless the patient differs (P6)."""
-    first, now = group[0].received, max(kept.received_at for kept in group)
-    row = (
-        connection.execute(
-            select(study).where(study.c.study_instance_uid == first.study_instance_uid)
-        )
-        .mappings()
-        .one_or_none()
-    )
-    patients = {kept.received.patient_digest for kept in group}
-    if row is None:
-        study_id = _open(connection, first, group[0].received_at, now)
-    else:
-        study_id = int(row["id"])
-        patients.add(row["patient_digest"])
-        # never the same time twice, whatever the clock says: settle() sees by it that it grew
-        later = math.nextafter(row["last_received_at"], math.inf)
-        changes: dict[str, object] = {
-            "last_received_at": max(now, later),
-            "association_ended_at": None,
-            "changed": next_change(),
-        }
-        if len(patients) == 1 and row["state"] != StudyState.NEEDS_REVIEW:
-            changes |= {"state": StudyState.RECEIVING, "reason": None}
-        connection.execute(update(study).where(study.c.id == study_id).values(**changes))
-    if len(patients) > 1:
-        _stop(connection, study_id, PATIENT_DIFFERS, now)
-    return study_id
-
-
-def _open(connection: Connection, first: ReceivedInstance, since: float, until: float) -> int:
-    added = connection.execute(
-        insert(study)
-        .values(
-            study_instance_uid=first.study_instance_uid,
-            state=StudyState.RECEIVING,
-            calling_ae_title=first.calling_ae_title,
-            called_ae_title=first.called_ae_title,
-            patient_digest=first.patient_digest,
-            first_received_at=since,
-            last_received_at=until,
-            changed=next_change(),
-        )
-        .returning(study.c.id)
-    )
-    return int(added.scalar_one())
 
 
 def settle(
@@ -404,11 +163,6 @@ def listing(connection: Connection, *, limit: int = 100) -> Sequence[RowMapping]
 def verdicts(connection: Connection, study_id: int) -> Sequence[RowMapping]:
     query = select(verdict).where(verdict.c.study_id == study_id).order_by(verdict.c.id)
     return connection.execute(query).mappings().all()
-
-
-def files(connection: Connection) -> set[str]:
-    """Every file name that a row speaks of; for the rescan."""
-    return set(connection.execute(select(instance.c.file)).scalars())
 
 
 def waiting(connection: Connection) -> int:

@@ -8,7 +8,7 @@ import threading
 from dataclasses import dataclass, field
 
 from dicom_ai_node.config.settings import DimsePeer
-from dicom_ai_node.database import fetches, studies
+from dicom_ai_node.database import arrivals, fetches, studies
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.database.fetches import Fetch, FetchState
 from dicom_ai_node.errors import InputError, PeerUnreachable
@@ -97,7 +97,7 @@ class Fetcher:
         now = self.database.now()
         with self.database.write() as connection:
             for prior in wanted:
-                here = studies.count_of(connection, prior.study_instance_uid)
+                here = arrivals.count_of(connection, prior.study_instance_uid)
                 fetches.want(
                     connection,
                     question,

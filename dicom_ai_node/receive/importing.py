@@ -15,7 +15,7 @@ from time import monotonic
 from sqlalchemy.exc import DBAPIError
 
 from dicom_ai_node.config.settings import Config
-from dicom_ai_node.database import studies
+from dicom_ai_node.database import arrivals
 from dicom_ai_node.database.engine import BUSY_TIMEOUT_S, Database
 from dicom_ai_node.log import get_logger
 from dicom_ai_node.receive.answer import SUCCESS, Answer, Status
@@ -104,17 +104,19 @@ class Importer:
             return DATABASE_DOWN
         return SUCCESS
 
-    def _known(self, found: Sequence[Part10File]) -> Mapping[str, tuple[studies.Stored, str]]:
+    def _known(self, found: Sequence[Part10File]) -> Mapping[str, tuple[arrivals.Stored, str]]:
         """What the table has of these; nothing, while it cannot be read: storing says so."""
         uids = [each.sop_instance_uid for each in found]
         try:
             with self._database.read() as connection:
-                return studies.known_of(connection, uids)
+                return arrivals.known_of(connection, uids)
         except DBAPIError:
             log.exception("database_not_read")
             return {}
 
-    def _is_known(self, found: Part10File, known: Mapping[str, tuple[studies.Stored, str]]) -> bool:
+    def _is_known(
+        self, found: Part10File, known: Mapping[str, tuple[arrivals.Stored, str]]
+    ) -> bool:
         """The same bytes are in the spool: nothing has to be written to say so."""
         if found.sop_instance_uid not in known:
             return False

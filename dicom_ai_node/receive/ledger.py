@@ -15,9 +15,9 @@ from typing import TypeVar
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from dicom_ai_node.database import open_studies, studies
+from dicom_ai_node.database import arrivals, open_studies
+from dicom_ai_node.database.arrivals import Arrival, Kept, ReceivedInstance
 from dicom_ai_node.database.engine import BUSY_TIMEOUT_S, Database
-from dicom_ai_node.database.studies import Arrival, Kept, ReceivedInstance
 from dicom_ai_node.log import get_logger
 from dicom_ai_node.receive.seen import Seen
 from dicom_ai_node.spool import Spool
@@ -121,10 +121,10 @@ class Ledger:
     def _arrival(self, received: ReceivedInstance) -> Arrival:
         pending = self._pending.get(received.sop_instance_uid)
         if pending is not None:
-            return studies.compare(received, pending.kept.received)
+            return arrivals.compare(received, pending.kept.received)
         if self._seen is not None and received.sop_instance_uid not in self._seen:
             return Arrival.NEW
-        return self._read(lambda connection: studies.arrival(connection, received))
+        return self._read(lambda connection: arrivals.arrival(connection, received))
 
     def _is_full(self, study_instance_uid: str) -> bool:
         if self._counted(study_instance_uid) < self._study_instances:
@@ -142,7 +142,7 @@ class Ledger:
                 for each in self._pending.values()
             )
             self._counts[study_instance_uid] = waiting + self._read(
-                lambda connection: studies.count_of(connection, study_instance_uid)
+                lambda connection: arrivals.count_of(connection, study_instance_uid)
             )
         return self._counts[study_instance_uid]
 
@@ -171,7 +171,7 @@ class Ledger:
             pending = self._pending.get(sop_instance_uid)
             if pending is not None:
                 return pending.kept.file
-            return self._read(lambda connection: studies.file_of(connection, sop_instance_uid))
+            return self._read(lambda connection: arrivals.file_of(connection, sop_instance_uid))
 
     def _read(self, query: Callable[[Connection], _Found]) -> _Found:
         if time.monotonic() < self._down_until:
@@ -215,7 +215,7 @@ class Ledger:
     def _commit(self, batch: Sequence[Kept], ended: Mapping[str, float], ends: int) -> bool:
         try:
             with self._database.write() as connection:
-                found = studies.add_all(connection, batch)
+                found = arrivals.add_all(connection, batch)
                 for uid, at in ended.items():
                     open_studies.association_ended(connection, uid, at=at)
         except SQLAlchemyError:  # locked, full, gone: what is on disk waits, and is tried again
@@ -251,10 +251,10 @@ class Ledger:
         """It was acknowledged: if the file of the first is gone, this one takes its place (P1)."""
         uid = kept.received.sop_instance_uid
         with self._database.read() as connection:
-            before = studies.file_of(connection, uid)
+            before = arrivals.file_of(connection, uid)
         if self._spool.instance_path(before).is_file():
             return False
         with self._database.write() as connection:
-            studies.replace_file(connection, uid, kept.file)
+            arrivals.replace_file(connection, uid, kept.file)
         log.warning("lost_instance_restored", calling_ae=kept.received.calling_ae_title)
         return True

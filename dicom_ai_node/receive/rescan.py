@@ -10,9 +10,9 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.filereader import read_file_meta_info
 
-from dicom_ai_node.database import studies
+from dicom_ai_node.database import arrivals
+from dicom_ai_node.database.arrivals import Arrival, ReceivedInstance
 from dicom_ai_node.database.engine import Database
-from dicom_ai_node.database.studies import Arrival, ReceivedInstance
 from dicom_ai_node.header import data_of
 from dicom_ai_node.log import get_logger
 from dicom_ai_node.receive import part10
@@ -66,7 +66,7 @@ def rescan(spool: Spool, database: Database, *, wait_s: float = _IMPORT_S) -> Fo
 def _rescan(spool: Spool, database: Database) -> Found:
     spool.sweep_places()
     with database.read() as connection:
-        known = studies.files(connection)
+        known = arrivals.files(connection)
     on_disk = {path.name: path for path in spool.instance_files()}
     orphans = [path for name, path in on_disk.items() if name not in known]
     fates = Counter(_decide(path, spool, database) for path in orphans)
@@ -97,11 +97,11 @@ def _decide(path: Path, spool: Spool, database: Database) -> Arrival | str:
         return _UNREADABLE
     spool.make_durable(path.name)  # it was killed before the sync, perhaps: no row without (P1)
     with database.write() as connection:
-        found = studies.add(connection, received, path.name, now=path.stat().st_mtime)
+        found = arrivals.add(connection, received, path.name, now=path.stat().st_mtime)
         if found is Arrival.DUPLICATE:
-            before = studies.file_of(connection, received.sop_instance_uid)
+            before = arrivals.file_of(connection, received.sop_instance_uid)
             if not spool.instance_path(before).is_file():
-                studies.replace_file(connection, received.sop_instance_uid, path.name)
+                arrivals.replace_file(connection, received.sop_instance_uid, path.name)
                 return _RESTORED
     if found is Arrival.DUPLICATE:
         path.unlink()

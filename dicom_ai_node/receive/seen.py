@@ -10,7 +10,7 @@ from typing import Self
 
 import numpy as np
 
-from dicom_ai_node.database import studies
+from dicom_ai_node.database import arrivals
 from dicom_ai_node.database.engine import Database
 
 _MERGE_AT = 100_000  # a set needs ten times the memory
@@ -30,7 +30,7 @@ class Seen:
     @classmethod
     def in_table(cls, database: Database) -> Self:
         with database.read() as connection:
-            return cls(studies.instance_uids(connection))
+            return cls(arrivals.instance_uids(connection))
 
     def add(self, sop_instance_uid: str) -> None:
         self._since.add(hash(sop_instance_uid))

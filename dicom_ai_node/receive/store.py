@@ -7,9 +7,9 @@ from pydicom.uid import UID
 from sqlalchemy.exc import DBAPIError
 
 from dicom_ai_node.config.settings import LimitsSettings
-from dicom_ai_node.database import studies
+from dicom_ai_node.database import arrivals
+from dicom_ai_node.database.arrivals import Arrival, ReceivedInstance
 from dicom_ai_node.database.engine import BUSY_TIMEOUT_S, Database
-from dicom_ai_node.database.studies import Arrival, ReceivedInstance
 from dicom_ai_node.log import get_logger
 from dicom_ai_node.receive import part10
 from dicom_ai_node.receive.answer import SUCCESS, Answer, Status
@@ -236,7 +236,7 @@ class Reception:
         """First kept, second kept aside, and a person decides (P3)."""
         self._settle()
         with self._store.database.write() as connection:
-            studies.conflict(connection, received.sop_instance_uid, now=self._store.database.now())
+            arrivals.conflict(connection, received.sop_instance_uid, now=self._store.database.now())
         self._store.spool.set_aside(file.name, f"{received.sha256}.dcm")
         self._file = None
         log.warning("instance_conflict", calling_ae=received.calling_ae_title)
@@ -251,7 +251,7 @@ class Reception:
                 return False
             self._settle()
             with self._store.database.write() as connection:
-                studies.replace_file(connection, received.sop_instance_uid, file.name)
+                arrivals.replace_file(connection, received.sop_instance_uid, file.name)
         log.warning("lost_instance_restored", calling_ae=received.calling_ae_title)
         return True
 

@@ -9,12 +9,12 @@ from pathlib import Path
 import nibabel as nib
 import pydicom
 import pytest
-from pydicom import Dataset
 
 from dicom_ai_node.demo.head import write_series
 from tests.acceptance.conftest import connected
 from tests.acceptance.node_process import NodeProcess
 from tests.acceptance.orthanc import Orthanc
+from tests.acceptance.reports import volume_ml
 
 pytestmark = [pytest.mark.orthanc, pytest.mark.weights, pytest.mark.slow]
 
@@ -25,24 +25,6 @@ Road = tuple[NodeProcess, Orthanc]
 def brain_road(tmp_path: Path, model_store: Path) -> Iterator[Road]:
     with connected(tmp_path, model="brain-mr", models=model_store, modality="MR") as both:
         yield both
-
-
-def volume_ml(report: Dataset) -> float:
-    """The value of the one NUM item whose concept is Volume."""
-    found = [
-        float(item.MeasuredValueSequence[0].NumericValue)
-        for item in _walk(report)
-        if item.get("ValueType") == "NUM"
-        and item.ConceptNameCodeSequence[0].CodeValue == "118565006"
-    ]
-    assert len(found) == 1
-    return found[0]
-
-
-def _walk(item: Dataset) -> Iterator[Dataset]:
-    for child in item.get("ContentSequence", []):
-        yield child
-        yield from _walk(child)
 
 
 @pytest.mark.parametrize("victim", ["work", "attempt"])

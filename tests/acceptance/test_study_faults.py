@@ -13,6 +13,7 @@ from pynetdicom import AE
 from dicom_ai_node.peers.association import leave_answers
 from tests.acceptance.loopback import own_network
 from tests.acceptance.node_process import NodeProcess
+from tests.acceptance.reports import volume_ml
 from tests.acceptance.study_faults import PHANTOM_ML, Case, cases, made
 
 pytestmark = pytest.mark.slow
@@ -126,7 +127,7 @@ def test_what_is_wrong_is_said_and_what_is_right_is_analysed(case: Case, answers
     if case.volume_ml is None:
         assert "NOT SUITABLE" in report.SeriesDescription
     else:
-        assert _volume(report) == pytest.approx(case.volume_ml, rel=case.within)
+        assert volume_ml(report) == pytest.approx(case.volume_ml, rel=case.within)
 
 
 def test_a_good_study_after_all_of_them_is_analysed(answers: Answers) -> None:
@@ -134,7 +135,7 @@ def test_a_good_study_after_all_of_them_is_analysed(answers: Answers) -> None:
     (job,) = answers.jobs[study]
     assert (job["outcome"], job["state"]) == ("findings", "done")
     (report,) = answers.reports[study]
-    assert _volume(report) == pytest.approx(PHANTOM_ML)
+    assert volume_ml(report) == pytest.approx(PHANTOM_ML)
     assert '"level": "error"' not in answers.log
 
 
@@ -144,20 +145,3 @@ def test_nothing_from_a_header_stands_in_the_log(answers: Answers) -> None:
     assert "\x1b[2J" not in answers.log
     for case in CASES:
         assert str(case.instances[0].get("PatientName")) not in answers.log
-
-
-def _volume(report: pydicom.Dataset) -> float:
-    found = [
-        float(item.MeasuredValueSequence[0].NumericValue)
-        for item in _walk(report)
-        if item.get("ValueType") == "NUM"
-        and item.ConceptNameCodeSequence[0].CodeValue == "118565006"
-    ]
-    assert len(found) == 1
-    return found[0]
-
-
-def _walk(item: pydicom.Dataset) -> Iterator[pydicom.Dataset]:
-    for child in item.get("ContentSequence", []):
-        yield child
-        yield from _walk(child)

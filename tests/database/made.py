@@ -2,10 +2,10 @@
 
 from sqlalchemy import Connection
 
-from dicom_ai_node.database import deliveries, jobs, studies
+from dicom_ai_node.database import arrivals, deliveries, jobs, leases, studies
+from dicom_ai_node.database.arrivals import ReceivedInstance
 from dicom_ai_node.database.deliveries import OutboxObject
 from dicom_ai_node.database.jobs import NewJob
-from dicom_ai_node.database.studies import ReceivedInstance
 from dicom_ai_node.job import Job
 
 NOW = 1_700_000_000.0
@@ -31,7 +31,7 @@ def received(instance: str = "1.2.3.1", **changes: object) -> ReceivedInstance:
 
 def a_study(connection: Connection, uid: str = "1.2") -> int:
     """A study with one instance; its row's id."""
-    studies.add(
+    arrivals.add(
         connection,
         received(f"{uid}.9.9", study_instance_uid=uid, series_instance_uid=f"{uid}.3"),
         f"{uid}.dcm",
@@ -69,7 +69,7 @@ def enqueued(connection: Connection, key: str = "k", *, now: float = NOW, **chan
 
 
 def claimed(connection: Connection, *, now: float = NOW, lease_s: float = 60) -> Job:
-    job = jobs.claim(connection, worker="here", lease_s=lease_s, now=now)
+    job = leases.claim(connection, worker="here", lease_s=lease_s, now=now)
     assert job is not None
     return job
 

@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy import Connection
 
-from dicom_ai_node.database import commitments, studies
+from dicom_ai_node.database import arrivals, commitments
 from dicom_ai_node.database.commitments import (
     Commitment,
     CommitmentState,
@@ -143,7 +143,7 @@ def test_only_what_is_old_and_through_is_forgotten(database: Database) -> None:
 
 def test_instances_are_looked_up_by_their_uids(database: Database) -> None:
     with database.write() as connection:
-        studies.add(connection, received("1.2.3.1"), "one.dcm", now=NOW)
+        arrivals.add(connection, received("1.2.3.1"), "one.dcm", now=NOW)
         asked = [f"1.9.{n}" for n in range(1200)] + ["1.2.3.1"]
         found = commitments.stored(connection, asked)
     assert found == {"1.2.3.1": Stored(CT, "a" * 64, "one.dcm")}

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from dicom_ai_node.database import jobs
+from dicom_ai_node.database import jobs, leases
 from dicom_ai_node.database.books import books
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.errors import LeaseLost
@@ -41,7 +41,7 @@ def test_a_revision_cancels_the_job_before_it(database: Database, running: bool)
         assert jobs.events(connection, first.id)[-1]["why"] == f"superseded by job {second.id}"
         if running:
             with pytest.raises(LeaseLost):
-                jobs.renew(connection, first, lease_s=60, now=NOW + 6)
+                leases.renew(connection, first, lease_s=60, now=NOW + 6)
 
 
 def test_a_revision_leaves_results_that_are_out(database: Database) -> None:
@@ -68,7 +68,7 @@ def test_the_oldest_job_that_may_run_is_claimed(database: Database) -> None:
         second = enqueued(connection, "b")
         later = enqueued(connection, "c", now=NOW + 100)
         assert [claimed(connection).id, claimed(connection).id] == [first.id, second.id]
-        assert jobs.claim(connection, worker="here", lease_s=60, now=NOW + 99) is None
+        assert leases.claim(connection, worker="here", lease_s=60, now=NOW + 99) is None
         assert claimed(connection, now=NOW + 100).id == later.id
 
 
@@ -93,7 +93,7 @@ def test_urgent_jobs_overtake_for_so_long_and_no_longer(database: Database) -> N
 def test_a_job_does_not_run_before_its_time(database: Database) -> None:
     with database.write() as connection:
         enqueued(connection, "a", run_after=NOW + 100)
-        assert jobs.claim(connection, worker="here", lease_s=60, now=NOW + 99) is None
+        assert leases.claim(connection, worker="here", lease_s=60, now=NOW + 99) is None
         assert claimed(connection, now=NOW + 100)
 
 
@@ -110,7 +110,7 @@ def _claim_all(url: str, found: "multiprocessing.Queue[list[int]]") -> None:
     mine = []
     while True:
         with database.write() as connection:
-            job = jobs.claim(connection, worker="here", lease_s=60, now=NOW)
+            job = leases.claim(connection, worker="here", lease_s=60, now=NOW)
         if job is None:
             break
         mine.append(job.id)
@@ -170,18 +170,18 @@ def test_a_worker_that_lost_its_lease_changes_nothing(database: Database) -> Non
     with database.write() as connection:
         enqueued(connection)
         asleep = claimed(connection)
-        jobs.give_back(
+        leases.give_back(
             connection, asleep, error_kind="lease_expired", error_text="", max_attempts=3, now=NOW
         )
         awake = claimed(connection)
         for act in (
             lambda: jobs.move(connection, asleep, JobState.READY, now=NOW),
-            lambda: jobs.renew(connection, asleep, lease_s=60, now=NOW),
+            lambda: leases.renew(connection, asleep, lease_s=60, now=NOW),
         ):
             with pytest.raises(LeaseLost):
                 act()
         assert again(connection, awake).lease_id == awake.lease_id
-        jobs.renew(connection, awake, lease_s=60, now=NOW + 30)
+        leases.renew(connection, awake, lease_s=60, now=NOW + 30)
         assert again(connection, awake).lease_expires_at == NOW + 90
 
 
@@ -189,8 +189,8 @@ def test_only_leases_that_ran_out_are_expired(database: Database) -> None:
     with database.write() as connection:
         enqueued(connection)
         job = claimed(connection, lease_s=60)
-        assert jobs.expired_leases(connection, now=NOW + 60) == []
-        assert [each.id for each in jobs.expired_leases(connection, now=NOW + 61)] == [job.id]
+        assert leases.expired_leases(connection, now=NOW + 60) == []
+        assert [each.id for each in leases.expired_leases(connection, now=NOW + 61)] == [job.id]
 
 
 def test_a_job_that_keeps_failing_is_quarantined(database: Database) -> None:
@@ -200,7 +200,7 @@ def test_a_job_that_keeps_failing_is_quarantined(database: Database) -> None:
         for attempt in range(3):
             now = NOW + 10 * attempt
             job = claimed(connection, now=now)
-            state = jobs.give_back(
+            state = leases.give_back(
                 connection,
                 job,
                 error_kind="crash",
@@ -210,21 +210,21 @@ def test_a_job_that_keeps_failing_is_quarantined(database: Database) -> None:
                 now=now,
             )
             states.append(state)
-            assert jobs.claim(connection, worker="here", lease_s=60, now=now + 9) is None
+            assert leases.claim(connection, worker="here", lease_s=60, now=now + 9) is None
         assert states == [JobState.QUEUED, JobState.QUEUED, JobState.QUARANTINED]
         last = again(connection, job)
         assert (last.error_kind, last.error_text, last.lease_id) == ("crash", "SIGSEGV", None)
-        assert jobs.claim(connection, worker="here", lease_s=60, now=NOW + 1e6) is None
+        assert leases.claim(connection, worker="here", lease_s=60, now=NOW + 1e6) is None
 
 
 def test_jobs_of_a_worker_are_found_by_its_name(database: Database) -> None:
     with database.write() as connection:
         enqueued(connection, "a")
         enqueued(connection, "b")
-        mine = jobs.claim(connection, worker="mine", lease_s=60, now=NOW)
-        jobs.claim(connection, worker="other", lease_s=60, now=NOW)
+        mine = leases.claim(connection, worker="mine", lease_s=60, now=NOW)
+        leases.claim(connection, worker="other", lease_s=60, now=NOW)
         assert mine is not None
-        assert [job.id for job in jobs.running_on(connection, "mine")] == [mine.id]
+        assert [job.id for job in leases.running_on(connection, "mine")] == [mine.id]
 
 
 def test_the_books_count_every_state(database: Database) -> None:
@@ -268,7 +268,7 @@ def test_a_job_waits_for_the_mask_that_it_needs(database: Database) -> None:
         enqueued(connection, "b", uses={"brain": "a"})
         job = claimed(connection)
         assert job.id == first.id
-        assert jobs.claim(connection, worker="here", lease_s=60, now=NOW) is None
+        assert leases.claim(connection, worker="here", lease_s=60, now=NOW) is None
         publish(connection, job)
         second = claimed(connection)
     assert second.uses == {"brain": first.id}

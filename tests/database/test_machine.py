@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 from sqlalchemy import Connection
 
-from dicom_ai_node.database import deliveries, jobs, schema
+from dicom_ai_node.database import deliveries, jobs, leases, schema
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.errors import LeaseLost
 from dicom_ai_node.job import TRANSITIONS, DeliveryState, Job, JobState
@@ -59,12 +59,12 @@ class JobTable(RuleBasedStateMachine):
     @rule(target=leases)
     def claim(self) -> Job | None:
         with self.database.write() as connection:
-            return jobs.claim(connection, worker="here", lease_s=LEASE_S, now=self.now)
+            return leases.claim(connection, worker="here", lease_s=LEASE_S, now=self.now)
 
     @rule(lease=leases)
     def renew(self, lease: Job | None) -> None:
         if lease:
-            self.under_lease(lease, lambda c: jobs.renew(c, lease, lease_s=LEASE_S, now=self.now))
+            self.under_lease(lease, lambda c: leases.renew(c, lease, lease_s=LEASE_S, now=self.now))
 
     @rule(lease=consumes(leases))
     def give_back(self, lease: Job | None) -> None:
@@ -110,15 +110,15 @@ class JobTable(RuleBasedStateMachine):
     @rule()
     def reap(self) -> None:
         with self.database.write() as connection:
-            for job in jobs.expired_leases(connection, now=self.now):
-                self.fail(connection, job, kind=jobs.WORKER_LOST)
+            for job in leases.expired_leases(connection, now=self.now):
+                self.fail(connection, job, kind=leases.WORKER_LOST)
 
     @rule(seconds=st.sampled_from([1.0, 10.0, 100.0]))
     def wait(self, seconds: float) -> None:
         self.now += seconds
 
     def fail(self, connection: Connection, job: Job, kind: str = "crash") -> None:
-        jobs.give_back(
+        leases.give_back(
             connection,
             job,
             error_kind=kind,
@@ -158,7 +158,7 @@ class JobTable(RuleBasedStateMachine):
             for job in jobs.listing(connection, limit=1000):
                 held = (job.lease_id is not None, job.lease_expires_at is not None)
                 assert held == (job.state is JobState.RUNNING,) * 2
-                assert job.attempts <= MAX_ATTEMPTS * jobs.LOST_WORKERS_FORGIVEN
+                assert job.attempts <= MAX_ATTEMPTS * leases.LOST_WORKERS_FORGIVEN
 
     @invariant()
     def a_job_is_finished_exactly_when_its_deliveries_are(self) -> None:

@@ -3,16 +3,16 @@
 import pytest
 from sqlalchemy import Connection, RowMapping
 
-from dicom_ai_node.database import jobs, open_studies, studies
+from dicom_ai_node.database import arrivals, jobs, open_studies, studies
+from dicom_ai_node.database.arrivals import BYTES_DIFFER, PATIENT_DIFFERS, Arrival
 from dicom_ai_node.database.engine import Database
-from dicom_ai_node.database.studies import BYTES_DIFFER, PATIENT_DIFFERS, Arrival
 from dicom_ai_node.job import JobState
 from dicom_ai_node.study import StudyState
 from tests.database.made import NOW, claimed, enqueued, received
 
 
 def add(connection: Connection, instance: str, *, now: float = NOW, **changes: object) -> Arrival:
-    return studies.add(connection, received(instance, **changes), f"{instance}.dcm", now=now)
+    return arrivals.add(connection, received(instance, **changes), f"{instance}.dcm", now=now)
 
 
 def the_study(connection: Connection) -> RowMapping:
@@ -49,7 +49,7 @@ def test_the_same_bytes_again_change_nothing(database: Database) -> None:
     with database.write() as connection:
         add(connection, "1")
         before = the_study(connection)
-        again = studies.add(connection, received("1"), "again.dcm", now=NOW + 9)
+        again = arrivals.add(connection, received("1"), "again.dcm", now=NOW + 9)
         assert again is Arrival.DUPLICATE
         assert dict(the_study(connection)) == dict(before)
 
@@ -172,11 +172,11 @@ def test_a_purged_study_is_still_known(database: Database) -> None:
     with database.write() as connection:
         add(connection, "1")
         add(connection, "2")
-        assert studies.files(connection) == {"1.dcm", "2.dcm"}
+        assert arrivals.files(connection) == {"1.dcm", "2.dcm"}
         row = the_study(connection)
         assert sorted(studies.purge(connection, row["id"])) == ["1.dcm", "2.dcm"]
         assert the_study(connection)["state"] == StudyState.PURGED
-        assert studies.files(connection) == set()
+        assert arrivals.files(connection) == set()
 
 
 @pytest.mark.parametrize(

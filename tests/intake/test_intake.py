@@ -8,8 +8,8 @@ from sqlalchemy import RowMapping
 
 from dicom_ai_node.config.settings import Config
 from dicom_ai_node.database import jobs, open_studies, studies
+from dicom_ai_node.database.arrivals import Arrival
 from dicom_ai_node.database.engine import Database
-from dicom_ai_node.database.studies import Arrival
 from dicom_ai_node.intake.intake import Intake
 from dicom_ai_node.job import Job, JobState, Outcome
 from dicom_ai_node.spool import Spool

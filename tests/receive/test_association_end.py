@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-from dicom_ai_node.database import studies
+from dicom_ai_node.database import arrivals, studies
 from dicom_ai_node.database.engine import Database
 from tests.receive.scu import association, slices
 
@@ -26,7 +26,7 @@ def until(test: Callable[[], bool]) -> None:
 
 def is_here(database: Database, number: int = 1, name: str = "small") -> bool:
     with database.read() as connection:
-        return studies.count_of(connection, slices(name=name)[0].StudyInstanceUID) == number
+        return arrivals.count_of(connection, slices(name=name)[0].StudyInstanceUID) == number
 
 
 def test_a_release_is_answered_when_the_end_is_recorded(receiver: int, database: Database) -> None:

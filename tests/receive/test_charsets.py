@@ -8,7 +8,7 @@ import pytest
 
 from dicom_ai_node import attempt
 from dicom_ai_node.config.settings import Config
-from dicom_ai_node.database import jobs, studies
+from dicom_ai_node.database import leases, studies
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.header import data_of
 from dicom_ai_node.intake.intake import Intake
@@ -116,7 +116,7 @@ def test_a_japanese_name_comes_from_the_network_to_the_results(
     now = database.now() + 1000
     assert intake.settle_quiet(now=now) == 1
     with database.write() as connection:
-        job = jobs.claim(connection, worker="here", lease_s=600, now=now)
+        job = leases.claim(connection, worker="here", lease_s=600, now=now)
         assert job is not None
         row = studies.find(connection, job.study_instance_uid)
         request = request_of(job, model, connection, spool)

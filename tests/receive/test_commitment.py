@@ -32,7 +32,7 @@ from pynetdicom.sop_class import (
 from sqlalchemy import RowMapping, text
 
 from dicom_ai_node.config.settings import Config
-from dicom_ai_node.database import commitments, studies
+from dicom_ai_node.database import arrivals, commitments
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.receive import attributes, commitment, outbox
 from dicom_ai_node.receive.answer import ActionStatus
@@ -208,7 +208,7 @@ def wait_for_state(database: Database, state: str, within_s: float = 20) -> RowM
 
 def file_of(spool: Spool, database: Database, ds: Dataset) -> Path:
     with database.read() as connection:
-        return spool.instance_path(studies.file_of(connection, ds.SOPInstanceUID))
+        return spool.instance_path(arrivals.file_of(connection, ds.SOPInstanceUID))
 
 
 @pytest.mark.parametrize(

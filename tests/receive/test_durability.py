@@ -15,9 +15,9 @@ import pytest
 from pydicom import Dataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
-from dicom_ai_node.database import studies
+from dicom_ai_node.database import arrivals, studies
+from dicom_ai_node.database.arrivals import Arrival, ReceivedInstance
 from dicom_ai_node.database.engine import BUSY_TIMEOUT_S, Database
-from dicom_ai_node.database.studies import Arrival, ReceivedInstance
 from dicom_ai_node.errors import AlreadyRunning
 from dicom_ai_node.header import data_of
 from dicom_ai_node.receive.answer import Answer, Status
@@ -605,7 +605,7 @@ def test_another_process_may_be_first(ledger: Ledger, spool: Spool, database: Da
         assert ledger.hand_in(received("3", "b"), gone) is Arrival.NEW
         spool.instance_path(gone).unlink()  # what cannot be set aside stops no other row
         for uid in ("1", "2", "3"):
-            studies.add(connection, received(uid), empty_place(spool), now=1.0)
+            arrivals.add(connection, received(uid), empty_place(spool), now=1.0)
     assert ledger.settle(5)
     assert not spool.instance_path(same).exists()
     assert not spool.instance_path(differs).exists()

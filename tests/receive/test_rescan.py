@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from pydicom.filereader import read_file_meta_info
 
-from dicom_ai_node.database import studies
+from dicom_ai_node.database import arrivals, studies
+from dicom_ai_node.database.arrivals import Arrival
 from dicom_ai_node.database.engine import Database
-from dicom_ai_node.database.studies import Arrival
 from dicom_ai_node.receive import part10
 from dicom_ai_node.receive.answer import Answer, Status
 from dicom_ai_node.receive.rescan import Found, describe, rescan
@@ -123,7 +123,7 @@ def test_an_orphan_that_contradicts_a_row_stops_its_study(spool: Spool, database
     forget(database)
     with database.write() as connection:
         (kept,) = before
-        studies.add(connection, describe(kept), kept.name, now=1.0)
+        arrivals.add(connection, describe(kept), kept.name, now=1.0)
 
     assert rescan(spool, database) == Found(conflicts=1)
     assert rows(database)[0]["state"] == "needs_review"
@@ -153,4 +153,4 @@ def test_a_file_describes_itself(spool: Spool, database: Database, tmp_path: Pat
     receive(spool, database)
     (path,) = spool.instance_files()
     with database.read() as connection:
-        assert studies.arrival(connection, describe(path)) is Arrival.DUPLICATE
+        assert arrivals.arrival(connection, describe(path)) is Arrival.DUPLICATE

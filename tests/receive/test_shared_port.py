@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from dicom_ai_node.database import schema, studies
+from dicom_ai_node.database import arrivals, schema
 from dicom_ai_node.database.engine import Database
 from tests.acceptance.loopback import descendants, free_port
 from tests.receive.scu import association, slices
@@ -65,7 +65,7 @@ def count(tmp_path: Path, name: str) -> int:
     database = Database(f"sqlite:///{tmp_path}/node.db")
     assert schema.current(database) == schema.head()
     with database.read() as connection:
-        found = studies.count_of(connection, slices(name=name)[0].StudyInstanceUID)
+        found = arrivals.count_of(connection, slices(name=name)[0].StudyInstanceUID)
     database.close()
     return found
 
