@@ -112,6 +112,11 @@ class Delivery:
     status: str | None  # what the peer said last, in words
 
 
+def rerun_key(key: str) -> str:
+    """The key of the same work once more: its results have UIDs of their own."""
+    return hashlib.sha256(f"{key}\nagain".encode()).hexdigest()
+
+
 def job_key(*, model: str, version: str, model_sha256: str, digest: str, variant: str = "") -> str:
     """Equal for equal work: the same study sent twice makes one job, a late slice another.
 

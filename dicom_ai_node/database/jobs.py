@@ -1,15 +1,26 @@
 """The job table: enqueue, and the one `move()` by which a job changes its state."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, func, insert, select, update
 
 from dicom_ai_node.database.tables import job, job_event
 from dicom_ai_node.errors import LeaseLost
-from dicom_ai_node.job import HEAD_START_S, TRANSITIONS, Job, JobState, Outcome, Priority
+from dicom_ai_node.job import (
+    HEAD_START_S,
+    TRANSITIONS,
+    Job,
+    JobState,
+    Outcome,
+    Priority,
+    rerun_key,
+)
 
+# why the node itself cancels a job
+NOT_WANTED = "the study has grown, and no route wants this any more"
+SUPERSEDED_BY = "superseded by job "
 NOT_YET = 1e18  # run_after of a job that waits for another one's mask
 
 _WITH_RESULT = (JobState.READY, JobState.DONE, JobState.UNDELIVERED)
@@ -38,13 +49,17 @@ class NewJob:
 def enqueue(connection: Connection, new: NewJob, *, now: float) -> Job | None:
     """None when there is a job with this key already: the same work is never queued twice.
 
-    None, too, where the mask that it needs will never be there. An earlier job of the same model
-    on the same subject is superseded, and cancelled unless its results are out already.
+    But for work that the node itself had stopped, and that is wanted after all. None, too, where
+    the mask that it needs will never be there. An earlier job of the same model on the same subject
+    is superseded, and cancelled unless its results are out already.
     """
-    if connection.scalar(select(job.c.id).where(job.c.key == new.key)) is not None:
-        return None
+    known = standing(connection, new.key)
+    if known is not None:
+        if not _stopped_by_node(connection, known):
+            return None
+        new = replace(new, key=rerun_key(known.key))
     earlier = _latest(connection, new)
-    uses = {name: _by_key(connection, key) for name, key in new.uses.items()}
+    uses = {name: _used(connection, key) for name, key in new.uses.items()}
     if any(used.state is JobState.CANCELLED for used in uses.values()):
         return None
     waits = any(used.state not in _WITH_RESULT for used in uses.values())
@@ -76,7 +91,7 @@ def enqueue(connection: Connection, new: NewJob, *, now: float) -> Job | None:
     made = of_row(added.mappings().one())
     note(connection, made.id, None, JobState.QUEUED, None, now)
     if earlier and earlier.state in (JobState.QUEUED, JobState.RUNNING):
-        move(connection, earlier, JobState.CANCELLED, now=now, why=f"superseded by job {made.id}")
+        move(connection, earlier, JobState.CANCELLED, now=now, why=f"{SUPERSEDED_BY}{made.id}")
     return made
 
 
@@ -172,18 +187,19 @@ def keys_of_study(connection: Connection, study_id: int) -> Sequence[str]:
 
 
 def cancel_all_but(
-    connection: Connection, study_id: int, keys: Collection[str], *, why: str, now: float
+    connection: Connection, study_id: int, keys: Collection[str], *, now: float
 ) -> None:
     """Stop what has not ended and is no longer wanted of a study."""
+    wanted = [found.id for key in keys if (found := standing(connection, key)) is not None]
     query = select(job).where(
         job.c.study_id == study_id,
         job.c.state.in_((JobState.QUEUED, JobState.RUNNING)),
-        job.c.key.not_in(keys),
+        job.c.id.not_in(wanted),
     )
     for row in connection.execute(query).mappings().all():
         current = find(connection, row["id"])  # it may have gone with one that it depends on
         if current is not None and current.state in (JobState.QUEUED, JobState.RUNNING):
-            move(connection, current, JobState.CANCELLED, now=now, why=why)
+            move(connection, current, JobState.CANCELLED, now=now, why=NOT_WANTED)
 
 
 def prioritise(connection: Connection, current: Job, priority: Priority) -> None:
@@ -204,8 +220,29 @@ def counts(connection: Connection) -> Mapping[JobState, int]:
     return {state: found.get(state, 0) for state in JobState}
 
 
-def _by_key(connection: Connection, key: str) -> Job:
-    return of_row(connection.execute(select(job).where(job.c.key == key)).mappings().one())
+def standing(connection: Connection, key: str) -> Job | None:
+    """The job of this work: the last of its runs, where the node stopped one and began another."""
+    found: Job | None = None
+    query = select(job)
+    while row := connection.execute(query.where(job.c.key == key)).mappings().one_or_none():
+        found = of_row(row)
+        key = rerun_key(key)
+    return found
+
+
+def _used(connection: Connection, key: str) -> Job:
+    found = standing(connection, key)
+    if found is None:
+        raise LookupError("a job needs the mask of one that was not queued before it")
+    return found
+
+
+def _stopped_by_node(connection: Connection, stopped: Job) -> bool:
+    if stopped.state is not JobState.CANCELLED:
+        return False
+    last = select(job_event.c.why).where(job_event.c.job_id == stopped.id)
+    why = connection.scalar(last.order_by(job_event.c.id.desc()).limit(1))
+    return why is not None and why.startswith((NOT_WANTED, SUPERSEDED_BY))
 
 
 def _latest(connection: Connection, new: NewJob) -> Job | None:

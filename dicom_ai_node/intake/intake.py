@@ -179,13 +179,7 @@ def _enqueue(
 ) -> list[Job | None]:
     """What this revision wants is queued, once; what only an earlier one wanted is stopped."""
     queued = [jobs.enqueue(connection, each, now=now) for each in wanted]
-    jobs.cancel_all_but(
-        connection,
-        study_id,
-        [each.key for each in wanted],
-        why="the study has grown, and no route wants this any more",
-        now=now,
-    )
+    jobs.cancel_all_but(connection, study_id, [each.key for each in wanted], now=now)
     return queued
 
 

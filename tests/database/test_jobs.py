@@ -296,7 +296,7 @@ def test_what_is_no_longer_wanted_of_a_study_is_stopped(database: Database) -> N
     with database.write() as connection:
         kept, queued = enqueued(connection, "a"), enqueued(connection, "b")
         dependent = enqueued(connection, "c", uses={"brain": "b"})
-        jobs.cancel_all_but(connection, kept.study_id, {"a"}, why="superseded", now=NOW)
+        jobs.cancel_all_but(connection, kept.study_id, {"a"}, now=NOW)
         states = [again(connection, job).state for job in (kept, queued, dependent)]
     assert states == [JobState.QUEUED, JobState.CANCELLED, JobState.CANCELLED]
 
@@ -309,3 +309,27 @@ def test_a_queued_job_can_be_put_first(database: Database) -> None:
         assert claimed(connection).id == second.id
         with pytest.raises(LeaseLost):
             jobs.prioritise(connection, second, Priority.ROUTINE)
+
+
+def test_work_that_the_node_stopped_runs_again_when_it_is_wanted_after_all(
+    database: Database,
+) -> None:
+    with database.write() as connection:
+        first = enqueued(connection, "a", subject="s")
+        other = enqueued(connection, "b", subject="s")
+        assert again(connection, first).state is JobState.CANCELLED
+        new = new_job(first.study_id, "a", subject="s")
+        second = jobs.enqueue(connection, new, now=NOW)
+        assert second is not None
+        assert second.key != first.key
+        assert again(connection, other).state is JobState.CANCELLED
+        assert jobs.enqueue(connection, new, now=NOW) is None
+        jobs.cancel_all_but(connection, first.study_id, {"a"}, now=NOW)
+        assert again(connection, second).state is JobState.QUEUED
+
+
+def test_work_that_an_operator_stopped_does_not(database: Database) -> None:
+    with database.write() as connection:
+        first = enqueued(connection, "a")
+        jobs.move(connection, first, JobState.CANCELLED, now=NOW, why="operator")
+        assert jobs.enqueue(connection, new_job(first.study_id, "a"), now=NOW) is None
