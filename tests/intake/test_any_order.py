@@ -99,7 +99,7 @@ def come(road: Road, port: int, plan: Sequence[Arrival], *, works_between: bool)
     road.work()
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(plan=arrivals())
 def test_one_result_the_same_to_the_byte(
     empty_database: Path, in_order: dict[str, bytes], plan: list[Arrival]
@@ -113,7 +113,7 @@ def test_one_result_the_same_to_the_byte(
         assert found == in_order
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(plan=arrivals())
 def test_a_result_that_was_made_too_early_is_replaced_by_one_that_says_so(
     empty_database: Path, in_order: dict[str, bytes], plan: list[Arrival]

@@ -416,7 +416,6 @@ def test_a_folder_that_cannot_be_looked_into_is_said(importer: Importer, cd: Pat
     assert fates(run(importer, cd / "gone")) == {"gone": "refused C000"}
 
 
-@pytest.mark.fault("G1")
 def test_a_killed_import_is_finished_by_the_next(
     spool: Spool, database: Database, cd: Path, tmp_path: Path
 ) -> None:
