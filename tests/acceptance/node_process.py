@@ -32,8 +32,15 @@ class NodeProcess:
         self.configure(models=models, peers=peers, routes=routes)
 
     def configure(
-        self, *, models: Path, peers: dict[str, Any], routes: list[dict[str, Any]], **node: Any
+        self,
+        *,
+        models: Path,
+        peers: dict[str, Any],
+        routes: list[dict[str, Any]],
+        complete: dict[str, Any] | None = None,
+        **node: Any,
     ) -> None:
+        """`complete` is what is said of Orthanc, `node` of the section of that name."""
         settings = {  # JSON is YAML
             "node": {
                 "ae_title": "AI_NODE",
@@ -48,7 +55,7 @@ class NodeProcess:
             "delivery": {"backoff_max_s": 2},
             "web": {"port": self.web_port},
             "accept": [
-                {"ae_title": "ORTHANC", "from": ["127.0.0.1/32"]},
+                {"ae_title": "ORTHANC", "from": ["127.0.0.1/32"], "complete": complete or {}},
                 {"ae_title": "PACS", "from": ["127.0.0.1/32"]},
             ],
             "peers": peers,
