@@ -1,7 +1,6 @@
 """A complete study becomes jobs, or a refusal that says why."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, RowMapping
 
@@ -28,33 +27,31 @@ from dicom_ai_node.study import Series, StudyState
 log = get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Intake:
     """What the decision needs; `settle_quiet()` may be repeated at any time, by one role."""
 
-    config: Config
-    models: Mapping[str, InstalledModel]
-    spool: Spool
-    database: Database
-    headers: Headers = field(init=False)
-    watch: Watch = field(init=False)
-    comparison: Comparison = field(init=False)
-
-    def __post_init__(self) -> None:
-        node = self.config.node
-        headers = Headers(KEYWORDS | came.KEYWORDS | route.keywords(self.config.routes))
-        asker = Asker(self.config.peers, self.database, calling_ae_title=node.ae_title[0])
-        watch = Watch(self.config, self.spool, self.database, headers, asker)
-        object.__setattr__(self, "headers", headers)
-        object.__setattr__(self, "watch", watch)
-        comparison = Comparison(
-            config=self.config, spool=self.spool, database=self.database, headers=headers
+    def __init__(
+        self,
+        *,
+        config: Config,
+        models: Mapping[str, InstalledModel],
+        spool: Spool,
+        database: Database,
+    ) -> None:
+        self.config = config
+        self.spool = spool
+        self.database = database
+        self.headers = Headers(KEYWORDS | came.KEYWORDS | route.keywords(config.routes))
+        asker = Asker(config.peers, database, calling_ae_title=config.node.ae_title[0])
+        self.watch = Watch(config, spool, database, self.headers, asker)
+        self._planner = Planner(models=models)
+        self._comparison = Comparison(
+            config=config, spool=spool, database=database, headers=self.headers
         )
-        object.__setattr__(self, "comparison", comparison)
 
     def settle_quiet(self, *, now: float) -> int:
         """Judge every study that is complete, or has waited long enough; the number of them."""
-        self.comparison.settle_fetched(now=now)
+        self._comparison.settle_fetched(now=now)
         look = self.watch.look(now=now)
         for each in look.open:
             self._guarded(self._settle_series, each, now)
@@ -83,7 +80,7 @@ class Intake:
     def _settle_series(self, judged: Judged, now: float) -> bool:
         """Routes for series need not wait for the others of the study, which stays open."""
         routes = [each for each in self.config.routes if each.when == "series"]
-        if not routes or self.comparison.is_fetched(judged.row):
+        if not routes or self._comparison.is_fetched(judged.row):
             return False
         complete = judged.decision.complete_series
         series = [each for each in self._series(judged) if each.series_instance_uid in complete]
@@ -101,9 +98,9 @@ class Intake:
     def _settle(self, closed: Judged, now: float) -> bool:
         """False for one that waits: for its priors, or to be known as one itself."""
         row = closed.row
-        if self.comparison.is_fetched(row):
+        if self._comparison.is_fetched(row):
             return False
-        if self.comparison.is_waiting(row, lambda: self._series(closed), now):
+        if self._comparison.is_waiting(row, lambda: self._series(closed), now):
             return False
         series = self._series(closed)
         decided = self._decide(self.config.routes, series, closed)
@@ -125,10 +122,6 @@ class Intake:
             _log(closed, state, queued)
         return True
 
-    @property
-    def _planner(self) -> Planner:
-        return Planner(models=self.models)
-
     def _series(self, judged: Judged) -> list[Series]:
         with self.database.read() as connection:
             instances = studies.instances(connection, self.spool, judged.row["id"])
@@ -139,7 +132,7 @@ class Intake:
     ) -> list[tuple[Route, Decision]]:
         """A series that is known to be short suits nobody (P5)."""
         row = judged.row
-        earlier = self.comparison.series(row)
+        earlier = self._comparison.series(row)
         return [
             (
                 each,

@@ -254,7 +254,7 @@ def test_what_was_missing_comes_and_the_study_goes_its_way(intake: Intake) -> No
 
 
 def test_an_endless_trickle_is_closed_and_its_next_revision_has_its_own_time(
-    intake: Intake,
+    intake: Intake, tmp_path: Path
 ) -> None:
     for number in range(1, 5):
         one = HERE[number - 1 : number]
@@ -264,7 +264,10 @@ def test_an_endless_trickle_is_closed_and_its_next_revision_has_its_own_time(
         update={"study": intake.config.study.model_copy(update={"longest_s": 170})}
     )
     intake = Intake(
-        config=patient, models=intake.models, spool=intake.spool, database=intake.database
+        config=patient,
+        models={"bright": bright(tmp_path)},
+        spool=intake.spool,
+        database=intake.database,
     )
     assert intake.settle_quiet(now=first + 169) == 0
     assert intake.settle_quiet(now=first + 170.1) == 1
