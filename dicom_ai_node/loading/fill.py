@@ -1,5 +1,6 @@
 """Arrays of the values of frames: whatever their transfer syntax, all cores at work."""
 
+import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -13,6 +14,7 @@ from dicom_ai_node.errors import InputError
 from dicom_ai_node.loading.decode import decode, plain
 from dicom_ai_node.loading.forks import in_processes, shared_float32
 from dicom_ai_node.loading.frames import Frame
+from dicom_ai_node.loading.unread import Unread, in_memory
 from dicom_ai_node.loading.values import fill
 
 FILLERS = 4  # threads; numpy's copies leave the interpreter free
@@ -34,15 +36,7 @@ def filled(frames: list[Frame | None]) -> NDArray[np.float32]:
         _fill_compressed(array, found, compressed, processes=None if many else 1)
     found.clear()
 
-    def fill_plain(index: int) -> None:
-        frame = frames[index]
-        if frame is not None and not _is_compressed(frame):
-            _fill_plain(array[index], frame)
-        frames[index] = None
-
-    with ThreadPoolExecutor(FILLERS) as pool:
-        for _ in pool.map(fill_plain, range(len(frames))):
-            pass
+    _fill_plain_ones(array, frames)
     return array
 
 
@@ -65,11 +59,33 @@ def _fill_compressed(
     in_processes(len(indices), work, processes=processes)
 
 
-def _fill_plain(plane: NDArray[np.float32], frame: Frame) -> None:
+def _fill_plain_ones(array: NDArray[np.float32], frames: list[Frame | None]) -> None:
+    """Each thread reads into one buffer: fresh memory for each file would cost as much again."""
+    unread = [frame.stream for frame in frames if frame and isinstance(frame.stream, Unread)]
+    largest = max((stream.buffer_bytes for stream in unread), default=0)
+    indices = iter(range(len(frames)))
+
+    def fill_some() -> None:
+        buffer = bytearray(largest)
+        for index in indices:
+            frame = frames[index]
+            if frame is not None and not _is_compressed(frame):
+                _fill_plain(array[index], frame, buffer)
+            frames[index] = None
+
+    threads = min(FILLERS, len(frames), len(os.sched_getaffinity(0)))
+    with ThreadPoolExecutor(threads) as pool:
+        for done in [pool.submit(fill_some) for _ in range(threads)]:
+            done.result()
+
+
+def _fill_plain(plane: NDArray[np.float32], frame: Frame, buffer: bytearray) -> None:
     if frame.said.transformed:
         plane[:] = _transformed(frame)
     else:
-        stored = plain(frame.stream, frame.form, little_endian=frame.image.little_endian)
+        stream = frame.stream
+        content = stream.read(buffer) if isinstance(stream, Unread) else stream
+        stored = plain(content, frame.form, little_endian=frame.image.little_endian)
         fill(plane, stored, frame.form, frame.transform)
     if (frame.said.transformed or frame.form.floating) and not np.isfinite(plane).all():
         raise InputError("Pixel values are not finite after rescaling.")
@@ -80,7 +96,7 @@ def _transformed(frame: Frame) -> NDArray[np.float32]:
     ds = Dataset()
     ds.update(frame.image.header)
     ds.file_meta = frame.image.header.file_meta
-    ds.add_new(frame.image.keyword, "OW", bytes(frame.image.pixels))
+    ds.add_new(frame.image.keyword, "OW", bytes(in_memory(frame.image.pixels)))
     try:
         image = hd.Image.from_dataset(ds, copy=False)
         found: NDArray[np.float32] = image.get_frame(
