@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from mmap import MAP_ANONYMOUS, MAP_PRIVATE, mmap
 
 import highdicom as hd
 import numpy as np
@@ -31,13 +32,23 @@ def filled(frames: list[Frame | None]) -> NDArray[np.float32]:
     shape = (len(found), form.rows, form.columns)
     compressed = [index for index, frame in enumerate(found) if _is_compressed(frame)]
     many = len(compressed) * form.rows * form.columns >= WORTH_PROCESSES
-    array = shared_float32(shape) if many else np.empty(shape, np.float32)
+    array = shared_float32(shape) if many else _small_pages(shape)
     if compressed:
         _fill_compressed(array, found, compressed, processes=None if many else 1)
     found.clear()
 
     _fill_plain_ones(array, frames)
     return array
+
+
+def _small_pages(shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Fresh memory, as np.empty has it, but not in huge pages.
+
+    The kernel empties a page at its first touch: 4 KiB are still in the cache when a plane is
+    written there, 2 MiB are not.
+    """
+    memory = mmap(-1, 4 * int(np.prod(shape)), flags=MAP_PRIVATE | MAP_ANONYMOUS)
+    return np.frombuffer(memory, np.float32).reshape(shape)
 
 
 def _is_compressed(frame: Frame) -> bool:
@@ -53,7 +64,7 @@ def _fill_compressed(
 ) -> None:
     def work(number: int) -> None:
         frame = frames[indices[number]]
-        stored = decode(frame.image.syntax, bytes(frame.stream), frame.form)
+        stored = decode(frame.image.syntax, bytes(in_memory(frame.stream)), frame.form)
         fill(array[indices[number]], stored, frame.form, frame.transform)
 
     in_processes(len(indices), work, processes=processes)

@@ -24,7 +24,7 @@ class Frame:
     number: int
     said: FrameHeader
     form: PixelFormat
-    stream: memoryview | bytes | Unread
+    stream: memoryview | Unread
     transform: Transform
 
 

@@ -1,8 +1,10 @@
 """Stored instances become a ModelInput, or an InputError that a radiologist understands."""
 
+import gc
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 
 from pydicom import Dataset
@@ -73,9 +75,22 @@ def _read(instances: Sequence[Instance], *, checked: bool) -> list[StoredImage]:
     share = MAX_FILE_BYTES // max(2, len(instances))
     read = partial(read_image, share=share, checked=checked)
     if all(map(is_plain, instances)):  # headers only: threads would wait for each other
-        return [read(instance) for instance in instances]
+        with _uncollected():
+            return [read(instance) for instance in instances]
     with ThreadPoolExecutor(READERS) as pool:
         return list(pool.map(read, instances))
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Python would look for garbage again and again among elements that all remain."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _volume(headers: Sequence[Dataset], found: Described) -> ModelInput:

@@ -95,9 +95,7 @@ def pixel_format(image: StoredImage) -> PixelFormat:
     )
 
 
-def streams_of(
-    image: StoredImage, form: PixelFormat, frames: int
-) -> list[memoryview | bytes | Unread]:
+def streams_of(image: StoredImage, form: PixelFormat, frames: int) -> list[memoryview | Unread]:
     """The bytes of each frame; InputError where decoding would believe one of two that disagree.
 
     A decoder makes an image of the size that the stream says, however small the stream is.
@@ -122,7 +120,7 @@ def streams_of(
             check_rle(stream, pixels=form.rows * form.columns, planes=form.allocated // 8)
         else:
             _compare(form, head(image.syntax, stream))
-    return [*streams]
+    return [memoryview(stream) for stream in streams]
 
 
 def _check_length(image: StoredImage, form: PixelFormat, frames: int) -> None:

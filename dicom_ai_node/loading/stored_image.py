@@ -6,6 +6,7 @@ import struct
 from dataclasses import dataclass
 from functools import lru_cache
 from io import BytesIO
+from typing import BinaryIO
 
 import pydicom
 from pydicom import Dataset
@@ -17,15 +18,15 @@ from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, UncompressedTransfe
 from dicom_ai_node.errors import InputError
 from dicom_ai_node.header import at_pixels_themselves, data_begins, data_of, read_deflated, words_of
 from dicom_ai_node.loading.encapsulated import end_of_items
+from dicom_ai_node.loading.flat_header import flat_header
 from dicom_ai_node.loading.unread import Damaged, Unread, in_memory
 from dicom_ai_node.study import Instance
 
 MAX_RATIO = 100  # of a deflated object to its file,
 ALWAYS_INFLATED = 16 << 20  # but for small ones: a black image deflates to a thousandth
-_BEGINNING = 144  # bytes of a file, which say where its data set begins
 _HEAD = 32 << 10  # bytes that are read of a file at once, until its pixels begin
 _FIRST_GROUP = (b"\x08\0", b"\0\x08")  # of a data set: in little and in big endian
-_TAG = 12  # bytes of tag, VR and length before the pixels, or less
+_LONGEST_TAG = 12  # bytes of tag, VR and length before the pixels
 _PIXELS = {
     0x7FE00008: "FloatPixelData",
     0x7FE00009: "DoubleFloatPixelData",
@@ -73,35 +74,42 @@ def read_image(instance: Instance, *, share: int, checked: bool = True) -> Store
 
 def _from_file(instance: Instance, *, checked: bool) -> StoredImage | None:
     """None where nobody can tell by the file meta group where the data set begins."""
-    syntax = UID(instance.transfer_syntax_uid)
-    # as text, for it is put into pydicom's warnings
+    meta = _file_meta(instance.transfer_syntax_uid)
+    # as text, for pydicom puts it into its warnings
     with open(str(instance.path), "rb", buffering=_HEAD) as file:  # noqa: PTH123
-        begins = data_begins(file.read(_BEGINNING))
-        file.seek(begins)
-        if file.read(2) not in _FIRST_GROUP:
+        head = file.read(_HEAD)
+        begins = data_begins(head)
+        if head[begins : begins + 2] not in _FIRST_GROUP:
             return None
-        file.seek(begins)
-        header = read_dataset(
-            file, syntax.is_implicit_VR, syntax.is_little_endian, stop_when=at_pixels_themselves
-        )
-        length = file.tell() - begins
-        file.seek(begins)
-        head = file.read(length + _TAG)
+        header, at = _header(file, head, begins, meta.TransferSyntaxUID)
+        if at + _LONGEST_TAG > len(head):
+            file.seek(0)
+            head = file.read(at + _LONGEST_TAG)
         size = os.fstat(file.fileno()).st_size
-    header.file_meta = _file_meta(syntax)
-    keyword, at, length = _place_of_pixels(header, head, length)
-    rest = size - begins - at
+    header.file_meta = meta
+    keyword, at, length = _place_of_pixels(header, head, at)
     pixels: memoryview | Unread = Unread(
         path=instance.path,
-        begin=begins + at,
-        length=min(length, rest),
+        begin=at,
+        length=min(length, size - at),
         size=size,
-        before=hashlib.sha256(head[:at]),
+        before=hashlib.sha256(head[begins:at]),
         sha256=instance.sha256 if checked else None,
     )
     if length == _UNDEFINED or not is_plain(instance) or not _has_one_frame(header):
         pixels = _defined(in_memory(pixels), length)
     return _image(header, keyword, pixels)
+
+
+def _header(file: BinaryIO, head: bytes, begins: int, syntax: UID) -> tuple[Dataset, int]:
+    """And where its pixels begin; `head` is what the file begins with."""
+    implicit, little = syntax.is_implicit_VR, syntax.is_little_endian
+    flat = flat_header(head, begins) if little and not implicit else None
+    if flat is not None:
+        return flat
+    file.seek(begins)
+    header = read_dataset(file, implicit, little, stop_when=at_pixels_themselves)
+    return header, file.tell()
 
 
 def _from_memory(instance: Instance, *, share: int, checked: bool) -> StoredImage:
@@ -123,7 +131,7 @@ def _from_memory(instance: Instance, *, share: int, checked: bool) -> StoredImag
 def _image(header: Dataset, keyword: str, pixels: memoryview | Unread) -> StoredImage:
     return StoredImage(
         header=header,
-        syntax=UID(header.file_meta.TransferSyntaxUID),
+        syntax=header.file_meta.TransferSyntaxUID,
         keyword=keyword,
         pixels=pixels,
         little_endian=bool(header.original_encoding[1]),
@@ -167,8 +175,8 @@ def _has_one_frame(header: Dataset) -> bool:
 
 
 @lru_cache
-def _file_meta(syntax: UID) -> FileMetaDataset:
+def _file_meta(transfer_syntax_uid: str) -> FileMetaDataset:
     """One for all headers: nobody changes it."""
     meta = FileMetaDataset()
-    meta.TransferSyntaxUID = syntax
+    meta.TransferSyntaxUID = UID(transfer_syntax_uid)
     return meta
