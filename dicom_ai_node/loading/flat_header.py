@@ -23,7 +23,7 @@ _ELEMENT = struct.Struct("<HH2sH")  # tag, VR, length (PS3.5 7.1.2)
 _LONG = struct.Struct("<L")  # the length, behind two bytes of nothing
 _LONGEST = _ELEMENT.size + _LONG.size
 _UNDEFINED = 0xFFFFFFFF
-_FIRST_PIXELS = 0x7FE00008  # FloatPixelData; then Double… and PixelData
+_PIXELS = range(0x7FE00008, 0x7FE10000)  # FloatPixelData, DoubleFloatPixelData, PixelData
 _CHARACTER_SET = BaseTag(0x00080005)
 
 
@@ -37,7 +37,7 @@ def flat_header(part10: bytes, at: int) -> tuple[Dataset, int] | None:
     while at <= last:
         group, element, code, length = _ELEMENT.unpack_from(part10, at)
         number = group << 16 | element
-        if number >= _FIRST_PIXELS:
+        if number in _PIXELS:
             return _data_set(found), at
         if code not in _VRS:
             return None
