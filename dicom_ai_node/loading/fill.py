@@ -36,7 +36,6 @@ def filled(frames: list[Frame | None]) -> NDArray[np.float32]:
     if compressed:
         _fill_compressed(array, found, compressed, processes=None if many else 1)
     found.clear()
-
     _fill_plain_ones(array, frames)
     return array
 

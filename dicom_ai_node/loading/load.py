@@ -54,7 +54,7 @@ def load(
         raise InputError("The files of the series are larger than the limit of 2 GiB.")
     try:
         return _loaded(instances, kind=kind, checked=checked)
-    except Exception:  # a disk's fault must never be told as the study's
+    except Exception:  # a fault of the disk must never be told as one of the study
         for instance in instances if checked else ():
             check(instance)
         raise
