@@ -82,7 +82,7 @@ def read_deflated(path: Path, content: bytes, *, limit: int) -> tuple[Dataset, b
     if len(whole) > limit:
         raise InputError("A deflated image is far larger than its file: it may be made to do harm.")
     file = BytesIO(whole)
-    ds = read_dataset(file, False, True, stop_when=_at_pixels_themselves)
+    ds = read_dataset(file, False, True, stop_when=at_pixels_themselves)
     ds.file_meta = read_file_meta_info(path)
     return ds, whole, file.tell()
 
@@ -103,15 +103,20 @@ def _at_pixels(tag: BaseTag, _vr: str | None, _length: int) -> bool:
     return tag.group == _PIXEL_GROUP
 
 
-def _at_pixels_themselves(tag: BaseTag, _vr: str | None, _length: int) -> bool:
+def at_pixels_themselves(tag: BaseTag, _vr: str | None, _length: int) -> bool:
     """Not at the tables before them."""
     return tag.group == _PIXEL_GROUP and tag.element >= _FIRST_PIXELS
 
 
 def data_of(part10: bytes) -> memoryview:
-    """The data set of a Part 10 file, uncopied: what follows the file meta group (PS3.10 7.1)."""
+    """The data set of a Part 10 file, uncopied."""
+    return memoryview(part10)[data_begins(part10) :]
+
+
+def data_begins(part10: bytes) -> int:
+    """Behind the file meta group (PS3.10 7.1), whose first element says how long the rest is."""
     group_length = int.from_bytes(part10[_PREAMBLE + 8 : _PREAMBLE + 12], "little")
-    return memoryview(part10)[_PREAMBLE + 12 + group_length :]
+    return _PREAMBLE + 12 + group_length
 
 
 def read_values(path: Path, keywords: Iterable[str]) -> Mapping[str, Values]:

@@ -8,6 +8,7 @@ from dicom_ai_node.header import numbers_of, words_of
 from dicom_ai_node.loading.frame_header import FrameHeader, frame_headers, number_of_frames
 from dicom_ai_node.loading.pixels import PixelFormat, check_types, pixel_format, streams_of
 from dicom_ai_node.loading.stored_image import StoredImage
+from dicom_ai_node.loading.unread import Unread
 from dicom_ai_node.loading.values import Transform, transform_of
 
 MAX_VOXEL_BYTES = 2 << 30  # of the float32 values, known before anything is decoded (P18)
@@ -23,7 +24,7 @@ class Frame:
     number: int
     said: FrameHeader
     form: PixelFormat
-    stream: memoryview | bytes
+    stream: memoryview | Unread
     transform: Transform
 
 

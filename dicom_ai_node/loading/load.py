@@ -1,7 +1,10 @@
 """Stored instances become a ModelInput, or an InputError that a radiologist understands."""
 
-from collections.abc import Sequence
+import gc
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 
 from pydicom import Dataset
@@ -23,7 +26,8 @@ from dicom_ai_node.loading.geometry import arrangement
 from dicom_ai_node.loading.pixels import check_same
 from dicom_ai_node.loading.projection import projection_images
 from dicom_ai_node.loading.stack import volume_of
-from dicom_ai_node.loading.stored_image import StoredImage, read_image
+from dicom_ai_node.loading.stored_image import StoredImage, is_plain, read_image
+from dicom_ai_node.loading.unread import check
 from dicom_ai_node.study import Instance
 
 MAX_FILE_BYTES = 2 << 30  # of the series (P18)
@@ -48,9 +52,16 @@ def load(
         raise InputError(f"The series has {len(instances)} images; the limit is {MAX_FRAMES}.")
     if sum(instance.path.stat().st_size for instance in instances) > MAX_FILE_BYTES:
         raise InputError("The files of the series are larger than the limit of 2 GiB.")
-    share = MAX_FILE_BYTES // max(2, len(instances))
-    with ThreadPoolExecutor(READERS) as pool:
-        images = list(pool.map(partial(read_image, share=share, checked=checked), instances))
+    try:
+        return _loaded(instances, kind=kind, checked=checked)
+    except Exception:  # a fault of the disk must never be told as one of the study
+        for instance in instances if checked else ():
+            check(instance)
+        raise
+
+
+def _loaded(instances: Sequence[Instance], *, kind: InputKind, checked: bool) -> ModelInput:
+    images = _read(instances, checked=checked)
     headers = [image.header for image in images]
     try:
         found = described(images)
@@ -58,6 +69,28 @@ def load(
         return _volume(headers, found) if kind == "volume" else _images(headers, found)
     except NotImplementedError as error:  # pydicom's, at the first look at such an element
         raise InputError("An image has an element of an unknown value representation.") from error
+
+
+def _read(instances: Sequence[Instance], *, checked: bool) -> list[StoredImage]:
+    share = MAX_FILE_BYTES // max(2, len(instances))
+    read = partial(read_image, share=share, checked=checked)
+    if all(map(is_plain, instances)):  # headers only: threads would wait for each other
+        with _uncollected():
+            return [read(instance) for instance in instances]
+    with ThreadPoolExecutor(READERS) as pool:
+        return list(pool.map(read, instances))
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Python would look for garbage again and again among elements that all remain."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _volume(headers: Sequence[Dataset], found: Described) -> ModelInput:
@@ -96,11 +129,11 @@ def _images(headers: Sequence[Dataset], found: Described) -> ModelInput:
 
 def _check_concatenation(headers: Sequence[Dataset]) -> None:
     """Parts of one multi-frame object (PS3.3 C.7.6.16.1.2): all of them, or none."""
-    for header in headers:
-        total = header.get("InConcatenationTotalNumber")
-        uid = words_of(header, "ConcatenationUID")
-        parts = sum(words_of(other, "ConcatenationUID") == uid for other in headers)
-        if uid and total and parts != total:
+    uids = [words_of(header, "ConcatenationUID") for header in headers]
+    found = Counter(uids)
+    for uid, header in zip(uids, headers, strict=True):
+        parts, total = found[uid], header.get("InConcatenationTotalNumber") if uid else None
+        if total and parts != total:
             raise InputError(
                 f"The series holds {parts} of the {total} parts of a multi-frame concatenation."
             )

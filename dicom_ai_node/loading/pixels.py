@@ -14,6 +14,7 @@ from dicom_ai_node.header import numbers_of
 from dicom_ai_node.loading.codestream import Head, check_rle, head
 from dicom_ai_node.loading.encapsulated import ITEM, frames_of
 from dicom_ai_node.loading.stored_image import StoredImage
+from dicom_ai_node.loading.unread import Unread, in_memory
 
 # by which bytes become pixels: US in PS3.3 C.7.6.3, and nothing else
 _DESCRIBING = tuple(
@@ -94,19 +95,21 @@ def pixel_format(image: StoredImage) -> PixelFormat:
     )
 
 
-def streams_of(image: StoredImage, form: PixelFormat, frames: int) -> list[memoryview | bytes]:
+def streams_of(image: StoredImage, form: PixelFormat, frames: int) -> list[memoryview | Unread]:
     """The bytes of each frame; InputError where decoding would believe one of two that disagree.
 
     A decoder makes an image of the size that the stream says, however small the stream is.
     """
     if image.syntax in UncompressedTransferSyntaxes:
         _check_length(image, form, frames)
+        if isinstance(image.pixels, Unread):
+            return [image.pixels]
         size = form.frame_bytes
         return [image.pixels[index * size : (index + 1) * size] for index in range(frames)]
     if image.keyword != "PixelData":
         raise InputError("The images have no PixelData, and their transfer syntax is for no other.")
     streams = frames_of(
-        image.pixels,
+        in_memory(image.pixels),
         frames,
         in_one_piece=image.syntax in _UNCOUNTED,
         extended=image.header.get("ExtendedOffsetTable"),
@@ -117,12 +120,15 @@ def streams_of(image: StoredImage, form: PixelFormat, frames: int) -> list[memor
             check_rle(stream, pixels=form.rows * form.columns, planes=form.allocated // 8)
         else:
             _compare(form, head(image.syntax, stream))
-    return [*streams]
+    return [memoryview(stream) for stream in streams]
 
 
 def _check_length(image: StoredImage, form: PixelFormat, frames: int) -> None:
     """Padding is common; anything else behind the frames means that they are not the frames."""
-    length, value = frames * form.frame_bytes, image.pixels
+    length = frames * form.frame_bytes
+    if isinstance(image.pixels, Unread) and image.pixels.length == length:
+        return
+    value = in_memory(image.pixels)
     encapsulated = len(value) != length and value[:4] == ITEM
     rest = bytes(value[length + length % 2 :])
     if len(value) < length or rest.strip(b"\0") or encapsulated:

@@ -1,0 +1,76 @@
+"""Pixel data that still lies in its file: read when it is needed, and checked as it is read."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from dicom_ai_node.errors import InputError
+from dicom_ai_node.header import data_begins
+from dicom_ai_node.study import Instance
+
+_BEGINNING = 144  # bytes of a file, which say where its data set begins
+
+
+class Damaged(InputError):
+    """A stored file is not what was received."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "A stored image is damaged: its checksum differs. Have the node's disk checked."
+        )
+
+
+class Checksum(Protocol):
+    """One of hashlib's."""
+
+    def copy(self) -> "Checksum": ...
+    def update(self, data: memoryview, /) -> None: ...
+    def hexdigest(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unread:
+    """`length` bytes from `begin`, in a file of `size` bytes.
+
+    `sha256` is due for the whole data set, of which `before` has seen what stands before the
+    pixels; None where nothing is to be checked.
+    """
+
+    path: Path
+    begin: int
+    length: int
+    size: int
+    before: Checksum
+    sha256: str | None
+
+    @property
+    def buffer_bytes(self) -> int:
+        """What `read` needs: all that stands behind the pixels is checked as well."""
+        return self.size - self.begin
+
+    def read(self, buffer: bytearray) -> memoryview:
+        """The pixel data, at the beginning of the buffer; Damaged where a byte has changed (P2)."""
+        rest = memoryview(buffer)[: self.buffer_bytes]
+        with self.path.open("rb") as file:
+            file.seek(self.begin)
+            if file.readinto(rest) != len(rest):
+                raise Damaged
+        if self.sha256 is not None:
+            checksum = self.before.copy()
+            checksum.update(rest)
+            if checksum.hexdigest() != self.sha256:
+                raise Damaged
+        return rest[: self.length]
+
+
+def in_memory(pixels: memoryview | Unread) -> memoryview:
+    return pixels.read(bytearray(pixels.buffer_bytes)) if isinstance(pixels, Unread) else pixels
+
+
+def check(instance: Instance) -> None:
+    """Damaged where the bytes of a file are not those that were acknowledged (P2)."""
+    with instance.path.open("rb") as file:
+        file.seek(data_begins(file.read(_BEGINNING)))
+        if hashlib.file_digest(file, "sha256").hexdigest() != instance.sha256:
+            raise Damaged
