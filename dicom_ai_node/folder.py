@@ -1,17 +1,29 @@
 """Series in a folder of DICOM files, as `predict` finds them."""
 
 import hashlib
+import struct
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from pydicom.errors import InvalidDicomError
+from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.filereader import read_file_meta_info
 
 from dicom_ai_node.errors import InputError
 from dicom_ai_node.header import data_of, is_program, read_values
 from dicom_ai_node.study import Described, Instance, Series, Values
 
+# what pydicom raises for bytes that only begin like DICOM
+_DAMAGED = (
+    AttributeError,
+    BytesLengthException,
+    KeyError,
+    NotImplementedError,
+    OverflowError,
+    TypeError,
+    ValueError,
+    struct.error,
+)
 _UIDS = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
 
 
@@ -38,13 +50,17 @@ def described(folder: Path, keywords: Iterable[str]) -> Iterator[Described]:
     wanted = {*_UIDS, *keywords}
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         try:
-            header = read_values(path, wanted)
-            syntax = str(read_file_meta_info(path).TransferSyntaxUID)
-        except (InvalidDicomError, EOFError):
+            syntax = read_file_meta_info(path).get("TransferSyntaxUID")
+            header = read_values(path, wanted) if syntax else {}
+        except (InvalidDicomError, EOFError, *_DAMAGED):
             continue
+        except OSError as error:
+            raise InputError(
+                f"{path} cannot be read ({error.strerror}): give a folder that may be read"
+            ) from error
         _refuse_program(path)
         if all(keyword in header for keyword in _UIDS):
-            yield _instance(path, header, syntax), header
+            yield _instance(path, header, str(syntax)), header
 
 
 def _refuse_program(path: Path) -> None:

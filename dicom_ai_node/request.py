@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 from dicom_ai_node.attempt import Request, read_report
 from dicom_ai_node.config.package import InstalledModel
 from dicom_ai_node.database import deliveries, jobs, studies
-from dicom_ai_node.job import Job
+from dicom_ai_node.job import Job, Outcome
 from dicom_ai_node.spool import Spool
 
 
@@ -44,6 +44,12 @@ def _masks(job: Job, connection: Connection, spool: Spool) -> tuple[dict[str, Pa
         report = read_report(folder)
         segs = [each.file for each in report.objects if each.kind == "seg"] if report else []
         if not segs:
-            return {}, f"{used.model} marked nothing that {job.model} could work on."
+            return {}, f"{job.model} works on what {used.model} marks. {_why_none(used)}"
         masks[name] = folder / segs[0]
     return masks, None
+
+
+def _why_none(used: Job) -> str:
+    if used.outcome is Outcome.NONE:
+        return f"{used.model} found nothing."
+    return f"{used.model} gave no result: {used.reason or used.outcome}"

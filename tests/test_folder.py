@@ -98,3 +98,15 @@ def test_a_person_is_told_of_a_program(tmp_path: Path) -> None:
     assert "dicom-ai-node: A DICOM file of the study is a program as well" in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [bytes(128) + b"DICM", bytes(128) + b"DICM" + bytes(range(256)), b"", b"no DICOM at all"],
+    ids=["only a preamble", "a broken meta group", "empty", "text"],
+)
+def test_a_bad_file_does_not_hide_the_good_ones(tmp_path: Path, content: bytes) -> None:
+    write(series(shape=(3, 4, 4)), tmp_path)
+    (tmp_path / "bad.dcm").write_bytes(content)
+    (found,) = series_of(tmp_path)
+    assert len(found.instances) == 3

@@ -5,11 +5,10 @@ from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from dicom_ai_node.cli.node import DEFAULT_CONFIG, AsJson, ConfigDir, open_node
-from dicom_ai_node.cli.show import moment, print_json
+from dicom_ai_node.cli.show import console, moment, print_json
 from dicom_ai_node.database import deliveries
 from dicom_ai_node.database import jobs as job_table
 from dicom_ai_node.errors import NodeError
@@ -17,7 +16,7 @@ from dicom_ai_node.job import Job, JobState, Priority
 
 app = typer.Typer(help="The queue: see, retry, cancel, prioritise.", no_args_is_help=True)
 
-JobId = Annotated[int, typer.Argument(help="The job's number, as `jobs list` shows it.")]
+JobId = Annotated[int, typer.Argument(max=2**62, help="The job's number, as `jobs list` shows it.")]
 
 
 @app.command(name="list")
@@ -45,7 +44,7 @@ def list_(
             str(job.attempts),
             job.reason or job.error_text or "",
         )
-    Console().print(table)
+    console().print(table)
 
 
 @app.command()
@@ -58,22 +57,22 @@ def show(job_id: JobId, as_json: AsJson = False, config: ConfigDir = DEFAULT_CON
     if as_json:
         print_json({**asdict(job), "events": events, "deliveries": sent})
         return
-    console = Console()
+    out = console()
     for key, value in asdict(job).items():
         if key != "inputs":
-            console.print(f"{key:>20}  {json.dumps(value) if isinstance(value, dict) else value}")
+            out.print(f"{key:>20}  {json.dumps(value) if isinstance(value, dict) else value}")
     table = Table("When", "From", "To", "Why", title="Events")
     for event in events:
         table.add_row(
             moment(event["at"]), event["from_state"] or "", event["to_state"], event["why"] or ""
         )
-    console.print(table)
+    out.print(table)
     table = Table("Peer", "Object", "State", "Tries", "Last answer", title="Deliveries")
     for row in sent:
         table.add_row(
             row["peer"], row["kind"], row["state"], str(row["tries"]), row["status"] or ""
         )
-    console.print(table)
+    out.print(table)
 
 
 @app.command()

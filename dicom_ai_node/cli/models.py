@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from dicom_ai_node.cli.node import DEFAULT_CONFIG, AsJson, ConfigDir
-from dicom_ai_node.cli.show import print_json
+from dicom_ai_node.cli.show import console, print_json
 from dicom_ai_node.config.load import load
 
 app = typer.Typer(help="The model store.", no_args_is_help=True)
@@ -39,7 +39,7 @@ def list_(as_json: AsJson = False, config: ConfigDir = DEFAULT_CONFIG) -> None:
     for each in found:
         package = each.package
         table.add_row(package.name, package.version, package.kind, package.title, each.sha256[:12])
-    Console().print(table)
+    console().print(table)
 
 
 @app.command()

@@ -3,7 +3,8 @@
 import socket
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from queue import SimpleQueue
@@ -143,6 +144,7 @@ def deliver(config: ConfigDir = DEFAULT_CONFIG, supervised: Supervised = False) 
     from dicom_ai_node import schedule
     from dicom_ai_node.deliver import PeerQueue
     from dicom_ai_node.intake.intake import Intake
+    from dicom_ai_node.peers.association import abort_all
     from dicom_ai_node.peers.open import open_peer
 
     with _role("deliver", config, supervised, need_models=True) as (node, stop):
@@ -161,14 +163,21 @@ def deliver(config: ConfigDir = DEFAULT_CONFIG, supervised: Supervised = False) 
             )
             for name, settings in node.config.peers.items()
         ]
-        runs = [each.run for each in queues] + [each.run for each in _fetchers(node)]
-        threads = [threading.Thread(target=run, args=(stop,)) for run in runs]
-        for thread in threads:
-            thread.start()
+        sending = [_started(queue.run, stop) for queue in queues]
+        for fetcher in _fetchers(node):
+            _started(fetcher.run, stop)
         stop.wait()
         scheduler.shutdown()
-        for thread in threads:
-            thread.join()
+        deadline = time.monotonic() + node.config.node.drain_s
+        for thread in sending:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        abort_all()
+
+
+def _started(run: Callable[[threading.Event], None], stop: threading.Event) -> threading.Thread:
+    thread = threading.Thread(target=run, args=(stop,), daemon=True)
+    thread.start()
+    return thread
 
 
 def _fetchers(node: Node) -> list["Fetcher"]:

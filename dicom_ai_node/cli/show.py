@@ -5,6 +5,12 @@ from datetime import datetime
 from typing import Any
 
 import typer
+from rich.console import Console
+
+
+def console() -> Console:
+    """Text as it is: what comes from a header must not be taken for markup."""
+    return Console(markup=False, highlight=False, emoji=False)
 
 
 def print_json(value: Any) -> None:

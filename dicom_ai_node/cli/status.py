@@ -1,11 +1,10 @@
 """`status`: the books on one screen."""
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from dicom_ai_node.cli.node import DEFAULT_CONFIG, AsJson, ConfigDir, open_node
-from dicom_ai_node.cli.show import print_json
+from dicom_ai_node.cli.show import console, print_json
 from dicom_ai_node.database.books import books
 
 
@@ -29,4 +28,4 @@ def status(as_json: AsJson = False, config: ConfigDir = DEFAULT_CONFIG) -> None:
     ):
         for name, number in numbers.items():
             table.add_row(title, name, str(number))
-    Console().print(table)
+    console().print(table)

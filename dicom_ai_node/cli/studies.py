@@ -1,15 +1,14 @@
-"""`studies list`, `show` and `explain`."""
+"""`studies list`, `show`, `explain` and `judge`."""
 
 from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from sqlalchemy import Connection, RowMapping
 
 from dicom_ai_node.cli.node import DEFAULT_CONFIG, AsJson, ConfigDir, open_node
-from dicom_ai_node.cli.show import moment, print_json
+from dicom_ai_node.cli.show import console, moment, print_json
 from dicom_ai_node.cli.verdicts import print_verdicts
 from dicom_ai_node.database import expectations, fetches
 from dicom_ai_node.database import jobs as job_table
@@ -44,7 +43,7 @@ def list_(
             row["state"],
             row["reason"] or "",
         )
-    Console().print(table)
+    console().print(table)
 
 
 @app.command()
@@ -67,19 +66,17 @@ def show(
             }
         )
         return
-    console = Console()
-    console.print(f"{row['study_instance_uid']} from {row['calling_ae_title']}")
-    console.print(f"{number} instances, the last at {moment(row['last_received_at'])}")
-    console.print(f"{row['state']}{': ' + row['reason'] if row['reason'] else ''}")
+    out = console()
+    out.print(f"{row['study_instance_uid']} from {row['calling_ae_title']}")
+    out.print(f"{number} instances, the last at {moment(row['last_received_at'])}")
+    out.print(f"{row['state']}{': ' + row['reason'] if row['reason'] else ''}")
     if row["evidence"]:
-        console.print(_completeness(row))
+        out.print(_completeness(row))
     for job in jobs:
-        console.print(
-            f"job {job.id}: {job.model} {job.state} {job.outcome or ''} {job.reason or ''}"
-        )
+        out.print(f"job {job.id}: {job.model} {job.state} {job.outcome or ''} {job.reason or ''}")
     for each in fetched:
         what = "which priors there are" if each.is_question else f"prior {each.study_instance_uid}"
-        console.print(f"asked {each.peer} for {what}: {each.state} {each.reason or ''}")
+        out.print(f"asked {each.peer} for {what}: {each.state} {each.reason or ''}")
 
 
 @app.command()
@@ -106,19 +103,19 @@ def explain(
             }
         )
         return
-    console = Console()
-    console.print(f"The study is {row['state']}{': ' + row['reason'] if row['reason'] else ''}.")
+    out = console()
+    out.print(f"The study is {row['state']}{': ' + row['reason'] if row['reason'] else ''}.")
     if row["evidence"]:
-        console.print(_completeness(row))
+        out.print(_completeness(row))
     for each in expected:
         what = f"series {each.series_instance_uid}" if each.series_instance_uid else "the study"
         final = "" if each.is_final else ", so far"
-        console.print(f"{each.origin} ({each.source}) has {each.instances} images of {what}{final}")
+        out.print(f"{each.origin} ({each.source}) has {each.instances} images of {what}{final}")
     print_verdicts(verdicts)
     for job in jobs:
-        console.print(f"Job {job.id}, {job.model}: {job.state}, {job.outcome or 'no outcome yet'}")
+        out.print(f"Job {job.id}, {job.model}: {job.state}, {job.outcome or 'no outcome yet'}")
         if job.reason:
-            console.print(f"  - {job.reason}")
+            out.print(f"  - {job.reason}")
 
 
 def _completeness(row: dict[str, Any]) -> str:
@@ -129,6 +126,18 @@ def _completeness(row: dict[str, Any]) -> str:
 def _expected(each: Expected) -> dict[str, Any]:
     named = each.sop_instance_uids
     return {**asdict(each), "sop_instance_uids": None if named is None else sorted(named)}
+
+
+@app.command()
+def judge(study_instance_uid: StudyUid, config: ConfigDir = DEFAULT_CONFIG) -> None:
+    """Judge a study again, by the routes as they are now; what is known already is not repeated."""
+    with open_node(config).database.write() as connection:
+        row = _find(connection, study_instance_uid)
+        if not study_table.reopen(connection, study_instance_uid):
+            raise NodeError(
+                f"the study is {row['state']}: only routed and refused ones are settled"
+            )
+    typer.echo("The running node judges it again now: see `dicom-ai-node studies explain`.")
 
 
 def _find(connection: Connection, study_instance_uid: str) -> dict[str, Any]:

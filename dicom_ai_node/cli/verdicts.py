@@ -3,22 +3,22 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich.console import Console
+from dicom_ai_node.cli.show import console
 
 
 def print_verdicts(rows: Sequence[Mapping[str, Any]]) -> None:
     """For each route and series what matched, what failed and with which value, what was chosen."""
-    console = Console(markup=False, highlight=False, emoji=False, soft_wrap=True)
+    out = console()
     for row in rows:
         part = f", {row['part']}" if row["part"] else ""
         of = "" if row["input"] == "image" else f", input {row['input']}"
-        console.print(
+        out.print(
             f"Series of {row['instances']} {row['modality']} instances "
             f"({row['series_instance_uid']}{part}), route {row['route']}{of}: {_answer(row)}"
         )
         for sign, sentences in (("-", row["failed_clauses"]), ("+", row["held_clauses"])):
             for sentence in sentences:
-                console.print(f"  {sign} {sentence}")
+                out.print(f"  {sign} {sentence}")
 
 
 def _answer(row: Mapping[str, Any]) -> str:

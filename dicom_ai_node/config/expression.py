@@ -9,6 +9,7 @@ _MAX_OPTIONS = 12  # `?`
 
 _ATOMS = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]", re.DOTALL)
 _OPENINGS = re.compile(r"\((?:\?(?:<?[=!]|P<\w+>|[a-z-]*:))?")
+_BACK_REFERENCE = re.compile(r"\\[1-9]|\(\?P=")
 _INNERMOST = re.compile(r"\(([^()]*)\)([*+{]?)")
 
 
@@ -20,6 +21,8 @@ def refuse_slow(pattern: str) -> None:
     """
     if len(pattern) > MAX_PATTERN:
         raise ValueError(f"the regular expression is longer than {MAX_PATTERN} characters")
+    if _BACK_REFERENCE.search(pattern):
+        raise ValueError("the regular expression refers back to a group: write it without")
     bare = _OPENINGS.sub("(", _ATOMS.sub("x", pattern))
     repeats = len(re.findall(r"[*+]|\{\d*,\d*\}", bare))
     options = len(re.findall(r"(?<![*+?}(])\?", bare))

@@ -182,6 +182,23 @@ def cancel_of_study(connection: Connection, study_id: int, *, why: str, now: flo
         move(connection, of_row(row), JobState.CANCELLED, now=now, why=why)
 
 
+def standing_results(connection: Connection, study_id: int) -> Sequence[Job]:
+    """Jobs of a study that have said something of its images, and that no other supersedes."""
+    superseded = select(job.c.supersedes).where(
+        job.c.study_id == study_id,
+        job.c.supersedes.is_not(None),
+        job.c.state != JobState.CANCELLED,
+    )
+    said = (Outcome.FINDINGS, Outcome.NONE, Outcome.PARTLY, Outcome.ABSTAINED)
+    query = select(job).where(
+        job.c.study_id == study_id,
+        job.c.state.in_(_WITH_RESULT),
+        job.c.outcome.in_(said),
+        job.c.id.not_in(superseded),
+    )
+    return [of_row(row) for row in connection.execute(query.order_by(job.c.id)).mappings()]
+
+
 def keys_of_study(connection: Connection, study_id: int) -> Sequence[str]:
     return connection.execute(select(job.c.key).where(job.c.study_id == study_id)).scalars().all()
 
@@ -203,12 +220,19 @@ def cancel_all_but(
 
 
 def prioritise(connection: Connection, current: Job, priority: Priority) -> None:
-    """Another rank for a job that is queued; raises LeaseLost when it is no longer."""
-    rank = current.created_at + HEAD_START_S[priority]
+    """Another rank for a job that is queued; raises LeaseLost when it is no longer.
+
+    Urgent by a person's word is before all others, and out of its window of time.
+    """
+    values: dict[str, object] = {"rank": current.created_at + HEAD_START_S[priority]}
+    if priority is Priority.URGENT:
+        values["rank"] = 0.0
+        if current.run_after < NOT_YET:
+            values["run_after"] = current.created_at
     changed = connection.execute(
         update(job)
         .where(job.c.id == current.id, job.c.state == JobState.QUEUED)
-        .values(priority=priority, rank=rank)
+        .values(priority=priority, **values)
     )
     if changed.rowcount != 1:
         raise LeaseLost(f"job {current.id} is no longer queued")

@@ -13,6 +13,7 @@ from sqlalchemy import (
     update,
 )
 
+from dicom_ai_node.database.open_studies import next_change
 from dicom_ai_node.database.tables import fetch, instance, job, study, verdict
 from dicom_ai_node.job import FINAL_STATES, JobState
 from dicom_ai_node.spool import Spool
@@ -140,8 +141,22 @@ def reopen_prior(
             calling_ae_title=calling_ae_title,
             called_ae_title=called_ae_title,
             last_received_at=now,
+            changed=next_change(),
         )
     )
+
+
+def reopen(connection: Connection, study_instance_uid: str) -> bool:
+    """Have a study judged again, by the routes as they are now; False where it is not settled."""
+    reopened = connection.execute(
+        update(study)
+        .where(
+            study.c.study_instance_uid == study_instance_uid,
+            study.c.state.in_((StudyState.ROUTED, StudyState.REFUSED)),
+        )
+        .values(state=StudyState.RECEIVING, reason=None, changed=next_change())
+    )
+    return reopened.rowcount == 1
 
 
 def listing(connection: Connection, *, limit: int = 100) -> Sequence[RowMapping]:

@@ -105,7 +105,11 @@ class Intake:
         series = self._series(closed)
         decided = self._decide(self.config.routes, series, closed)
         plan = self._planner.plan(row["id"], decided, now=now)
-        wanted = [*plan.jobs, *self._planner.refusals(row["id"], decided, series)]
+        with self.database.read() as connection:
+            standing = jobs.standing_results(connection, row["id"])
+        refused = self._planner.refusals(row["id"], decided, series)
+        taken_back = self._planner.retractions(row["id"], standing, plan, decided, series)
+        wanted = [*plan.jobs, *taken_back, *refused]
         state = StudyState.ROUTED if plan.jobs else StudyState.REFUSED
         with self.database.write() as connection:
             settled = studies.settle(

@@ -7,7 +7,7 @@ from datetime import datetime, time, timedelta
 from dicom_ai_node.config.package import InstalledModel
 from dicom_ai_node.config.settings import Route
 from dicom_ai_node.database.jobs import NewJob
-from dicom_ai_node.job import HEAD_START_S, Outcome, Priority, job_key
+from dicom_ai_node.job import HEAD_START_S, Job, Outcome, Priority, job_key
 from dicom_ai_node.routing.modality import not_an_image
 from dicom_ai_node.routing.route import Decision
 from dicom_ai_node.study import IMAGE, Series, input_digest
@@ -68,6 +68,33 @@ class Planner:
             self._refusal(study_id, routes, largest, "; ".join(reasons))
             for routes, reasons in refused.values()
         ]
+
+    def retractions(
+        self,
+        study_id: int,
+        standing: Sequence[Job],
+        plan: Plan,
+        decided: Decided,
+        series: Sequence[Series],
+    ) -> list[NewJob]:
+        """A report for each result that the study, as it has grown, no longer bears out.
+
+        It names the report that it replaces, and goes where that went. Results of models that no
+        route runs any more are left alone.
+        """
+        wanted = {(job.model, job.subject) for job in plan.jobs}
+        taken_back = []
+        for earlier in standing:
+            of_model = [each for each in decided if each[0].model == earlier.model]
+            if (earlier.model, earlier.subject) in wanted or not of_model:
+                continue
+            same = [e for e in series if e.series_instance_uid == earlier.series_instance_uid]
+            largest = max(same or series, key=lambda each: len(each.instances))
+            route, decision = of_model[0]
+            why = "; ".join(_why(decision, largest)) or "another series of the study is meant"
+            new = self._refusal(study_id, [route], largest, f"images came later: {why}")
+            taken_back.append(replace(new, subject=earlier.subject, send_to=earlier.send_to))
+        return taken_back
 
     def _job(
         self,

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from typing import Any
+from weakref import WeakSet
 
 from pydicom.uid import UID
 from pynetdicom import AE
@@ -11,6 +12,15 @@ from pynetdicom.presentation import PresentationContext
 
 from dicom_ai_node.config.settings import DimsePeer
 from dicom_ai_node.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+
+_open: "WeakSet[Association]" = WeakSet()  # those of this process
+
+
+def abort_all() -> None:
+    """End every association of ours: at a stop, a peer that hangs is not waited for."""
+    for association in list(_open):
+        if association.is_established:
+            association.abort()
 
 
 def name_of(settings: DimsePeer) -> str:
@@ -42,6 +52,7 @@ def associate(
         ext_neg=list(roles),
     )
     leave_answers(association)
+    _open.add(association)
     return association
 
 

@@ -156,7 +156,7 @@ def test_a_mask_of_nothing_is_said(road: Road) -> None:
     run(road)
     _, second = road.jobs()
     assert second.outcome is Outcome.NOT_SUITABLE
-    assert second.reason == "bright marked nothing that within could work on."
+    assert second.reason == "within works on what bright marks. bright found nothing."
 
 
 def follow_up(**prior: Any) -> dict[str, Any]:

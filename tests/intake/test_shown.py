@@ -14,7 +14,7 @@ from dicom_ai_node.intake.intake import Intake
 from dicom_ai_node.spool import Spool
 from dicom_ai_node.study import WHOLE_STUDY, Expected, Source
 from tests.dicom_factory import series
-from tests.made import arrive, bright
+from tests.made import IS_MR, arrive, bright, configuration
 
 NOW = 1_700_000_000.0
 HERE = series(shape=(3, 8, 8))
@@ -85,3 +85,37 @@ def test_what_an_incomplete_study_waits_for_is_shown(
     expect(database, 5)
     intake.settle_quiet(now=NOW + 61)
     assert f"incomplete: series {SERIES}: 3 of 5 images came, by pacs" in ask(folder, "show", STUDY)
+
+
+def test_what_stands_in_a_header_is_no_markup(
+    config: Config, spool: Spool, database: Database, tmp_path: Path, folder: Path
+) -> None:
+    """A reason may quote a description: with brackets in it, every list of studies failed."""
+    intake = Intake(
+        config=config, models={"bright": bright(tmp_path)}, spool=spool, database=database
+    )
+    arrive(spool, database, HERE, now=NOW, calling="[/red]")
+    intake.settle_quiet(now=NOW + 61)
+    with database.write() as connection:
+        connection.exec_driver_sql("UPDATE study SET reason = 'SeriesDescription is [/red] scout'")
+    for words in (["list"], ["show", STUDY], ["explain", STUDY]):
+        assert "is [/red] scout" in ask(folder, *words)
+
+
+def test_a_settled_study_is_judged_again_by_the_rules_as_they_are(
+    config: Config, spool: Spool, database: Database, tmp_path: Path, folder: Path
+) -> None:
+    models = {"bright": bright(tmp_path)}
+    strict = configuration(
+        tmp_path, routes=[{"model": "bright", "send_to": ["archive"], "require": [IS_MR]}]
+    )
+    before, after = (
+        Intake(config=each, models=models, spool=spool, database=database)
+        for each in (strict, config)
+    )
+    arrive(spool, database, HERE, now=NOW)
+    assert before.settle_quiet(now=NOW + 61) == 1
+    assert after.settle_quiet(now=NOW + 62) == 0
+    ask(folder, "judge", STUDY)
+    assert after.settle_quiet(now=NOW + 62) == 1
+    assert "routed" in ask(folder, "show", STUDY)

@@ -1,0 +1,74 @@
+"""A result that a study, as it has grown, no longer bears out is taken back."""
+
+import copy
+from pathlib import Path
+
+import pydicom
+import pytest
+from pydicom import Dataset
+
+from dicom_ai_node.config.settings import Config
+from dicom_ai_node.database import studies
+from dicom_ai_node.database.engine import Database
+from dicom_ai_node.job import Outcome
+from dicom_ai_node.spool import Spool
+from dicom_ai_node.study import StudyState
+from tests.dicom_factory import series
+from tests.intake.in_process import Road
+from tests.made import arrive, bright
+
+LONG_AGO = 1_600_000_000.0
+
+
+@pytest.fixture
+def road(config: Config, spool: Spool, database: Database, tmp_path: Path) -> Road:
+    return Road(config, spool, database, {"bright": bright(tmp_path)})
+
+
+def phase(number: int) -> list[Dataset]:
+    """The same places again for each."""
+    made = [copy.deepcopy(ds) for ds in series(name="revised", shape=(6, 8, 8))]
+    for k, ds in enumerate(made):
+        ds.TemporalPositionIdentifier = number
+        ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = f"1.2.{number}.{k}"
+    return made
+
+
+def come(road: Road, instances: list[Dataset], *, after: float) -> None:
+    arrive(road.spool, road.database, instances, now=LONG_AGO + after)
+    road.intake.settle_quiet(now=road.database.now())
+    road.work()
+
+
+def test_a_result_is_taken_back_when_its_series_suits_no_longer(road: Road) -> None:
+    """A second phase came late, and no rule says which is meant: the report says so."""
+    come(road, phase(1), after=0)
+    (first,) = road.jobs()
+    assert first.outcome is Outcome.FINDINGS
+    come(road, phase(2), after=1000)
+    second = road.jobs()[-1]
+    assert (second.outcome, second.supersedes) == (Outcome.NOT_SUITABLE, first.id)
+    assert "2 parts of the series suit" in str(second.reason)
+    assert second.send_to == first.send_to
+    with road.database.read() as connection:
+        row = studies.find(connection, second.study_instance_uid)
+    assert row is not None
+    assert row["state"] == StudyState.REFUSED
+    before, report = (pydicom.dcmread(road.objects(job)["sr"]) for job in (first, second))
+    (study,) = report.PredecessorDocumentsSequence
+    (document,) = study.ReferencedSeriesSequence[0].ReferencedSOPSequence
+    assert document.ReferencedSOPInstanceUID == before.SOPInstanceUID
+
+
+def test_it_is_taken_back_once(road: Road) -> None:
+    come(road, phase(1), after=0)
+    come(road, phase(2), after=1000)
+    come(road, phase(2), after=2000)
+    assert len(road.jobs()) == 2
+
+
+def test_a_result_stays_while_its_series_is_what_it_was(road: Road) -> None:
+    come(road, phase(1), after=0)
+    other = [copy.deepcopy(ds) for ds in series(name="other", study="revised", modality="MR")]
+    come(road, other, after=1000)
+    assert len(road.jobs()) == 1
