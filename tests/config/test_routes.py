@@ -205,6 +205,8 @@ def test_an_expression_that_ends_is_taken(pattern: str) -> None:
         r"(a?){30}a",
         r"((a|b)c)+",
         r".*.*.*.*x",
+        r"(.*)(.*)(.*)\3\2\1x",
+        r"(?P<a>.*)(?P=a)x",
         "a?" * 30 + "a" * 30,
         "a" * 300,
     ],
