@@ -92,7 +92,8 @@ class Planner:
             largest = max(same or series, key=lambda each: len(each.instances))
             route, decision = of_model[0]
             why = "; ".join(_why(decision, largest)) or "another series of the study is meant"
-            new = self._refusal(study_id, [route], largest, f"an earlier result holds no longer: {why}")
+            why = f"an earlier result holds no longer: {why}"
+            new = self._refusal(study_id, [route], largest, why)
             taken_back.append(replace(new, subject=earlier.subject, send_to=earlier.send_to))
         return taken_back
 
