@@ -1,5 +1,6 @@
 """A disk that fills up (P9): watermarks, A700 where there is no room, and back again."""
 
+import errno
 import os
 import shutil
 import subprocess
@@ -46,10 +47,18 @@ def receiving(home: Path, spool: Path, *, soft: int, hard: int, database: Path) 
 
 
 def fill(disk: Path, leave: int) -> None:
-    """Take all but so many bytes."""
-    free = os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize
+    """Take all but so many bytes; the node may take some of them at the same time."""
     with (disk / "filler").open("ab") as filler:
-        os.posix_fallocate(filler.fileno(), filler.tell(), free - leave)
+        for _ in range(100):
+            free = os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize
+            try:
+                os.posix_fallocate(filler.fileno(), filler.tell(), free - leave)
+            except OSError as error:
+                if error.errno != errno.ENOSPC:
+                    raise
+            else:
+                return
+    raise TimeoutError("somebody else takes and gives back all the time")
     time.sleep(_LOOKED_AGAIN_S)
 
 
