@@ -57,8 +57,9 @@ def fill(disk: Path, leave: int) -> None:
                 if error.errno != errno.ENOSPC:
                     raise
             else:
-                return
-    raise TimeoutError("somebody else takes and gives back all the time")
+                break
+        else:
+            raise TimeoutError("somebody else takes and gives back all the time")
     time.sleep(_LOOKED_AGAIN_S)
 
 
