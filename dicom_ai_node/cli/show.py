@@ -8,9 +8,12 @@ import typer
 from rich.console import Console
 
 
-def console() -> Console:
-    """Text as it is: what comes from a header must not be taken for markup."""
-    return Console(markup=False, highlight=False, emoji=False)
+def console(*, soft_wrap: bool = False) -> Console:
+    """Text as it is: what comes from a header must not be taken for markup.
+
+    With `soft_wrap`, for sentences, a line is broken by the terminal alone.
+    """
+    return Console(markup=False, highlight=False, emoji=False, soft_wrap=soft_wrap)
 
 
 def print_json(value: Any) -> None:

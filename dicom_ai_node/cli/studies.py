@@ -66,7 +66,7 @@ def show(
             }
         )
         return
-    out = console()
+    out = console(soft_wrap=True)
     out.print(f"{row['study_instance_uid']} from {row['calling_ae_title']}")
     out.print(f"{number} instances, the last at {moment(row['last_received_at'])}")
     out.print(f"{row['state']}{': ' + row['reason'] if row['reason'] else ''}")
@@ -103,7 +103,7 @@ def explain(
             }
         )
         return
-    out = console()
+    out = console(soft_wrap=True)
     out.print(f"The study is {row['state']}{': ' + row['reason'] if row['reason'] else ''}.")
     if row["evidence"]:
         out.print(_completeness(row))

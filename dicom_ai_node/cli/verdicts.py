@@ -8,7 +8,7 @@ from dicom_ai_node.cli.show import console
 
 def print_verdicts(rows: Sequence[Mapping[str, Any]]) -> None:
     """For each route and series what matched, what failed and with which value, what was chosen."""
-    out = console()
+    out = console(soft_wrap=True)
     for row in rows:
         part = f", {row['part']}" if row["part"] else ""
         of = "" if row["input"] == "image" else f", input {row['input']}"
