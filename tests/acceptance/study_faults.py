@@ -17,7 +17,7 @@ from pydicom.uid import (
     XRayAngiographicImageStorage,
 )
 
-from tests.dicom_factory import CORONAL, SAGITTAL, series
+from tests.dicom_factory import CORONAL, SAGITTAL, enhanced, series
 
 Change = Callable[[list[Dataset]], object]
 
@@ -147,7 +147,16 @@ PHANTOM_ML = 2.16  # 4 × 6 × 6 voxels of 5 × 1.5 × 2 mm
 
 def cases() -> list[Case]:
     """One study each; what may be processed says its volume."""
-    return [*_gaps(), *_patients(), *_mixtures(), *_geometry(), *_pixels(), *_oddities()]
+    studies = (
+        _gaps(),
+        _patients(),
+        _mixtures(),
+        _geometry(),
+        _pixels(),
+        _multiframe(),
+        _oddities(),
+    )
+    return [case for each in studies for case in each]
 
 
 def _refused(fault: str, what: str, says: str, change: Change, **more: object) -> Case:
@@ -323,6 +332,24 @@ def _pixels() -> list[Case]:
                 PixelData=bytes(16 * 16 * 3),
             ),
         ),
+    ]
+
+
+def _multiframe() -> list[Case]:
+    def without_places(objects: list[Dataset]) -> list[Dataset]:
+        for ds in objects:
+            del ds.PerFrameFunctionalGroupsSequence
+        return objects
+
+    def case(what: str, objects: list[Dataset], **expected: object) -> Case:
+        return Case(fault="D22", what=what, instances=objects, **expected)  # type: ignore[arg-type]
+
+    found = {"outcome": "findings", "volume_ml": PHANTOM_ML}
+    one, three, none = "a multi-frame CT", "a concatenation", "frames without places"
+    return [
+        case(one, enhanced(made(name=one), name=one), **found),
+        case(three, enhanced(made(name=three), parts=3, name=three), **found),
+        case(none, without_places(enhanced(made(name=none), name=none)), says="multi-frame"),
     ]
 
 

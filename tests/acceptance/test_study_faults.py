@@ -43,7 +43,9 @@ class Answers:
 
     def __init__(self, node: NodeProcess, results: Path) -> None:
         self.log = node.log()
-        self.studies = {row["study_instance_uid"]: row for row in node.verb("studies", "list")}
+        self.studies = {
+            row["study_instance_uid"]: row for row in node.verb("studies", "list", "--limit", "500")
+        }
         self.jobs: dict[str, list[dict[str, Any]]] = {uid: [] for uid in self.studies}
         for job in node.verb("jobs", "list", "--limit", "500"):
             self.jobs[job["study_instance_uid"]].append(job)
