@@ -1,29 +1,17 @@
 """Series in a folder of DICOM files, as `predict` finds them."""
 
 import hashlib
-import struct
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from pydicom.errors import BytesLengthException, InvalidDicomError
+from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_file_meta_info
 
 from dicom_ai_node.errors import InputError
-from dicom_ai_node.header import data_of, is_program, read_values
+from dicom_ai_node.header import DAMAGED, data_of, is_program, read_values
 from dicom_ai_node.study import Described, Instance, Series, Values
 
-# what pydicom raises for bytes that only begin like DICOM
-_DAMAGED = (
-    AttributeError,
-    BytesLengthException,
-    KeyError,
-    NotImplementedError,
-    OverflowError,
-    TypeError,
-    ValueError,
-    struct.error,
-)
 _UIDS = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
 
 
@@ -52,7 +40,7 @@ def described(folder: Path, keywords: Iterable[str]) -> Iterator[Described]:
         try:
             syntax = read_file_meta_info(path).get("TransferSyntaxUID")
             header = read_values(path, wanted) if syntax else {}
-        except (InvalidDicomError, EOFError, *_DAMAGED):
+        except (InvalidDicomError, *DAMAGED):
             continue
         except OSError as error:
             raise InputError(

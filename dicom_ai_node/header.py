@@ -1,5 +1,6 @@
 """Headers of stored files: some attributes, never pixels, never more of a file than is needed."""
 
+import struct
 import zlib
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
@@ -9,6 +10,7 @@ from pathlib import Path
 from pydicom import Dataset, dcmread
 from pydicom.datadict import dictionary_VR, keyword_for_tag, tag_for_keyword
 from pydicom.dataelem import DataElement, RawDataElement
+from pydicom.errors import BytesLengthException
 from pydicom.filereader import read_dataset, read_file_meta_info, read_partial
 from pydicom.multival import MultiValue
 from pydicom.tag import BaseTag
@@ -25,6 +27,11 @@ from pydicom.uid import (
 from dicom_ai_node.errors import InputError
 from dicom_ai_node.study import Values
 
+# what pydicom raises for bytes that only begin like DICOM
+DAMAGED = (
+    *(ArithmeticError, AttributeError, BytesLengthException, EOFError, LookupError),
+    *(NotImplementedError, TypeError, ValueError, struct.error),
+)
 MAX_INFLATED = 1 << 20  # the head of a deflated object; the rest may be a bomb (P18)
 _LOSSY = (JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless, JPEG2000, JPEG2000MC, HTJ2K)
 # what the text of a value becomes; other VRs need more than that

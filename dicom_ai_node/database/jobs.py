@@ -49,16 +49,18 @@ class NewJob:
 def enqueue(connection: Connection, new: NewJob, *, now: float) -> Job | None:
     """None when there is a job with this key already: the same work is never queued twice.
 
-    But for work that the node itself had stopped, and that is wanted after all. None, too, where
-    the mask that it needs will never be there. An earlier job of the same model on the same subject
-    is superseded, and cancelled unless its results are out already.
+    But for work that the node itself had stopped, or whose result another one replaced, and that is
+    wanted after all. None, too, where the mask that it needs will never be there. An earlier job of
+    the same model on the same subject is superseded, and cancelled unless its results are out
+    already.
     """
     known = standing(connection, new.key)
+    replaced_by = _replacing(connection, known) if known else None
     if known is not None:
-        if not _stopped_by_node(connection, known):
+        if replaced_by is None and not _stopped_by_node(connection, known):
             return None
         new = replace(new, key=rerun_key(known.key))
-    earlier = _latest(connection, new)
+    earlier = _latest(connection, new) or replaced_by
     uses = {name: _used(connection, key) for name, key in new.uses.items()}
     if any(used.state is JobState.CANCELLED for used in uses.values()):
         return None
@@ -259,6 +261,13 @@ def _used(connection: Connection, key: str) -> Job:
     if found is None:
         raise LookupError("a job needs the mask of one that was not queued before it")
     return found
+
+
+def _replacing(connection: Connection, replaced: Job) -> Job | None:
+    """The job that superseded this one, and stands itself."""
+    query = select(job).where(job.c.supersedes == replaced.id, job.c.state != JobState.CANCELLED)
+    row = connection.execute(query.order_by(job.c.id.desc()).limit(1)).mappings().one_or_none()
+    return of_row(row) if row else None
 
 
 def _stopped_by_node(connection: Connection, stopped: Job) -> bool:

@@ -23,8 +23,8 @@ def load_inputs(
     """The primary input as `load()` gives it; the others resampled to its grid (linear).
 
     `masks` are SEG objects of other jobs; they come as labelmaps (nearest neighbour, 0 outside).
-    Series of the same study must share its frame of reference. Those of an earlier study never
-    do: they are placed by their own coordinates, and nothing here registers them.
+    They and series of the same study must share its frame of reference. Those of an earlier study
+    never do: they are placed by their own coordinates, and nothing here registers them.
     """
     (primary, instances), *others = inputs.items()
     data = load(instances, kind=kind)
@@ -37,18 +37,23 @@ def load_inputs(
         other = load(further, kind=kind)
         is_prior = further[0].study_instance_uid != instances[0].study_instance_uid
         volume = other.needed_volume()
-        if not is_prior and volume.frame_of_reference_uid != grid.frame_of_reference_uid:
-            raise InputError(
-                f"The series for {name} and {primary} have different frames of reference: "
-                "they cannot be laid over each other."
-            )
+        if not is_prior:
+            _check_frames(volume, grid, f"The series for {name} and {primary}")
         laid[name] = resampled(volume, grid, order=1)
         evidence += other.headers
     for name, path in masks.items():
-        seg = hd.seg.segread(path)
-        laid[name] = resampled(_labelmap(seg), grid, order=0)
+        mask = _labelmap(hd.seg.segread(path))
+        _check_frames(mask, grid, f"The mask for {name} and the series for {primary}")
+        laid[name] = resampled(mask, grid, order=0)
         evidence.append(read_head(path))
     return replace(data, others=laid, evidence=evidence)
+
+
+def _check_frames(volume: hd.Volume, grid: hd.Volume, which: str) -> None:
+    if volume.frame_of_reference_uid != grid.frame_of_reference_uid:
+        raise InputError(
+            f"{which} have different frames of reference: they cannot be laid over each other."
+        )
 
 
 def resampled(volume: hd.Volume, grid: hd.Volume, *, order: int) -> hd.Volume:

@@ -2,7 +2,6 @@
 
 import os
 import stat
-import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,23 +10,17 @@ from pathlib import Path
 from typing import BinaryIO
 
 from pydicom import Dataset
-from pydicom.errors import BytesLengthException
 from pydicom.filereader import read_dataset
 from pydicom.tag import BaseTag
 from pydicom.uid import UID, MediaStorageDirectoryStorage
 
-from dicom_ai_node.header import is_program
+from dicom_ai_node.header import DAMAGED, is_program
 from dicom_ai_node.receive.answer import Answer, Status
 
 _MAGIC_AT, _META_AT = 128, 132
 _MAX_META = 1 << 16  # bytes; a private one may hold anything
 _PIECE = 1 << 18
 _UIDS = ("MediaStorageSOPClassUID", "MediaStorageSOPInstanceUID", "TransferSyntaxUID")
-# what pydicom raises for a meta group of random bytes
-_DAMAGED = (
-    *(ArithmeticError, AttributeError, BytesLengthException, EOFError, LookupError),
-    *(NotImplementedError, TypeError, ValueError, struct.error),
-)
 
 
 class NotAnInstance(Exception):
@@ -89,7 +82,7 @@ def _read_meta(beginning: bytes) -> tuple[Dataset, int]:
         meta = read_dataset(
             file, is_implicit_VR=False, is_little_endian=True, stop_when=_beyond_meta
         )
-    except _DAMAGED:
+    except DAMAGED:
         raise Unacceptable(_META_DAMAGED) from None
     return meta, file.tell()
 
@@ -101,7 +94,7 @@ def _beyond_meta(tag: BaseTag, _vr: str | None, _length: int) -> bool:
 def _text(meta: Dataset, keyword: str) -> str:
     try:
         value = meta[keyword].value
-    except _DAMAGED:  # a KeyError, where it is missing
+    except DAMAGED:  # a KeyError, where it is missing
         raise Unacceptable(_META_DAMAGED) from None
     if not isinstance(value, str) or not value:
         raise Unacceptable(_META_DAMAGED)

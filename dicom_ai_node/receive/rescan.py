@@ -1,19 +1,18 @@
 """Disk and table reconciled: files without a row are adopted, rows without a file counted."""
 
 import hashlib
-import struct
 from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from pydicom.dataset import FileMetaDataset
-from pydicom.errors import BytesLengthException, InvalidDicomError
+from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_file_meta_info
 
 from dicom_ai_node.database import arrivals
 from dicom_ai_node.database.arrivals import Arrival, ReceivedInstance
 from dicom_ai_node.database.engine import Database
-from dicom_ai_node.header import data_of
+from dicom_ai_node.header import DAMAGED, data_of
 from dicom_ai_node.log import get_logger
 from dicom_ai_node.receive import part10
 from dicom_ai_node.receive.elements import Malformed
@@ -29,18 +28,6 @@ _IMPORT_S = 600.0  # for a few files, of which one may be huge and on a slow dis
 _UNFINISHED = "unfinished"
 _UNREADABLE = "unreadable"
 _RESTORED = "restored"
-# what pydicom raises for a meta group of random bytes
-_DAMAGED = (
-    AttributeError,
-    BytesLengthException,
-    EOFError,
-    KeyError,
-    NotImplementedError,
-    OverflowError,
-    TypeError,
-    ValueError,
-    struct.error,
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,6 +124,6 @@ def _meta(path: Path) -> FileMetaDataset:
         meta = read_file_meta_info(path)
         values = {element.keyword: element.value for element in meta}
         _ = values["TransferSyntaxUID"].is_implicit_VR
-    except _DAMAGED:
+    except DAMAGED:
         raise Malformed("the file meta information is damaged") from None
     return meta

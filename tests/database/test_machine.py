@@ -51,16 +51,20 @@ class JobTable(RuleBasedStateMachine):
 
     @rule(data=st.data())
     def enqueue_again(self, data: st.DataObject) -> None:
-        """A job comes of it only where another one had stopped the first."""
+        """A job comes of it only where another one had stopped or replaced the first."""
         key = data.draw(st.sampled_from(sorted(self.enqueued))) if self.enqueued else None
         if key:
             with self.database.write() as connection:
                 before = jobs.standing(connection, key)
                 assert before is not None
                 why = jobs.events(connection, before.id)[-1]["why"] or ""
+                replaced = any(
+                    each.supersedes == before.id and each.state is not JobState.CANCELLED
+                    for each in jobs.listing(connection, limit=1000)
+                )
                 made = jobs.enqueue(connection, new_job(self.study_id, key), now=self.now)
             was_stopped = before.state is JobState.CANCELLED and why.startswith("superseded")
-            assert (made is not None) == was_stopped
+            assert (made is not None) == (was_stopped or replaced)
 
     @rule(target=leases)
     def claim(self) -> Job | None:

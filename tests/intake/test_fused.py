@@ -150,6 +150,18 @@ def test_a_model_works_on_the_mask_of_another(road: Road) -> None:
 
 
 @pytest.mark.parametrize("config", [CHAINED], indirect=True)
+def test_a_mask_is_not_laid_over_images_of_another_frame_of_reference(road: Road) -> None:
+    one, two = (images(name, pixels) for name, pixels in zip(("one", "two"), halves(), strict=True))
+    for ds in two:
+        ds.FrameOfReferenceUID = "1.2.3"
+    arrive(road.spool, road.database, [*one, *two], now=LONG_AGO)
+    run(road)
+    _, second = road.jobs()
+    assert second.outcome is Outcome.NOT_SUITABLE
+    assert "different frames of reference" in str(second.reason)
+
+
+@pytest.mark.parametrize("config", [CHAINED], indirect=True)
 def test_a_mask_of_nothing_is_said(road: Road) -> None:
     dark = np.full((6, 8, 8), -900, np.int16)
     arrive(road.spool, road.database, [*images("one", dark), *images("two", dark)], now=LONG_AGO)

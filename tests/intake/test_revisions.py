@@ -15,7 +15,7 @@ from dicom_ai_node.spool import Spool
 from dicom_ai_node.study import StudyState
 from tests.dicom_factory import series
 from tests.intake.in_process import Road
-from tests.made import arrive, bright
+from tests.made import arrive, bright, configuration
 
 LONG_AGO = 1_600_000_000.0
 
@@ -72,3 +72,27 @@ def test_a_result_stays_while_its_series_is_what_it_was(road: Road) -> None:
     other = [copy.deepcopy(ds) for ds in series(name="other", study="revised", modality="MR")]
     come(road, other, after=1000)
     assert len(road.jobs()) == 1
+
+
+def test_a_result_that_was_taken_back_and_holds_again_is_made_again(
+    road: Road, tmp_path: Path
+) -> None:
+    """The rules were mended: what stands in the PACS must not be the report that took it back."""
+    come(road, phase(1), after=0)
+    come(road, phase(2), after=1000)
+    choosing = configuration(
+        tmp_path, routes=[{"model": "bright", "send_to": ["archive"], "tie": ["-$instances"]}]
+    )
+    mended = Road(choosing, road.spool, road.database, road.models)
+    with mended.database.write() as connection:
+        assert studies.reopen(connection, phase(1)[0].StudyInstanceUID)
+    mended.intake.settle_quiet(now=mended.database.now())
+    mended.work()
+    assert mended.jobs()[-1].outcome is Outcome.FINDINGS
+    first, second, third = mended.jobs()
+    report = pydicom.dcmread(mended.objects(third)["sr"])
+    (study,) = report.PredecessorDocumentsSequence
+    (document,) = study.ReferencedSeriesSequence[0].ReferencedSOPSequence
+    taken_back = pydicom.dcmread(mended.objects(second)["sr"])
+    assert document.ReferencedSOPInstanceUID == taken_back.SOPInstanceUID
+    assert third.inputs == first.inputs
