@@ -33,7 +33,6 @@ from tests import dicom_factory
 from tests.acceptance.node_process import NodeProcess
 
 QUIET_S = 1.0
-CATALOGUE = Path(__file__).parents[1] / "dicom_ai_node" / "models" / "catalogue"
 STAGES = ("complete", "queued", "load", "predict", "encode", "publish", "deliver")
 
 
@@ -93,7 +92,7 @@ def main() -> None:
     cases = {
         "head MR, brain-mr": (arguments.models, "brain-mr", "MR", lambda: _read(head)),
         "CT 300 × 512², threshold-ct": (
-            CATALOGUE,
+            arguments.models,
             "threshold-ct",
             "CT",
             lambda: dicom_factory.series(

@@ -7,11 +7,11 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
-from dicom_ai_node.config.package import InstalledModel
+from dicom_ai_node.config.installed import InstalledModel
 from dicom_ai_node.encoders.encode import EncodedObject, encode
 from dicom_ai_node.encoders.ids import DerivedIds
 from dicom_ai_node.encoders.run import Run
@@ -21,7 +21,7 @@ from dicom_ai_node.job import Outcome
 from dicom_ai_node.loading.fuse import load_inputs
 from dicom_ai_node.loading.load import load_headers
 from dicom_ai_node.models.protocol import Model
-from dicom_ai_node.result import Result
+from dicom_ai_node.result import MapKind, Result
 from dicom_ai_node.study import Instance
 
 REPORT = "report.json"
@@ -36,6 +36,7 @@ class Request:
     inputs: Mapping[str, tuple[Instance, ...]]  # by the input's name, the primary first
     folder: Path  # made by the attempt; nothing outside it is written
     masks: Mapping[str, Path] = field(default_factory=dict)  # SEG objects of other jobs
+    maps: tuple[str, ...] = ()  # what the route asks for beside the answer
     refusal: str | None = None
     predecessor: str | None = None  # key of the job whose report this one replaces
 
@@ -116,6 +117,7 @@ def _predict(
     try:
         with _timed(timings, "load"):
             data = load_inputs(request.inputs, request.masks, kind=package.input)
+            data = replace(data, maps=frozenset(map(MapKind, request.maps)))
         with _timed(timings, "open"):
             opened = model()
         with _timed(timings, "predict"):

@@ -6,6 +6,7 @@ NodeError
 ├ NotStartable        a role of the node gave up for one of those reasons
 ├ InputError          the study is unsuitable: outcome not_suitable, reported, no retry
 ├ ModelError          the model broke its contract: outcome failed, reported
+├ ModelChanged        a file of the model is not what was installed: the model is disabled
 ├ PeerUnreachable     transient: backoff
 └ LeaseLost           another worker owns the job now: drop the work
 
@@ -45,7 +46,11 @@ class InputError(NodeError):
 
 
 class ModelError(NodeError):
-    """The model did not keep its contract: wrong shape, no output, NaN, changed weights."""
+    """The model did not keep its contract: wrong shape, no output, NaN."""
+
+
+class ModelChanged(NodeError):
+    """A file of the package is gone, or not the one that was installed: no job of it may run."""
 
 
 class PeerUnreachable(NodeError):

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 
 from dicom_ai_node.errors import InputError
+from dicom_ai_node.result import MapKind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +33,8 @@ class ModelInput:
     to the patient coordinate system (LPS, mm). Adapters resample as they like and bring the mask
     back with `mask.match_geometry(volume)`. A sheared stack (gantry tilt) comes straightened; the
     encoders bring the mask back to its slices. `others` are further inputs by name, on the grid
-    of `volume`, and `evidence` are their headers.
+    of `volume`, and `evidence` are their headers. `maps` are what the route asks for beside the
+    answer; a model that cannot make one leaves it out.
     """
 
     headers: Sequence[Dataset]
@@ -40,6 +42,7 @@ class ModelInput:
     images: tuple[ProjectionImage, ...] = ()
     others: Mapping[str, hd.Volume] = field(default_factory=dict)
     evidence: Sequence[Dataset] = ()
+    maps: frozenset[MapKind] = frozenset()
 
     def needed_volume(self) -> hd.Volume:
         """The volume; InputError where the package asked for images instead."""

@@ -80,6 +80,7 @@ class Job:
     send_to: tuple[str, ...]  # names of peers
     inputs: Mapping[str, tuple[str, ...]]  # SOP Instance UIDs by the input's name, primary first
     uses: Mapping[str, int]  # jobs whose masks are inputs, by the input's name
+    maps: tuple[str, ...]  # what the route asks for beside the answer
     state: JobState
     outcome: Outcome | None
     reason: str | None  # why the outcome is what it is, in a sentence that a radiologist may read

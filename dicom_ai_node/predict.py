@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from dicom_ai_node.attempt import Report, Request, run
-from dicom_ai_node.config.package import InstalledModel
+from dicom_ai_node.config.installed import InstalledModel
 from dicom_ai_node.errors import InputError
 from dicom_ai_node.folder import series_of
 from dicom_ai_node.job import job_key

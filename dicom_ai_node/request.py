@@ -5,7 +5,7 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from dicom_ai_node.attempt import Request, read_report
-from dicom_ai_node.config.package import InstalledModel
+from dicom_ai_node.config.installed import InstalledModel
 from dicom_ai_node.database import deliveries, jobs, studies
 from dicom_ai_node.job import Job, Outcome
 from dicom_ai_node.spool import Spool
@@ -27,6 +27,7 @@ def request_of(
         model=model,
         inputs=inputs,
         masks=masks,
+        maps=job.maps,
         predecessor=deliveries.predecessor(connection, job),
         folder=spool.attempt_path(str(job.lease_id)),
         refusal=job.reason if job.outcome else refusal,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from dicom_ai_node import attempt
 from dicom_ai_node.attempt import Report, Request
-from dicom_ai_node.config.package import InstalledModel
+from dicom_ai_node.config.installed import InstalledModel, model_label
 from dicom_ai_node.config.settings import Config
 from dicom_ai_node.database import deliveries, jobs, leases
 from dicom_ai_node.database.deliveries import OutboxObject
@@ -101,9 +101,10 @@ class Worker:
             self._publish(job, found)
 
     def _request(self, job: Job) -> Request | Failure:
-        model = self.models.get(job.model)
+        label = model_label(job.model, job.version)
+        model = next((each for each in self.models.values() if each.label == label), None)
         if model is None:
-            return Failure(kind="no_model", text=f"the model {job.model} is not installed")
+            return Failure(kind="no_model", text=f"the model {label} is not installed")
         with self.database.read() as connection:
             request = request_of(job, model, connection, self.spool)
         return request or Failure(

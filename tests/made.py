@@ -7,7 +7,8 @@ from typing import Any
 
 from pydicom import Dataset
 
-from dicom_ai_node.config.package import InstalledModel, ThresholdPackage
+from dicom_ai_node.config.installed import InstalledModel
+from dicom_ai_node.config.kinds import ThresholdPackage
 from dicom_ai_node.config.settings import Config
 from dicom_ai_node.database import arrivals
 from dicom_ai_node.database.arrivals import Arrival

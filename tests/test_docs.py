@@ -11,11 +11,11 @@ from typer.testing import CliRunner
 
 from dicom_ai_node.cli.app import app
 from dicom_ai_node.config.settings import Config, DimsePeer, FolderPeer, Route
+from dicom_ai_node.models.install import install
 from tests import dicom_factory
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
-CATALOGUE = ROOT / "dicom_ai_node" / "models" / "catalogue"
 
 
 def verbs() -> Iterator[str]:
@@ -86,7 +86,7 @@ def test_a_new_administrator_can_look_around(
     """The commands that ask, on the configuration as it is shipped, before anything came."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DICOM_AI_NODE__ROUTES", "[{model: threshold-ct, send_to: [archive]}]")
-    monkeypatch.setenv("DICOM_AI_NODE__NODE__MODELS", str(CATALOGUE))
+    install("threshold-ct", tmp_path / "models", print)
     for asked, expected in (
         (["check"], "no mistakes"),
         (["status"], "instances"),
@@ -107,7 +107,8 @@ def test_a_new_administrator_can_look_around(
 def test_predict_writes_what_the_readme_says(tmp_path: Path) -> None:
     dicom_factory.write(dicom_factory.series(), tmp_path / "study")
     words = ["predict", str(tmp_path / "study"), "--model", "threshold-ct"]
-    done = CliRunner(env={"DICOM_AI_NODE__NODE__MODELS": str(CATALOGUE)}).invoke(
+    install("threshold-ct", tmp_path / "models", print)
+    done = CliRunner(env={"DICOM_AI_NODE__NODE__MODELS": str(tmp_path / "models")}).invoke(
         app, [*words, "--out", str(tmp_path / "out"), "--config", str(ROOT / "config")]
     )
     assert done.exit_code == 0, done.output

@@ -11,7 +11,7 @@ import pytest
 
 from dicom_ai_node import attempt
 from dicom_ai_node.attempt import Report, Request, WrittenObject
-from dicom_ai_node.config.package import InstalledModel
+from dicom_ai_node.config.installed import InstalledModel
 from dicom_ai_node.config.settings import Config
 from dicom_ai_node.database import deliveries, jobs, leases
 from dicom_ai_node.database.engine import Database

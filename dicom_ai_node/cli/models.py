@@ -31,7 +31,8 @@ def list_(as_json: AsJson = False, config: ConfigDir = DEFAULT_CONFIG) -> None:
     """List the models in the store."""
     from dicom_ai_node.config.store import installed
 
-    found = installed(load(config).node.models)
+    node = load(config).node
+    found = installed(node.models, node.trusted_models)
     if as_json:
         print_json([each.model_dump(mode="json") for each in found])
         return

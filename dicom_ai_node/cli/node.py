@@ -17,7 +17,7 @@ from dicom_ai_node.database.engine import Database
 from dicom_ai_node.spool import Spool
 
 if TYPE_CHECKING:
-    from dicom_ai_node.config.package import InstalledModel
+    from dicom_ai_node.config.installed import InstalledModel
 
 ConfigDir = Annotated[
     Path, typer.Option("--config", help="The folder of the *.yaml files.", show_default=True)
@@ -32,7 +32,7 @@ class Node:
     config: Config
     spool: Spool
     database: Database
-    models: Mapping[str, "InstalledModel"]  # empty for what runs none
+    models: Mapping[str, "InstalledModel"]  # as Store.by_label(); empty for what runs none
 
 
 def open_node(directory: Path, *, need_models: bool = False) -> Node:
@@ -49,9 +49,9 @@ def open_node(directory: Path, *, need_models: bool = False) -> Node:
 
 def _models(config: Config) -> Mapping[str, "InstalledModel"]:
     # here, because a receiver needs no dictionary of coded concepts in its memory
-    from dicom_ai_node.config.store import installed
+    from dicom_ai_node.config.store import read_store
 
-    return {each.package.name: each for each in installed(config.node.models)}
+    return read_store(config.node.models, config.node.trusted_models).by_label()
 
 
 def configure_log(config: Config, spool: Spool) -> None:

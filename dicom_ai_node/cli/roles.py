@@ -120,10 +120,10 @@ def work(config: ConfigDir = DEFAULT_CONFIG, supervised: Supervised = False) -> 
 
     with _role("work", config, supervised, need_models=True) as (node, stop):
         node.spool.sweep_incoming("attempt-*")
-        routed = {route.model for route in node.config.routes}
+        routed = {route.model_label for route in node.config.routes}
         engine = LocalEngine(
             threads=node.config.work.threads,
-            preload=[model for name, model in node.models.items() if name in routed],
+            preload=[model for label, model in node.models.items() if label in routed],
         )
         engine.start()
         try:

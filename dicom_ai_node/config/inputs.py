@@ -32,7 +32,7 @@ def mistakes_of_inputs(config: Config) -> Iterator[Mistake]:
 def mistakes_of_models(config: Config, inputs_of: Mapping[str, Sequence[str]]) -> Iterator[Mistake]:
     """Routes that name other inputs than their model does; models that are not there are passed."""
     for index, route in enumerate(config.routes):
-        wanted = inputs_of.get(route.model)
+        wanted = inputs_of.get(route.model_label)
         if wanted is None:
             continue
         named = ", ".join(wanted)

@@ -144,20 +144,22 @@ def _is_loopback(host: str) -> bool:
 
 def _missing_models(config: Config, tree: _Tree) -> list[str]:
     # here, because a receiver needs no dictionary of coded concepts in its memory
-    from dicom_ai_node.config.store import installed
+    from dicom_ai_node.config.store import find, read_store
 
-    there = {each.package.name: each.package.inputs for each in installed(config.node.models)}
+    there = read_store(config.node.models, config.node.trusted_models).by_label()
+    inputs_of = {label: model.package.inputs for label, model in there.items()}
     lines = []
-    for loc, mistake in mistakes_of_models(config, there):
+    for loc, mistake in mistakes_of_models(config, inputs_of):
         place, key = tree.place(loc)
         lines.append(f"{place}: {key}: {mistake}")
     for index, route in enumerate(config.routes):
-        if route.model not in there:
-            place, key = tree.place(("routes", index, "model"))
-            lines.append(
-                f"{place}: {key}: the model {route.model} is not in {config.node.models}: "
-                f"run `dicom-ai-node models install {route.model}`"
-            )
+        if route.model_label in there:
+            continue
+        place, key = tree.place(("routes", index, "model"))
+        try:
+            find(config.node.models, route.model, route.version)
+        except ConfigError as error:
+            lines += [f"{place}: {key}: {line}" for line in str(error).splitlines()]
     return lines
 
 

@@ -1,22 +1,26 @@
 """A model package: the folder of one model, described by its `model.yaml`."""
 
-import hashlib
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, field_validator
 
 from dicom_ai_node.config.code import ConceptCode
-from dicom_ai_node.config.strict import InputName, ModelName, Strict
+from dicom_ai_node.config.gate import InputGate, VolumeRange
+from dicom_ai_node.config.strict import InputName, ModelName, ModelVersion, Sha256, Strict
 
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-ResultKind = Literal["seg", "sr"]
+# below the package's folder; no component begins with a dot, so none leads out of it
+RelativePath = Annotated[
+    str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._+-]*(/[A-Za-z0-9_][A-Za-z0-9._+-]*)*$")
+]
+ResultKind = Literal["seg", "sr", "pm"]
 InputKind = Literal["volume", "images"]
 
 
 class Weights(Strict):
-    file: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-    sha256: Sha256
+    """A file of the package; its hash may be written down here as well, to be compared."""
+
+    file: RelativePath
+    sha256: Sha256 | None = None
 
 
 class SegmentEntry(Strict):
@@ -29,41 +33,26 @@ class SegmentEntry(Strict):
     color: tuple[int, int, int] = (230, 60, 60)
 
 
-class InputGate(Strict):
-    """What the model was made for; anything else is `not_suitable` before inference.
-
-    An absent BodyPartExamined passes: many scanners leave it out. Images that were ever compressed
-    with loss pass only where the model is known to bear it.
-    """
-
-    modality: tuple[str, ...] = ()
-    body_part: tuple[str, ...] = ()
-    accept_lossy: bool = False
-
-
-class VolumeRange(Strict):
-    """A segment whose volume (mL) lies outside is not believed: the answer is `not_suitable`."""
-
-    segment: int
-    between_ml: tuple[float, float]
-
-
 class Package(Strict):
     """What every kind of model says of itself."""
 
     name: ModelName
-    version: Annotated[str, Field(min_length=1, max_length=32)]
+    version: ModelVersion
     title: Annotated[str, Field(min_length=1, max_length=64)]
     intended_use: str = "Research use only; not for diagnosis."
+    license: Annotated[str, Field(max_length=64)] = "not stated"
     input: InputKind = "volume"  # one stack of slices, or images each by itself
     gate: InputGate = InputGate()
     # by the names that routes give them; results lie on the grid of the first
     inputs: Annotated[tuple[InputName, ...], Field(min_length=1)] = ("image",)
     plausible: tuple[VolumeRange, ...] = ()
-    segments: tuple[SegmentEntry, ...]
+    segments: tuple[SegmentEntry, ...] = ()
     results: tuple[ResultKind, ...] = ("seg", "sr")
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    precision: Literal["float32", "mixed"] = "float32"  # mixed: where the device gains by it
     timeout_s: Annotated[float, Field(gt=0)] = 600
+    memory_mb: Annotated[int, Field(gt=0)] | None = None  # of the attempt; work.memory_mb if less
+    known_answer: RelativePath | None = None  # the folder of one case and what it must give
 
     @field_validator("segments")
     @classmethod
@@ -80,58 +69,7 @@ class Package(Strict):
             raise ValueError("two inputs have the same name")
         return inputs
 
-
-class TorchPackage(Package):
-    """A network with weights in safetensors; `pipeline` names the reviewed code around it."""
-
-    kind: Literal["torch"]
-    pipeline: Literal["brain-mr"]
-    weights: Weights
-
-
-class ThresholdPackage(Package):
-    """No network: a voxel belongs to the one segment where its value is within the range.
-
-    With several inputs, where each one's value is within its own. For trying the road from a
-    modality to the PACS without weights, and for benchmarks of it.
-    """
-
-    kind: Literal["threshold"]
-    between: dict[InputName, tuple[float, float]]  # in model.yaml, of one input without its name
-    segments: Annotated[tuple[SegmentEntry, ...], Field(min_length=1, max_length=1)]
-
-    @field_validator("between", mode="before")
-    @classmethod
-    def _of_one_input(cls, between: Any, info: ValidationInfo) -> Any:
-        """`inputs` stands before it in the model, so it is known here."""
-        inputs = info.data.get("inputs", ())
-        is_range = isinstance(between, (list, tuple))
-        return {inputs[0]: between} if is_range and len(inputs) == 1 else between
-
-    @model_validator(mode="after")
-    def _every_input_has_a_range(self) -> "ThresholdPackage":
-        if set(self.between) != set(self.inputs):
-            raise ValueError(f"between has not one range for each input ({', '.join(self.inputs)})")
-        return self
-
-
-AnyPackage = Annotated[TorchPackage | ThresholdPackage, Field(discriminator="kind")]
-
-
-class InstalledModel(Strict):
-    """A package in the model store, with the hash that stands for all that changes its results."""
-
-    folder: Path
-    package: AnyPackage
-    sha256: Sha256
-
     @property
-    def weights_path(self) -> Path | None:
-        if isinstance(self.package, TorchPackage):
-            return self.folder / self.package.weights.file
-        return None
-
-
-def package_sha256(model_yaml: bytes) -> str:
-    """The weights' hash is written in model.yaml, so this one hash covers both."""
-    return hashlib.sha256(model_yaml).hexdigest()
+    def brings_code(self) -> bool:
+        """Whether running it runs code of the package's own, which somebody must have trusted."""
+        return False

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 
 from dicom_ai_node.config.rules import InputSelection, Selection
-from dicom_ai_node.config.strict import InputName, ModelName, PeerName, Strict
+from dicom_ai_node.config.strict import InputName, ModelName, ModelVersion, PeerName, Sha256, Strict
 from dicom_ai_node.uids import is_uid
 
 
@@ -79,6 +79,7 @@ class NodeSettings(Strict):
     spool: Path = Path("var")
     database: str = "sqlite:///./var/node.db"
     models: Path = Path("models")
+    trusted_models: tuple[Sha256, ...] = ()  # packages whose own code may run
     retain_days: Annotated[float, Field(ge=0)] = 14
     accept_deflated: bool = False  # a small deflated object may hold gigabytes
     accept_video: bool = False
@@ -210,6 +211,7 @@ class Route(Selection):
     """Which series go to which model, and where its results are sent."""
 
     model: ModelName
+    version: ModelVersion | None = None  # None: the newest that is installed
     name: PeerName | None = None
     send_to: Annotated[tuple[PeerName, ...], Field(min_length=1)]
     report_unsuitable: bool = False  # a report for a study that no route takes
@@ -217,6 +219,7 @@ class Route(Selection):
     priority: Literal["urgent", "routine", "background"] = "routine"
     between: tuple[TimeOfDay, TimeOfDay] | None = None  # local time; the jobs of other hours wait
     when: Literal["study", "series"] = "study"  # what must be complete before it is judged
+    maps: tuple[Literal["saliency", "uncertainty"], ...] = ()  # beside the answer, for research
 
     @model_validator(mode="after")
     def _inputs_stand_alone(self) -> "Route":
@@ -235,6 +238,11 @@ class Route(Selection):
         if self.between and self.between[0] == self.between[1]:
             raise ValueError("between takes two times that differ, such as ['20:00', '06:00']")
         return self
+
+    @property
+    def model_label(self) -> str:
+        """As `Store.by_label()` has it."""
+        return self.model if self.version is None else f"{self.model} {self.version}"
 
     @property
     def label(self) -> str:

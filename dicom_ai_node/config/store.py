@@ -1,8 +1,13 @@
-"""The model store, read: one folder per model, described by its `model.yaml`.
+"""The model store, read: `NAME/VERSION/`, each described by its `model.yaml` and pinned by its
+manifest.
 
 Needs no model software, so the receiver knows names, versions and hashes without torch.
 """
 
+import hashlib
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +15,9 @@ from pydantic import TypeAdapter, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-from dicom_ai_node.config.package import AnyPackage, InstalledModel, package_sha256
+from dicom_ai_node.config.installed import InstalledModel, model_label
+from dicom_ai_node.config.kinds import AnyPackage
+from dicom_ai_node.config.manifest import read_manifest
 from dicom_ai_node.errors import ConfigError
 
 MODEL_YAML = "model.yaml"
@@ -19,27 +26,114 @@ MAX_MODEL_YAML = 1 << 20  # bytes
 _PACKAGE: TypeAdapter[AnyPackage] = TypeAdapter(AnyPackage)
 
 
-def installed(store: Path) -> list[InstalledModel]:
-    """Every model of the store, by name; hidden folders are installations on their way."""
-    if not store.is_dir():
-        return []
-    folders = sorted(path.parent for path in store.glob(f"*/{MODEL_YAML}"))
-    return [read_package(folder) for folder in folders if not folder.name.startswith(".")]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Store:
+    """What lies in the store; `faults` says for each folder that cannot be used what is wrong."""
 
+    models: Sequence[InstalledModel]  # by name, older versions first
+    faults: Mapping[Path, str]
 
-def find(store: Path, name: str) -> InstalledModel:
-    """Raises ConfigError, naming the models that are there, when there is none of this name."""
-    names = [model.package.name for model in installed(store)]
-    if name not in names:
-        raise ConfigError(
-            f"the model {name} is not in {store} (there: {', '.join(names) or 'none'}): "
-            f"run `dicom-ai-node models install {name}`"
+    def find(self, name: str, version: str | None = None) -> InstalledModel | None:
+        """One version, or the newest."""
+        return next(
+            (
+                each
+                for each in reversed(self.models)
+                if each.package.name == name and version in (None, each.package.version)
+            ),
+            None,
         )
-    return read_package(store / name)
+
+    def by_label(self) -> dict[str, InstalledModel]:
+        """Each version by its label ("brain-mr 1.0.0"), and the newest by its name alone."""
+        return {
+            **{each.package.name: each for each in self.models},
+            **{each.label: each for each in self.models},
+        }
 
 
-def read_package(folder: Path) -> InstalledModel:
+def read_store(store: Path, trusted: Collection[str] = ()) -> Store:
+    """Every model; hidden folders are installations on their way."""
+    models: list[InstalledModel] = []
+    faults: dict[Path, str] = {}
+    for folder in _folders(store):
+        try:
+            models.append(read_package(folder, trusted))
+        except ConfigError as error:
+            faults[folder] = str(error)
+    models.sort(key=lambda each: (each.package.name, version_order(each.package.version)))
+    return Store(models=models, faults=faults)
+
+
+def installed(store: Path, trusted: Collection[str] = ()) -> Sequence[InstalledModel]:
+    return read_store(store, trusted).models
+
+
+def find(
+    store: Path, name: str, version: str | None = None, *, trusted: Collection[str] = ()
+) -> InstalledModel:
+    """Raises ConfigError, naming the models that are there, when there is none of this name."""
+    there = read_store(store, trusted)
+    found = there.find(name, version)
+    if found is not None:
+        return found
+    for folder, fault in there.faults.items():
+        if name in (folder.parent.name, folder.name):
+            raise ConfigError(fault)
+    labels = ", ".join(each.label for each in there.models) or "none"
+    wanted = name if version is None else model_label(name, version)
+    raise ConfigError(
+        f"the model {wanted} is not in {store} (there: {labels}): "
+        f"run `dicom-ai-node models install {name}`"
+    )
+
+
+def read_package(folder: Path, trusted: Collection[str] = ()) -> InstalledModel:
     """Raises ConfigError naming the file and what is wrong in it."""
+    files, sha256 = read_manifest(folder)
+    content, package = _described(folder)
+    for key, said, is_ in (
+        ("name", package.name, folder.parent.name),
+        ("version", package.version, folder.name),
+    ):
+        if said != is_:
+            raise ConfigError(
+                f"{folder / MODEL_YAML}: {key}: is {said}, and the folder {is_}: they must be equal"
+            )
+    if files.get(MODEL_YAML) != hashlib.sha256(content).hexdigest():
+        raise ConfigError(
+            f"{folder / MODEL_YAML} was changed after it was installed: change a copy of the "
+            "package, give it another version, and install that"
+        )
+    return InstalledModel(
+        folder=folder, package=package, sha256=sha256, files=files, trusted=sha256 in trusted
+    )
+
+
+def read_description(folder: Path) -> AnyPackage:
+    """The package that a folder describes, installed or not; raises ConfigError."""
+    return _described(folder)[1]
+
+
+def version_order(version: str) -> tuple[tuple[int, int, str], ...]:
+    """Sorts 1.10.0 after 1.9.0, and 1.0.0-rc1 before 1.0.0."""
+    words = re.findall(r"\d+|[A-Za-z]+", version)
+    ordered = [(1, int(word), "") if word.isdecimal() else (-1, 0, word) for word in words]
+    return (*ordered, (0, 0, ""))
+
+
+def _folders(store: Path) -> Iterator[Path]:
+    """Of versions; a model of the days before versions had their folders is found, and refused."""
+    if not store.is_dir():
+        return
+    for name in sorted(path for path in store.iterdir() if not path.name.startswith(".")):
+        if (name / MODEL_YAML).exists():
+            yield name
+        elif name.is_dir():
+            yield from sorted(path.parent for path in name.glob(f"[!.]*/{MODEL_YAML}"))
+
+
+def _described(folder: Path) -> tuple[bytes, AnyPackage]:
     file = folder / MODEL_YAML
     try:
         content = file.read_bytes()
@@ -48,14 +142,9 @@ def read_package(folder: Path) -> InstalledModel:
     if len(content) > MAX_MODEL_YAML:
         raise ConfigError(f"{file} is larger than {MAX_MODEL_YAML} bytes: is it a model.yaml?")
     try:
-        package = _PACKAGE.validate_python(_parse(content, file))
+        return content, _PACKAGE.validate_python(_parse(content, file))
     except ValidationError as error:
         raise ConfigError("\n".join(_describe(error, file))) from None
-    if package.name != folder.name:
-        raise ConfigError(
-            f"{file}: name: is {package.name}, and the folder {folder.name}: they must be equal"
-        )
-    return InstalledModel(folder=folder, package=package, sha256=package_sha256(content))
 
 
 def _parse(content: bytes, file: Path) -> Any:

@@ -40,6 +40,7 @@ class NewJob:
     send_to: tuple[str, ...]
     inputs: Mapping[str, tuple[str, ...]]  # SOP Instance UIDs, the primary input first
     uses: Mapping[str, str] = field(default_factory=dict)  # keys of jobs whose masks are inputs
+    maps: tuple[str, ...] = ()
     priority: Priority = Priority.ROUTINE
     run_after: float = 0.0
     outcome: Outcome | None = None
@@ -78,6 +79,7 @@ def enqueue(connection: Connection, new: NewJob, *, now: float) -> Job | None:
             send_to=list(new.send_to),
             inputs={name: list(uids) for name, uids in new.inputs.items()},
             uses={name: used.id for name, used in uses.items()},
+            maps=list(new.maps),
             priority=new.priority,
             rank=now + HEAD_START_S[new.priority],
             outcome=new.outcome,
@@ -320,6 +322,7 @@ def of_row(row: RowMapping) -> Job:
         send_to=tuple(row["send_to"]),
         inputs={name: tuple(uids) for name, uids in row["inputs"].items()},
         uses=row["uses"],
+        maps=tuple(row["maps"]),
         state=JobState(row["state"]),
         outcome=Outcome(row["outcome"]) if row["outcome"] else None,
         reason=row["reason"],

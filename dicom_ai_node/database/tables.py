@@ -101,6 +101,7 @@ job = Table(
     # by the input's name, the SOP Instance UIDs that the digest was made of
     Column("inputs", JSON, nullable=False),
     Column("uses", JSON, nullable=False, default=dict),  # input's name -> id of another job
+    Column("maps", JSON, nullable=False, default=list),  # what the route asks for beside the answer
     Column("state", String(16), nullable=False),
     Column("outcome", String(16)),
     Column("reason", Text),

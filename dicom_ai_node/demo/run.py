@@ -8,8 +8,8 @@ from pathlib import Path
 from pydicom.uid import Comprehensive3DSRStorage, SegmentationStorage
 from rich.console import Console
 
+from dicom_ai_node.config.installed import InstalledModel
 from dicom_ai_node.config.load import load
-from dicom_ai_node.config.package import InstalledModel
 from dicom_ai_node.config.settings import Config
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.demo import head

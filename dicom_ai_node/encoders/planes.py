@@ -56,9 +56,9 @@ def source_planes(headers: Sequence[Dataset]) -> list[SourcePlane]:
 
 def source_mask(result: Result, headers: Sequence[Dataset]) -> SourceMask | None:
     """The mask of a result on its source's frames; None where the result speaks for no mask."""
-    if result.mask is None or result.outcome not in SHOWN:
+    if not result.masks or result.outcome not in SHOWN:
         return None
-    return on_source(result.mask, source_planes(headers))
+    return on_source(result.masks[0], source_planes(headers))
 
 
 def on_source(mask: hd.Volume, planes: Sequence[SourcePlane]) -> SourceMask:

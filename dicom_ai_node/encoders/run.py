@@ -7,7 +7,8 @@ from datetime import datetime
 from pydicom.sr.coding import Code
 
 from dicom_ai_node import __version__
-from dicom_ai_node.config.package import Package, ThresholdPackage, TorchPackage
+from dicom_ai_node.config.kinds import ThresholdPackage
+from dicom_ai_node.config.package import Package
 from dicom_ai_node.encoders.ids import DerivedIds
 from dicom_ai_node.uids import derived_uid
 
@@ -61,8 +62,6 @@ class Run:
     def parameters(self) -> dict[str, str]:
         """What a reader needs to know which model this was, without the node's database."""
         found = {"model_sha256": self.model_sha256}
-        if isinstance(self.package, TorchPackage):
-            found["weights_sha256"] = self.package.weights.sha256
         if isinstance(self.package, ThresholdPackage):
             for name, (low, high) in self.package.between.items():
                 key = "between" if len(self.package.inputs) == 1 else f"{name} between"

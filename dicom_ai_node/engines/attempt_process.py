@@ -6,7 +6,7 @@ import torch
 
 from dicom_ai_node import attempt
 from dicom_ai_node.attempt import Report, Request
-from dicom_ai_node.config.package import InstalledModel
+from dicom_ai_node.config.installed import InstalledModel
 from dicom_ai_node.engines.engine import Failure
 from dicom_ai_node.errors import ModelError
 from dicom_ai_node.log import get_logger, where

@@ -13,7 +13,7 @@ from typing import Any
 
 from dicom_ai_node import log
 from dicom_ai_node.attempt import Report, Request
-from dicom_ai_node.config.package import InstalledModel
+from dicom_ai_node.config.installed import InstalledModel
 from dicom_ai_node.engines.engine import Failure
 
 # fork after torch has started threads hangs; spawn costs the imports once

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from sqlalchemy import Connection, RowMapping
 
-from dicom_ai_node.config.package import InstalledModel
+from dicom_ai_node.config.installed import InstalledModel
 from dicom_ai_node.config.settings import Config, Route
 from dicom_ai_node.database import jobs, studies
 from dicom_ai_node.database.engine import Database

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, time, timedelta
 
-from dicom_ai_node.config.package import InstalledModel
+from dicom_ai_node.config.installed import InstalledModel
 from dicom_ai_node.config.settings import Route
 from dicom_ai_node.database.jobs import NewJob
 from dicom_ai_node.job import HEAD_START_S, Job, Outcome, Priority, job_key
@@ -107,18 +107,20 @@ class Planner:
         now: float,
         refusal: str = "",
     ) -> NewJob:
-        model = self.models[route.model]
+        model = self.models[route.model_label]
         ordered = {name: chosen[name] for name in model.package.inputs if name in chosen} or chosen
         primary = next(iter(ordered.values()))
         inputs = {name: _uids(series) for name, series in ordered.items()}
         subject = route.label if route.picks_one else _name(primary)
+        if route.version is not None:  # versions side by side do not replace each other's results
+            subject = f"{subject} {route.version}"
         return NewJob(
             key=job_key(
                 model=model.package.name,
                 version=model.package.version,
                 model_sha256=model.sha256,
                 digest=input_digest({**inputs, **{name: [key] for name, key in uses.items()}}),
-                variant=refusal,
+                variant="\n".join(filter(None, (refusal, *sorted(route.maps)))),
             ),
             study_id=study_id,
             study_instance_uid=primary.study_instance_uid,
@@ -129,6 +131,7 @@ class Planner:
             send_to=route.send_to,
             inputs=inputs,
             uses=uses,
+            maps=tuple(sorted(route.maps)),
             priority=Priority(route.priority),
             run_after=opens_at(route.between, now=now),
         )

@@ -1,25 +1,50 @@
 """From a package in the model store to a model that answers."""
 
-from dicom_ai_node.config.package import InstalledModel, ThresholdPackage, TorchPackage
+from dicom_ai_node.config.installed import InstalledModel
+from dicom_ai_node.config.kinds import (
+    BuiltInPackage,
+    CommandPackage,
+    MonaiBundlePackage,
+    OnnxPackage,
+    PythonPackage,
+    ThresholdPackage,
+    TorchExportPackage,
+    TorchPackage,
+)
+from dicom_ai_node.errors import ModelError
 from dicom_ai_node.models.gate import GatedModel
 from dicom_ai_node.models.protocol import Model
 from dicom_ai_node.models.threshold import Threshold
 
 
 def open_model(installed: InstalledModel) -> Model:
-    """Load the weights, once; raises ModelError when they are not those that model.yaml names."""
+    """Load the weights, once.
+
+    ModelChanged where a file is not the one that was installed; ModelError where it cannot be used,
+    or brings code that nobody has trusted.
+    """
+    if installed.package.brings_code and not installed.trusted:
+        raise ModelError(
+            f"{installed.label} brings code of its own: read it, then name its hash in the "
+            f"configuration, node.trusted_models: [{installed.sha256}]"
+        )
     return GatedModel(_adapter(installed), installed.package)
 
 
 def _adapter(installed: InstalledModel) -> Model:
+    """Imports stand in the cases: torch takes seconds and hundreds of megabytes."""
     match installed.package:
         case ThresholdPackage() as package:
             return Threshold(package)
-        case TorchPackage() as package:
-            # torch takes seconds and hundreds of megabytes, which other kinds need not pay
-            from dicom_ai_node.models.brain_mr import BrainMr
-            from dicom_ai_node.models.torch_device import choose_device
-            from dicom_ai_node.models.weights import read_weights
+        case BuiltInPackage() as package:
+            from dicom_ai_node.models.built_in import open_built_in
 
-            device = choose_device(package.device)
-            return BrainMr(package, read_weights(installed.folder, package.weights), device)
+            return open_built_in(installed, package)
+        case TorchPackage() as package:
+            from dicom_ai_node.models.torch_network import open_torch
+
+            return open_torch(installed, package)
+        case TorchExportPackage() | OnnxPackage() | MonaiBundlePackage():
+            raise NotImplementedError
+        case CommandPackage() | PythonPackage():
+            raise NotImplementedError

@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_safetensors
 from scipy import ndimage
 
-from dicom_ai_node.config.package import TorchPackage
+from dicom_ai_node.config.kinds import BuiltInPackage
 from dicom_ai_node.errors import ModelError
 from dicom_ai_node.input import ModelInput
 from dicom_ai_node.models.findings import result_from_mask
@@ -36,7 +36,7 @@ NO_BRAIN = "No brain was found in these images."
 class BrainMr:
     """Both networks, loaded once; `weights` is a safetensors file with `box.…` and `brain.…`."""
 
-    def __init__(self, package: TorchPackage, weights: bytes, device: torch.device) -> None:
+    def __init__(self, package: BuiltInPackage, weights: bytes, device: torch.device) -> None:
         if len(package.segments) != 1:
             raise ModelError(f"{package.name} finds one segment: declare one in model.yaml")
         try:

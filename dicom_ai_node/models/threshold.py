@@ -4,7 +4,7 @@ import highdicom as hd
 import numpy as np
 from numpy.typing import NDArray
 
-from dicom_ai_node.config.package import ThresholdPackage
+from dicom_ai_node.config.kinds import ThresholdPackage
 from dicom_ai_node.input import ModelInput
 from dicom_ai_node.models.findings import result_from_mask
 from dicom_ai_node.result import Result

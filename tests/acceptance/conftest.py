@@ -6,19 +6,26 @@ from pathlib import Path
 
 import pytest
 
+from dicom_ai_node.models.install import install
 from tests.acceptance.loopback import own_network
 from tests.acceptance.node_process import NodeProcess
 from tests.acceptance.orthanc import Orthanc, executable
 from tests.models_fixture import head_nifti, model_store  # noqa: F401 — fixtures
 from tests.tools import missing_tool
 
-CATALOGUE = Path(__file__).parents[2] / "dicom_ai_node" / "models" / "catalogue"
+
+@pytest.fixture(scope="session")
+def threshold_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model store with `threshold-ct` alone, which needs no network."""
+    store = tmp_path_factory.mktemp("store")
+    install("threshold-ct", store, print)
+    return store
 
 
 @pytest.fixture
-def road(tmp_path: Path) -> Iterator[tuple[NodeProcess, Orthanc]]:
+def road(tmp_path: Path, threshold_store: Path) -> Iterator[tuple[NodeProcess, Orthanc]]:
     """CT from Orthanc to threshold-ct and back to Orthanc."""
-    with connected(tmp_path, model="threshold-ct", models=CATALOGUE, modality="CT") as both:
+    with connected(tmp_path, model="threshold-ct", models=threshold_store, modality="CT") as both:
         yield both
 
 

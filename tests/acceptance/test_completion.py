@@ -9,7 +9,6 @@ import pytest
 from pydicom import Dataset
 
 from tests import dicom_factory
-from tests.acceptance.conftest import CATALOGUE
 from tests.acceptance.node_process import NodeProcess
 from tests.acceptance.orthanc import Orthanc
 
@@ -23,12 +22,12 @@ def reports(pacs: Orthanc, study: str) -> list[Dataset]:
 
 
 def test_the_counts_of_the_pacs_close_a_study_and_a_late_image_opens_it_again(
-    road: tuple[NodeProcess, Orthanc], tmp_path: Path
+    road: tuple[NodeProcess, Orthanc], threshold_store: Path, tmp_path: Path
 ) -> None:
     """Quiet time would be ten minutes. The result of the first half is in the PACS by then."""
     node, pacs = road
     node.configure(
-        models=CATALOGUE,
+        models=threshold_store,
         peers={
             "pacs": {
                 "kind": "dimse",

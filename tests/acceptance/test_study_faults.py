@@ -10,6 +10,7 @@ import pydicom
 import pytest
 from pynetdicom import AE
 
+from dicom_ai_node.models.install import install_folder
 from dicom_ai_node.peers.association import leave_answers
 from tests.acceptance.loopback import own_network
 from tests.acceptance.node_process import NodeProcess
@@ -59,8 +60,9 @@ class Answers:
 @pytest.fixture(scope="module")
 def answers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Answers]:
     home = tmp_path_factory.mktemp("study-faults")
-    (home / "models" / "bright").mkdir(parents=True)
-    (home / "models" / "bright" / "model.yaml").write_text(json.dumps(MODEL))
+    (home / "bright").mkdir()
+    (home / "bright" / "model.yaml").write_text(json.dumps(MODEL))
+    install_folder(home / "bright", home / "models")
     with own_network():
         node = NodeProcess(home / "node", models=home / "models", peers={}, routes=[])
         node.configure(

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from dicom_ai_node.config.expression import refuse_slow
 from dicom_ai_node.config.load import load
+from dicom_ai_node.config.manifest import MANIFEST, hashes_of, manifest_bytes
 from dicom_ai_node.config.rules import Allowed, Selection
 from dicom_ai_node.config.settings import Config, Route
 from dicom_ai_node.config.standing import STANDING
@@ -120,7 +121,7 @@ def test_a_prior_comes_from_a_dimse_peer(tmp_path: Path, peer: str) -> None:
 
 MODEL = """\
 name: NAME
-version: "1"
+version: "1.0.0"
 title: A model
 kind: threshold
 between: {RANGES}
@@ -130,12 +131,13 @@ segments:
 
 
 def install(folder: Path, name: str, *inputs: str) -> None:
-    home = folder / "models" / name
+    home = folder / "models" / name / "1.0.0"
     home.mkdir(parents=True)
     names = f"inputs: [{', '.join(inputs)}]\n" if inputs else ""
     ranges = ", ".join(f"{each}: [300, 3000]" for each in sorted({*inputs} or {"image"}))
     text = MODEL.replace("NAME", name).replace("RANGES", ranges)
     (home / "model.yaml").write_text(text + names)
+    (home / MANIFEST).write_bytes(manifest_bytes(hashes_of(home)))
 
 
 @pytest.mark.parametrize(
@@ -169,8 +171,21 @@ def test_a_route_has_the_inputs_of_its_model(
 
 def test_two_inputs_of_a_model_differ(tmp_path: Path) -> None:
     install(tmp_path, "double", "t1", "t1")
-    (found,) = mistakes(tmp_path, ONE, need_models=True)
+    (found,) = mistakes(tmp_path, ONE.replace("lungs", "double"), need_models=True)
     assert "inputs: two inputs have the same name" in found
+
+
+def test_a_package_that_cannot_be_used_is_the_mistake_of_its_routes_alone(tmp_path: Path) -> None:
+    install(tmp_path, "double", "t1", "t1")
+    install(tmp_path, "single")
+    read(tmp_path, ONE.replace("lungs", "single"), need_models=True)
+
+
+def test_a_route_may_ask_for_one_version(tmp_path: Path) -> None:
+    install(tmp_path, "single")
+    read(tmp_path, ONE.replace("lungs", "single, version: 1.0.0"), need_models=True)
+    (found,) = mistakes(tmp_path, ONE.replace("lungs", "single, version: 2.0.0"), need_models=True)
+    assert "the model single 2.0.0 is not in models (there: single 1.0.0)" in found
 
 
 def test_every_standing_exclusion_can_be_lifted() -> None:

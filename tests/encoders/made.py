@@ -11,7 +11,7 @@ import pydicom
 from pydicom import Dataset
 from pydicom.sr.coding import Code
 
-from dicom_ai_node.config.package import ThresholdPackage
+from dicom_ai_node.config.kinds import ThresholdPackage
 from dicom_ai_node.encoders.encode import EncodedObject, encode
 from dicom_ai_node.encoders.ids import DerivedIds
 from dicom_ai_node.encoders.run import Run
@@ -63,7 +63,7 @@ def findings(instances: Sequence[Dataset], *, numbers: Sequence[int] = (1, 3)) -
         mask[low[0] : low[0] + 2, low[1] : high[1], low[2] : low[2] + 3] = numbers[1]
     return Result(
         outcome=Outcome.FINDINGS,
-        mask=volume.with_array(mask),
+        masks=(volume.with_array(mask),),
         segments=SEGMENTS,
         findings=tuple(finding(number, volume, mask) for number in numbers),
     )

@@ -60,9 +60,9 @@ def test_voxels_come_back_equal_and_in_place(orientation, order):
         ]
     result = made.findings(instances, numbers=(1,))
     seg = made.encoded(result, instances)["seg"]
-    back = _read_back(seg).match_geometry(result.mask)
-    assert np.array_equal(back.array, result.mask.array)
-    assert np.allclose(_true_centre(instances), _centre(result.mask), atol=1e-3)
+    back = _read_back(seg).match_geometry(result.masks[0])
+    assert np.array_equal(back.array, result.masks[0].array)
+    assert np.allclose(_true_centre(instances), _centre(result.masks[0]), atol=1e-3)
     assert np.allclose(_true_centre(instances), _centre(_read_back(seg)), atol=1e-3)
 
 
@@ -103,7 +103,9 @@ def test_dcmqi_reads_the_same_voxels_at_the_same_place(orientation, tmp_path):
     for number, file in zip((1, 3), files, strict=True):
         theirs = np.argwhere(_nrrd(file)[0])
         place = theirs[:, ::-1] @ _nrrd(file)[1].T + _nrrd(file)[2]
-        ours = result.mask.map_indices_to_reference(np.argwhere(result.mask.array == number))
+        ours = result.masks[0].map_indices_to_reference(
+            np.argwhere(result.masks[0].array == number)
+        )
         assert {tuple(p) for p in np.round(place, 2) + 0.0} == {
             tuple(p) for p in np.round(ours, 2) + 0.0
         }
@@ -132,8 +134,8 @@ def test_only_present_segments_are_described_and_numbered_without_gaps(seg, resu
         (1, "Lung"),
         (2, "Heart"),
     ]
-    back = _read_back(seg).match_geometry(result.mask)
-    assert np.array_equal(back.array == 2, result.mask.array == 3)
+    back = _read_back(seg).match_geometry(result.masks[0])
+    assert np.array_equal(back.array == 2, result.masks[0].array == 3)
 
 
 def test_segments_are_coded_coloured_and_tracked(seg):
@@ -173,7 +175,7 @@ def test_every_frame_names_the_source_under_it(seg, instances):
 def test_no_voxel_no_object(instances, result):
     empty = Result(
         outcome=Outcome.FINDINGS,
-        mask=result.mask.with_array(np.zeros_like(result.mask.array)),
+        masks=(result.masks[0].with_array(np.zeros_like(result.masks[0].array)),),
         segments=made.SEGMENTS,
     )
     headers = made.without_pixels(instances)
@@ -184,11 +186,11 @@ def test_no_voxel_no_object(instances, result):
 def test_a_mask_that_does_not_fit_the_source_is_the_models_fault(instances, result):
     headers = made.without_pixels(instances)
     for mask in (
-        result.mask.flip_spatial(2),
-        result.mask[:, 1:, :],
-        result.mask.pad([[1, 0], [0, 0], [0, 0]]),
+        result.masks[0].flip_spatial(2),
+        result.masks[0][:, 1:, :],
+        result.masks[0].pad([[1, 0], [0, 0], [0, 0]]),
     ):
-        shifted = Result(outcome=Outcome.FINDINGS, mask=mask, segments=made.SEGMENTS)
+        shifted = Result(outcome=Outcome.FINDINGS, masks=(mask,), segments=made.SEGMENTS)
         with pytest.raises(ModelError, match="does not lie on"):
             encode_seg(shifted, headers, made.run())
 
@@ -196,18 +198,18 @@ def test_a_mask_that_does_not_fit_the_source_is_the_models_fault(instances, resu
 def test_a_mask_with_turned_rows_and_columns_is_the_models_fault(instances, result):
     """The same first voxels and the same shape: only the directions tell."""
     turned = hd.Volume(
-        array=result.mask.array,
-        affine=result.mask.affine[:, [0, 2, 1, 3]],
+        array=result.masks[0].array,
+        affine=result.masks[0].affine[:, [0, 2, 1, 3]],
         coordinate_system="PATIENT",
         frame_of_reference_uid=instances[0].FrameOfReferenceUID,
     )
-    wrong = Result(outcome=Outcome.FINDINGS, mask=turned, segments=made.SEGMENTS)
+    wrong = Result(outcome=Outcome.FINDINGS, masks=(turned,), segments=made.SEGMENTS)
     with pytest.raises(ModelError, match="does not lie on"):
         encode_seg(wrong, made.without_pixels(instances), made.run())
 
 
 def test_an_undescribed_segment_is_the_models_fault(instances, result):
-    wrong = Result(outcome=Outcome.FINDINGS, mask=result.mask, segments=made.SEGMENTS[:1])
+    wrong = Result(outcome=Outcome.FINDINGS, masks=(result.masks[0],), segments=made.SEGMENTS[:1])
     with pytest.raises(ModelError, match="not described"):
         encode_seg(wrong, made.without_pixels(instances), made.run())
 
@@ -227,7 +229,7 @@ def test_a_stack_that_jitters_is_placed_on_its_own_slices():
         ds.ImagePositionPatient = [x, y, z + (0.0, 0.05, -0.02)[k % 3]]
     volume = hd.get_volume_from_series(jittery, rtol=0.05)
     mask = volume.with_array((volume.array == 400).astype(np.uint8))
-    found = Result(outcome=Outcome.FINDINGS, mask=mask, segments=made.SEGMENTS[:1])
+    found = Result(outcome=Outcome.FINDINGS, masks=(mask,), segments=made.SEGMENTS[:1])
     seg = encode_seg(found, made.without_pixels(jittery), made.run())
     place = {ds.SOPInstanceUID: list(ds.ImagePositionPatient) for ds in jittery}
     for frame in seg.PerFrameFunctionalGroupsSequence:

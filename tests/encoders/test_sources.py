@@ -141,6 +141,6 @@ def test_a_mask_beside_a_tilted_source_is_the_models_fault(change: str) -> None:
         "PATIENT",
         frame_of_reference_uid=instances[0].FrameOfReferenceUID,
     )
-    wrong = Result(outcome=Outcome.FINDINGS, mask=mask, segments=made.SEGMENTS[:1])
+    wrong = Result(outcome=Outcome.FINDINGS, masks=(mask,), segments=made.SEGMENTS[:1])
     with pytest.raises(ModelError, match="does not lie on"):
         encode_seg(wrong, made.without_pixels(instances), made.run())

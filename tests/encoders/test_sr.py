@@ -52,7 +52,7 @@ def objects(instances, result):
 def partly(instances, result):
     partly = Result(
         outcome=Outcome.PARTLY,
-        mask=result.mask,
+        masks=(result.masks[0],),
         segments=result.segments,
         findings=result.findings,
         reason="A part is missing.",
@@ -204,7 +204,7 @@ def test_volumes_refer_to_the_segments_and_carry_what_was_measured(objects, resu
 def test_a_volume_is_measured_where_the_model_gives_none(instances, result):
     bare = Result(
         outcome=Outcome.FINDINGS,
-        mask=result.mask,
+        masks=(result.masks[0],),
         segments=result.segments,
         findings=(Finding(tracking_identifier="Lung volume", code=made.LUNG, segment_number=1),),
     )
@@ -279,7 +279,7 @@ def test_the_observer_is_a_device_and_every_group_names_the_algorithm(objects):
 def test_a_finding_without_voxels_is_not_reported(instances, result):
     absent = Result(
         outcome=Outcome.FINDINGS,
-        mask=result.mask,
+        masks=(result.masks[0],),
         segments=result.segments,
         findings=(
             *result.findings,
@@ -290,7 +290,7 @@ def test_a_finding_without_voxels_is_not_reported(instances, result):
     assert "Ghost" not in [i.TextValue for i in made.named(sr, TRACKING_IDENTIFIER)]
     only = Result(
         outcome=Outcome.FINDINGS,
-        mask=result.mask,
+        masks=(result.masks[0],),
         segments=result.segments,
         findings=absent.findings[-1:],
     )

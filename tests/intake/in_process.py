@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dicom_ai_node import attempt
 from dicom_ai_node.attempt import Report, Request
-from dicom_ai_node.config.package import InstalledModel
+from dicom_ai_node.config.installed import InstalledModel
 from dicom_ai_node.config.settings import Config
 from dicom_ai_node.database import deliveries, jobs
 from dicom_ai_node.database.engine import Database

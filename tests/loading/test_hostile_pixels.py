@@ -28,7 +28,7 @@ from pydicom.uid import (
 )
 
 from dicom_ai_node.attempt import Report, Request
-from dicom_ai_node.config.package import InstalledModel
+from dicom_ai_node.config.installed import InstalledModel
 from dicom_ai_node.engines.local import LocalEngine
 from dicom_ai_node.errors import InputError
 from dicom_ai_node.folder import series_of

@@ -6,7 +6,7 @@ import highdicom as hd
 import numpy as np
 from pydicom import Dataset
 
-from dicom_ai_node.config.package import ThresholdPackage
+from dicom_ai_node.config.kinds import ThresholdPackage
 from dicom_ai_node.input import ModelInput
 
 SPACING = (2.0, 3.0, 5.0)  # mm; 30 mm³ a voxel

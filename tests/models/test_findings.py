@@ -34,6 +34,6 @@ def test_the_volume_is_the_voxels_whatever_their_order() -> None:
 
 def test_an_empty_mask_finds_nothing() -> None:
     result = result_from_mask(volume(np.zeros((4, 5, 6), np.uint8)), package())
-    assert (result.outcome, result.mask, result.segments, result.findings) == (
-        Outcome.NONE, None, (), (),
+    assert (result.outcome, result.masks, result.segments, result.findings) == (
+        Outcome.NONE, (), (), (),
     )  # fmt: skip

@@ -136,12 +136,11 @@ def test_no_finding_and_not_suitable_pass_through() -> None:
 
 
 def with_mask(result: Result, mask: hd.Volume) -> Result:
-    return dataclasses.replace(result, mask=mask)
+    return dataclasses.replace(result, masks=(mask,))
 
 
 def with_array(result: Result, change: Callable[[np.ndarray], np.ndarray]) -> Result:
-    assert result.mask is not None
-    return with_mask(result, result.mask.with_array(change(result.mask.array.copy())))
+    return with_mask(result, result.masks[0].with_array(change(result.masks[0].array.copy())))
 
 
 def shifted(mask: hd.Volume) -> hd.Volume:
@@ -171,12 +170,12 @@ def measured(value: float) -> Callable[[Result], Result]:
     ("change", "message"),
     [
         (lambda r: with_array(r, lambda a: a.astype(np.int16)), "mask of int16"),
-        (lambda r: with_mask(r, r.mask[:-1]), "was due"),
-        (lambda r: with_mask(r, r.mask.flip_spatial(1)), "does not lie"),
-        (lambda r: with_mask(r, shifted(r.mask)), "does not lie"),
-        (lambda r: with_mask(r, elsewhere(r.mask)), "does not lie"),
+        (lambda r: with_mask(r, r.masks[0][:-1]), "was due"),
+        (lambda r: with_mask(r, r.masks[0].flip_spatial(1)), "does not lie"),
+        (lambda r: with_mask(r, shifted(r.masks[0])), "does not lie"),
+        (lambda r: with_mask(r, elsewhere(r.masks[0])), "does not lie"),
         (lambda r: with_array(r, lambda a: a + np.uint8(1)), "numbers that no segment has"),
-        (lambda r: dataclasses.replace(r, mask=None), "no mask"),
+        (lambda r: dataclasses.replace(r, masks=()), "no mask"),
         (lambda r: dataclasses.replace(r, findings=()), "named none"),
         (lambda r: dataclasses.replace(r, segments=()), "does not declare"),
         (measured(float("nan")), "not a number"),

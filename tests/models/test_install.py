@@ -7,11 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from dicom_ai_node.config.package import TorchPackage
 from dicom_ai_node.config.store import find, installed, read_package
-from dicom_ai_node.errors import ConfigError, ModelError
+from dicom_ai_node.errors import ConfigError, ModelChanged
 from dicom_ai_node.models.adapters import open_model
-from dicom_ai_node.models.install import catalogue, fetch, install, verify
+from dicom_ai_node.models.install import (
+    CATALOGUE,
+    catalogue,
+    fetch,
+    install,
+    install_folder,
+    verify,
+)
 
 
 @pytest.fixture
@@ -42,20 +48,37 @@ def test_a_model_without_weights_needs_no_network(
     open_model(model)
 
 
-def test_another_version_is_replaced_whole(tmp_path: Path, steps: list[str]) -> None:
-    model = install("threshold-ct", tmp_path, steps.append)
-    description = model.folder / "model.yaml"
+def test_another_version_stays_beside_it(tmp_path: Path, steps: list[str]) -> None:
+    source = tmp_path / "package"
+    shutil.copytree(CATALOGUE / "threshold-ct", source)
+    description = source / "model.yaml"
     description.write_text(description.read_text().replace("version: 1.0.0", "version: 0.9.0"))
-    (model.folder / "left over").touch()
-    assert install("threshold-ct", tmp_path, steps.append) == model
-    assert not (model.folder / "left over").exists()
+    older = install_folder(source, tmp_path / "store")
+    newer = install("threshold-ct", tmp_path / "store", steps.append)
+    assert installed(tmp_path / "store") == [older, newer]
+    assert find(tmp_path / "store", "threshold-ct") == newer
+    assert find(tmp_path / "store", "threshold-ct", "0.9.0") == older
+    assert older.sha256 != newer.sha256
 
 
-def test_what_the_administrator_changed_stays(tmp_path: Path, steps: list[str]) -> None:
+def test_a_package_that_was_changed_in_the_store_is_not_used(
+    tmp_path: Path, steps: list[str]
+) -> None:
+    """Until it is installed again; what it was is what its Device UID says."""
     model = install("threshold-ct", tmp_path, steps.append)
     description = model.folder / "model.yaml"
     description.write_text(description.read_text() + "timeout_s: 5\n")
-    assert install("threshold-ct", tmp_path, steps.append).package.timeout_s == 5
+    with pytest.raises(ConfigError, match=r"model\.yaml was changed after it was installed"):
+        find(tmp_path, "threshold-ct")
+    assert install("threshold-ct", tmp_path, steps.append) == model
+
+
+def test_a_file_that_was_added_is_named(tmp_path: Path, steps: list[str]) -> None:
+    model = install("threshold-ct", tmp_path, steps.append)
+    verify(model)
+    (model.folder / "more.bin").touch()
+    with pytest.raises(ModelChanged, match=r"were not installed: more\.bin"):
+        verify(model)
 
 
 def test_a_name_that_is_not_in_the_catalogue_is_refused(tmp_path: Path) -> None:
@@ -94,7 +117,6 @@ def test_a_wheel_with_another_hash_is_refused(
 def test_weights_are_those_that_the_description_names(model_store: Path) -> None:
     model = find(model_store, "brain-mr")
     verify(model)
-    assert isinstance(model.package, TorchPackage)
     assert (model.folder / "LICENSE").read_text().startswith("MIT License")
     assert "deepbet" in (model.folder / "MODEL_CARD.md").read_text()
 
@@ -109,15 +131,15 @@ def test_a_second_installation_needs_no_network(
 
 @pytest.mark.weights
 def test_changed_weights_are_never_loaded(model_store: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "brain-mr"
-    shutil.copytree(model_store / "brain-mr", folder)
+    folder = tmp_path / "brain-mr" / "1.0.0"
+    shutil.copytree(find(model_store, "brain-mr").folder, folder)
     model = read_package(folder)
     with (folder / "weights.safetensors").open("r+b") as file:
         file.seek(-1, 2)
         file.write(b"\x55")
     for use in (verify, open_model):
-        with pytest.raises(ModelError, match=r"not those that model.yaml names: install"):
+        with pytest.raises(ModelChanged, match=r"not the one that was installed: install"):
             use(model)
     (folder / "weights.safetensors").unlink()
-    with pytest.raises(ModelError, match="cannot be read"):
+    with pytest.raises(ModelChanged, match="cannot be read"):
         open_model(model)

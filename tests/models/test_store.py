@@ -1,13 +1,14 @@
 """The model store as an administrator leaves it."""
 
+import hashlib
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from dicom_ai_node.config.package import package_sha256
-from dicom_ai_node.config.store import find, installed, read_package
+from dicom_ai_node.config.manifest import MANIFEST, hashes_of, manifest_bytes
+from dicom_ai_node.config.store import find, installed, read_package, read_store, version_order
 from dicom_ai_node.errors import ConfigError
 from dicom_ai_node.models.install import CATALOGUE
 
@@ -15,21 +16,22 @@ MODEL_YAML = (CATALOGUE / "threshold-ct" / "model.yaml").read_text()
 
 
 def add(store: Path, name: str, text: str | None = None) -> Path:
-    folder = store / name
+    folder = store / name / "1.0.0"
     folder.mkdir(parents=True)
     content = MODEL_YAML.replace("threshold-ct", name) if text is None else text
     (folder / "model.yaml").write_text(content)
+    (folder / MANIFEST).write_bytes(manifest_bytes(hashes_of(folder)))
     return folder
 
 
-def test_models_are_listed_by_name_with_the_hash_of_their_description(tmp_path: Path) -> None:
+def test_models_are_listed_by_name_with_the_hash_of_their_files(tmp_path: Path) -> None:
     add(tmp_path, "second")
     folder = add(tmp_path, "first")
     (tmp_path / "lost+found").mkdir()
     add(tmp_path, ".first-abc")
     first, second = installed(tmp_path)
     assert (first.package.name, second.package.name) == ("first", "second")
-    assert first.sha256 == package_sha256((folder / "model.yaml").read_bytes())
+    assert first.sha256 == hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest()
     assert find(tmp_path, "first") == first
 
 
@@ -49,7 +51,7 @@ def test_an_unknown_model_is_answered_with_those_that_are_there(tmp_path: Path) 
         ("name: [", r"model.yaml:\d+: "),
         ("", "model.yaml: "),
         ("- 1", "model.yaml: "),
-        ("kind: pickle", "model.yaml: .*'torch', 'threshold'"),
+        ("kind: pickle", "model.yaml: .*'torch'.*'threshold'"),
         (MODEL_YAML.replace("gate:", "gates:"), "model.yaml: gates: unknown key"),
         (MODEL_YAML.replace("between: ", "between: 7 #"), "model.yaml: between: "),
         (MODEL_YAML + "\nname: twice", "model.yaml:.*duplicate key"),
@@ -64,6 +66,22 @@ def test_a_description_that_cannot_be_used_names_file_and_key(
         read_package(add(tmp_path, "bad", text))
 
 
+def test_a_package_that_cannot_be_used_hides_no_other(tmp_path: Path) -> None:
+    folder = add(tmp_path, "bad", "name: [")
+    good = add(tmp_path, "good")
+    store = read_store(tmp_path)
+    assert [each.folder for each in store.models] == [good]
+    assert list(store.faults) == [folder]
+    with pytest.raises(ConfigError, match=r"bad/1\.0\.0/model\.yaml:\d+: "):
+        find(tmp_path, "bad")
+
+
+def test_versions_are_in_their_order() -> None:
+    versions = ["1.10.0", "1.9.0", "1.0.0", "1.0.0-rc1", "1.0"]
+    assert max(versions, key=version_order) == "1.10.0"
+    assert version_order("1.0.0-rc1") < version_order("1.0.0")
+
+
 def test_a_description_that_is_not_text_says_so(tmp_path: Path) -> None:
     folder = add(tmp_path, "bad")
     (folder / "model.yaml").write_bytes("title: Caf\xe9".encode("latin-1"))
@@ -72,7 +90,7 @@ def test_a_description_that_is_not_text_says_so(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_a_description_says_so(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"model.yaml cannot be read: No such file"):
+    with pytest.raises(ConfigError, match=r"manifest.json cannot be read \(No such file"):
         read_package(tmp_path)
 
 

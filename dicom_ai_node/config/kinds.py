@@ -1,0 +1,113 @@
+"""Every kind of model package: what runs it, and what that needs to know."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+
+from dicom_ai_node.config.network import NetworkEntry, NetworkPackage
+from dicom_ai_node.config.package import Package, RelativePath, SegmentEntry, Weights
+from dicom_ai_node.config.strict import InputName
+
+
+class BuiltInPackage(Package):
+    """Code of this node, reviewed with it; `pipeline` says which."""
+
+    kind: Literal["built_in"]
+    pipeline: Literal["brain-mr"]
+    weights: Weights | None = None
+
+
+class TorchPackage(NetworkPackage):
+    """A network of MONAI or of the package's own, and its weights: safetensors, or a state dict as
+    torch saves it (read without running any of it)."""
+
+    kind: Literal["torch"]
+    network: NetworkEntry
+    weights: Weights
+
+    @property
+    def brings_code(self) -> bool:
+        return self.network.file is not None
+
+
+class TorchExportPackage(NetworkPackage):
+    """A program of torch.export, whole (.pt2)."""
+
+    kind: Literal["torch_export"]
+    program: Weights
+
+
+class OnnxPackage(NetworkPackage):
+    kind: Literal["onnx"]
+    graph: Weights
+
+
+class MonaiBundlePackage(NetworkPackage):
+    """A MONAI bundle; what `preprocess`, `inference` and the network are, it says itself."""
+
+    kind: Literal["monai_bundle"]
+    bundle: RelativePath = "bundle"
+    configuration: RelativePath = "configs/inference.json"
+    weights: RelativePath = "models/model.pt"
+
+
+class CommandPackage(Package):
+    """Any program or container: it reads a folder and writes another one."""
+
+    kind: Literal["command"]
+    command: Annotated[tuple[str, ...], Field(min_length=1)]
+
+    @property
+    def brings_code(self) -> bool:
+        return True
+
+
+class PythonPackage(Package):
+    """An entry point (group `dicom_ai_node.models`) of a Python package that is installed here."""
+
+    kind: Literal["python"]
+    entry_point: Annotated[str, Field(min_length=1)]
+    arguments: dict[str, Any] = Field(default_factory=dict)
+
+    @property
+    def brings_code(self) -> bool:
+        return True
+
+
+class ThresholdPackage(Package):
+    """No network: a voxel belongs to the one segment where its value is within the range.
+
+    With several inputs, where each one's value is within its own. For trying the road from a
+    modality to the PACS without weights, and for benchmarks of it.
+    """
+
+    kind: Literal["threshold"]
+    between: dict[InputName, tuple[float, float]]  # in model.yaml, of one input without its name
+    segments: Annotated[tuple[SegmentEntry, ...], Field(min_length=1, max_length=1)]
+
+    @field_validator("between", mode="before")
+    @classmethod
+    def _of_one_input(cls, between: Any, info: ValidationInfo) -> Any:
+        """`inputs` stands before it in the model, so it is known here."""
+        inputs = info.data.get("inputs", ())
+        is_range = isinstance(between, (list, tuple))
+        return {inputs[0]: between} if is_range and len(inputs) == 1 else between
+
+    @model_validator(mode="after")
+    def _every_input_has_a_range(self) -> "ThresholdPackage":
+        if set(self.between) != set(self.inputs):
+            raise ValueError(f"between has not one range for each input ({', '.join(self.inputs)})")
+        return self
+
+
+AnyPackage = Annotated[
+    BuiltInPackage
+    | TorchPackage
+    | TorchExportPackage
+    | OnnxPackage
+    | MonaiBundlePackage
+    | CommandPackage
+    | PythonPackage
+    | ThresholdPackage,
+    Field(discriminator="kind"),
+]

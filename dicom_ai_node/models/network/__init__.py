@@ -1,0 +1,1 @@
+"""Networks as packages describe them: MONAI transforms before, windows, and outputs after."""

@@ -1,0 +1,123 @@
+"""An input on its way to the network's grid, and answers on their way back to the source's."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from monai.data.meta_tensor import MetaTensor
+from monai.transforms.compose import Compose
+from monai.transforms.utils import convert_applied_interp_mode
+from numpy.typing import NDArray
+
+from dicom_ai_node.errors import ModelError
+from dicom_ai_node.input import ModelInput, ProjectionImage
+from dicom_ai_node.models.network.steps import Transform
+
+RAS_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])  # nibabel's and MONAI's axes, and DICOM's
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """What the network gets: `tensor` is float32, (channels, *spatial), without a batch.
+
+    `source_shape` and `source_affine` are of the source's grid: its affine maps voxel indices to
+    the patient (LPS, mm), or for a single image, pixel indices (row, column) to themselves.
+    """
+
+    tensor: torch.Tensor
+    affine: NDArray[np.float64]  # of the prepared grid, to the same coordinates as source_affine
+    source_shape: tuple[int, ...]
+    source_affine: NDArray[np.float64]
+    image: ProjectionImage | None  # the one image, where the input is not a volume
+    _compose: Compose
+    _applied: Sequence[dict[str, Any]]
+    _ras_affine: torch.Tensor
+
+    def restored(self, values: torch.Tensor, *, nearest: bool) -> NDArray[np.float32]:
+        """(channels, *spatial) on the network's grid to the same on the source's, exactly: by the
+        inverse of each transform that moved voxels (0 where the network saw nothing).
+
+        Interpolated linearly, or with `nearest` for labels. Raises ModelError for another shape.
+        """
+        if tuple(values.shape[1:]) != tuple(self.tensor.shape[1:]):
+            raise ModelError(
+                f"the network's answer has the shape {tuple(values.shape[1:])}, "
+                f"and its input {tuple(self.tensor.shape[1:])}"
+            )
+        applied = list(self._applied)
+        mode = "nearest" if nearest else "bilinear"
+        applied = convert_applied_interp_mode(applied, mode=mode, align_corners=None)
+        answer = MetaTensor(
+            values.float().cpu(), affine=self._ras_affine, applied_operations=applied
+        )
+        back = self._compose.inverse(answer)  # type: ignore[no-untyped-call]
+        if tuple(back.shape[1:]) != self.source_shape:
+            raise ModelError("the answer cannot be brought back onto the grid of the images")
+        array: NDArray[np.float32] = back.as_tensor().numpy()
+        return array
+
+
+def prepared(data: ModelInput, names: Sequence[str], transforms: Sequence[Transform]) -> Prepared:
+    """The inputs of `names`, each transformed by itself, as channels of one tensor.
+
+    A further input that is optional and not there is zero everywhere.
+    """
+    volume = data.needed_volume()
+    compose = Compose(transforms)
+    first = _transformed(volume.array, volume.affine, compose)
+    others = [data.others.get(name) for name in names[1:]]
+    channels = [
+        torch.zeros_like(_plain(first))
+        if other is None
+        else _plain(_transformed(other.array, volume.affine, compose))
+        for other in others
+    ]
+    return Prepared(
+        tensor=_float(torch.cat([_plain(first), *channels])),
+        affine=RAS_LPS @ np.asarray(first.affine, np.float64),
+        source_shape=tuple(volume.spatial_shape),
+        source_affine=np.asarray(volume.affine, np.float64),
+        image=None,
+        _compose=compose,
+        _applied=first.applied_operations,
+        _ras_affine=first.affine,
+    )
+
+
+def prepared_image(image: ProjectionImage, transforms: Sequence[Transform]) -> Prepared:
+    """One image by itself: (1, rows, columns), on a grid of its own pixel indices."""
+    compose = Compose(transforms)
+    first = _transformed(image.array, np.eye(3), compose, to_ras=np.eye(3))
+    return Prepared(
+        tensor=_float(_plain(first)),
+        affine=np.asarray(first.affine, np.float64)[:3, :3],
+        source_shape=tuple(image.array.shape),
+        source_affine=np.eye(3),
+        image=image,
+        _compose=compose,
+        _applied=first.applied_operations,
+        _ras_affine=first.affine,
+    )
+
+
+def _transformed(
+    array: NDArray[Any],
+    affine: NDArray[Any],
+    compose: Compose,
+    to_ras: NDArray[np.float64] = RAS_LPS,
+) -> MetaTensor:
+    tensor = torch.from_numpy(np.ascontiguousarray(array))[None]
+    made = MetaTensor(tensor, affine=to_ras @ affine, meta={"original_channel_dim": "no_channel"})
+    found: MetaTensor = compose(made)
+    return found
+
+
+def _plain(tensor: MetaTensor) -> torch.Tensor:
+    plain: torch.Tensor = tensor.as_tensor()
+    return plain
+
+
+def _float(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.to(torch.float32).contiguous()

@@ -1,0 +1,33 @@
+"""MONAI transforms from their names and arguments in model.yaml; what may be named is config's."""
+
+from collections.abc import Callable, Sequence
+
+import monai.transforms
+import torch
+from monai.data.meta_tensor import MetaTensor
+
+from dicom_ai_node.config.steps import Step
+from dicom_ai_node.errors import ModelError
+
+Transform = Callable[[MetaTensor], MetaTensor]
+
+# by the package's author as words, since YAML has no types of torch
+_DTYPES = {"float32": torch.float32, "uint8": torch.uint8, "int64": torch.int64}
+
+
+def transforms_of(steps: Sequence[Step]) -> list[Transform]:
+    """Raises ModelError, naming the step, for arguments that MONAI does not take."""
+    return [_transform(step) for step in steps]
+
+
+def _transform(step: Step) -> Transform:
+    arguments = step.arguments
+    if isinstance(dtype := arguments.get("dtype"), str):
+        if dtype not in _DTYPES:
+            raise ModelError(f"{step.name}: dtype is one of {', '.join(_DTYPES)}")
+        arguments["dtype"] = _DTYPES[dtype]
+    try:
+        made: Transform = getattr(monai.transforms, step.name)(**arguments)
+    except (TypeError, ValueError) as error:
+        raise ModelError(f"the step {step.name} of model.yaml: {error}") from error
+    return made
