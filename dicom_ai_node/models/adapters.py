@@ -44,7 +44,15 @@ def _adapter(installed: InstalledModel) -> Model:
             from dicom_ai_node.models.torch_network import open_torch
 
             return open_torch(installed, package)
-        case TorchExportPackage() | OnnxPackage() | MonaiBundlePackage():
+        case TorchExportPackage() as package:
+            from dicom_ai_node.models.torch_export_network import open_torch_export
+
+            return open_torch_export(installed, package)
+        case OnnxPackage() as package:
+            from dicom_ai_node.models.onnx_network import open_onnx
+
+            return open_onnx(installed, package)
+        case MonaiBundlePackage():
             raise NotImplementedError
         case CommandPackage() | PythonPackage():
             raise NotImplementedError

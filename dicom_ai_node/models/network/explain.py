@@ -33,11 +33,11 @@ class Explainer:
         """ModelError for a layer that the network has not."""
         self._package = package
         self._network = network
-        self._module = module
         self._saliency = package.saliency
         layer = None if package.saliency is None else package.saliency.layer
         if module is not None and layer and layer not in dict(module.named_modules()):
             raise ModelError(f"saliency: {package.name} has no layer {layer}")
+        self._module = module if layer else None  # its weights are not kept twice for nothing
 
     def maps(
         self, part: Part, output: Explained, grid: Prepared, data: ModelInput
