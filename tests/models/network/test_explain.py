@@ -1,16 +1,21 @@
 """What an answer was drawn from: maps of networks that look at one place."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from monai.networks.nets.classifier import Classifier
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from dicom_ai_node.errors import ModelError
+from dicom_ai_node.models.adapters import open_model
 from dicom_ai_node.models.network.model import NetworkModel
 from dicom_ai_node.result import MapKind, Result
 from tests.models.network.oblique import SHAPE, entry, images_input, package, predict, volume_input
+from tests.models.network.packages import torch_package
 
 ASKED = MapKind.SALIENCY
 CLASSIFICATION = {"task": "classification", "classes": [entry(0), entry(1)]}
@@ -155,3 +160,22 @@ def test_a_layer_that_the_network_has_not_is_found_when_it_is_opened() -> None:
 def test_a_layer_that_shows_no_place_is_a_fault_of_the_package(layer: str) -> None:
     with pytest.raises(ModelError, match=f"the layer {layer} has no values with a place"):
         explained(CLASSIFICATION, Net(), {"layer": layer})
+
+
+def test_an_installed_network_of_monai_explains_itself(tmp_path: Path) -> None:
+    arguments = {"in_shape": [1, *SHAPE], "classes": 1, "channels": [4, 8], "strides": [2, 2]}
+    torch.manual_seed(0)
+    weights = save(Classifier(**arguments).state_dict())
+    installed = torch_package(
+        tmp_path,
+        weights,
+        network={"name": "Classifier", "arguments": arguments},
+        inference={"kind": "whole"},
+        segments=[],
+        outputs=[CLASSIFICATION | {"classes": [entry(0, threshold=0.0)]}],
+        saliency={"layer": "net.layer_0"},
+    )
+    rng = np.random.default_rng(0)
+    result = open_model(installed).predict(volume_input(rng.random(SHAPE), ASKED))
+    (found,) = result.maps
+    assert 0 < found.volume.array.mean() < 1
