@@ -82,9 +82,7 @@ def test_weights_may_lie_beside_the_graph(tmp_path: Path, backend: str) -> None:
 @pytest.mark.fault("E13")
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("way", ["../outside", "{outside}", "link", "weights/../../outside"])
-def test_weights_outside_the_package_are_never_read(
-    tmp_path: Path, backend: str, way: str
-) -> None:
+def test_weights_outside_the_package_are_never_read(tmp_path: Path, backend: str, way: str) -> None:
     outside = tmp_path / "outside"
     outside.write_bytes(SCALES.tobytes())
     graph = model(location=way.format(outside=outside)).SerializeToString()
