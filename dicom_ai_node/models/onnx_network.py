@@ -79,6 +79,8 @@ def _openvino(
             [size.get_length() if size.is_static else None for size in each.partial_shape]
             for each in model.inputs
         ]
+        if any(each.element_type.get_type_name() != "f32" for each in model.inputs):
+            raise ModelError("the graph takes other numbers: export it with an input of float32")
         names = [each.any_name for each in model.outputs]
         places = [names.index(name) for name in _wanted(names, package)]
         run = openvino_cpu.compiled_graph(model, places)

@@ -43,7 +43,8 @@ _REACHES = ("torch", "_operator", "math", "#")  # all else stays a word, such as
 _SIZE = re.compile(
     r"(?:[su][0-9]+|[0-9]+(?:\.[0-9]+)?|[ ()+\-*/,<>=&|~]"
     r"|FloorDiv|CleanDiv|ModularIndexing|PythonMod|Mod|Where|Max|Min|CeilToInt|FloorToInt"
-    r"|TruncToInt|IntTrueDiv|FloatTrueDiv|ToFloat|Eq|Ne|Lt|Le|Gt|Ge|And|Or|Not|True|False)*"
+    r"|TruncToInt|IntTrueDiv|FloatTrueDiv|ToFloat|Eq|Ne|Lt|Le|Gt|Ge|And|Or|Not|True|False"
+    r"|Integer|Rational|Add|Mul|Pow|Symbol\('[su][0-9]+'(?:, [a-z]+=True)*\))*"
 )
 _TREES = (None, "builtins.tuple", "builtins.list", "builtins.dict", "collections.OrderedDict")
 

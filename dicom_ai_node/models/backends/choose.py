@@ -80,8 +80,9 @@ def _converted(
         except ImportError as error:
             raise NotTaken(f'{error.name} is missing: pip install "{_extra(wanted)}"') from None
         except _failures() as error:
-            lines = str(error).splitlines() or [""]
-            raise NotTaken(f"{type(error).__name__}: {lines[0][:200]}") from None
+            raise NotTaken(
+                f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+            ) from None
         keys = tuple(expected)
         _check(dict(enumerate(run(window))), dict(enumerate(expected.values())))
     log.info("backend_chosen", model=package.name, backend=wanted)

@@ -170,7 +170,9 @@ def test_resampled_labels_come_back_to_their_corner(
 ) -> None:
     """Never mirrored: the two corners hold different labels."""
     spacing = {"name": "Spacing", "pixdim": [1.2, 1.2, 1.2], "mode": "nearest"}
-    made = grid(affine(angles, order, flips), ORIENTATION, spacing, {"name": "DivisiblePad", "k": 8})
+    made = grid(
+        affine(angles, order, flips), ORIENTATION, spacing, {"name": "DivisiblePad", "k": 8}
+    )
     back = made.restored((made.tensor == 500) * 1.0 + (made.tensor == 200) * 2.0, nearest=True)[0]
     for label, wanted in ((1, phantom() == 500), (2, phantom() == 200)):
         assert ((back == label) & wanted).sum() / wanted.sum() > 0.9
