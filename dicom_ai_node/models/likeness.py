@@ -25,9 +25,9 @@ _QUANTILES = (1, 25, 50, 75, 95, 99)
 _BINS = 64
 # in the order of `features`, in the words of a refusal
 _OF_INTENSITIES = (
-    "its dark part", "its median", "its bright part", "its brightest part", "the spread of its values",
-    "its sharpness",
-)  # fmt: skip
+    *("its dark part", "its median", "its bright part", "its brightest part"),
+    *("the spread of its values", "its sharpness"),
+)
 _OF_GRID = ("its finest spacing", "its middle spacing", "its coarsest spacing")
 _OF_SIZE = ("its smallest extent", "its middle extent", "its largest extent")
 
