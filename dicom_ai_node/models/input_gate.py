@@ -64,7 +64,7 @@ def _age(headers: Sequence[Dataset], gate: InputGate, name: str) -> Iterator[str
     if gate.age_years is None:
         return
     low, high = gate.age_years
-    for age in {_years(ds) for ds in headers} - {None}:
+    for age in {age for ds in headers if (age := _years(ds)) is not None}:
         if age < low:
             yield f"The patient is younger than {low:g} years; {name} is made for older ones."
         if age >= high + 1:

@@ -42,7 +42,7 @@ class KnownImages:
 
     def distance(self, values: NDArray[np.float64]) -> float:
         off = values - self.mean
-        return float(np.sqrt(max(0.0, off @ self.precision @ off)))
+        return max(0.0, float(off @ self.precision @ off)) ** 0.5
 
 
 def unlike(data: ModelInput, known: KnownImages, name: str) -> str | None:

@@ -34,7 +34,7 @@ class Coarse:
     """HU on the coarse grid; `spacing` (mm) in its order."""
 
     values: Array
-    spacing: tuple[float, float, float]
+    spacing: tuple[float, ...]
 
     def ml(self, voxels: int) -> float:
         return voxels * float(np.prod(self.spacing)) / 1000
@@ -88,7 +88,10 @@ def inside_air(values: Array) -> tuple[Mask, Mask]:
     outside[0] = False
     around = outside[labels]
     body = _largest(ndimage.binary_opening(~around, _IN_SLICE, iterations=2))
-    return low & ~around & ndimage.binary_dilation(body, _IN_SLICE, iterations=2), body
+    low &= ~around
+    low &= ndimage.binary_dilation(body, _IN_SLICE, iterations=2)
+    inside: Mask = low
+    return inside, body
 
 
 def airways(coarse: Coarse, inside: Mask, body: Mask) -> Mask:
@@ -112,7 +115,7 @@ def airways(coarse: Coarse, inside: Mask, body: Mask) -> Mask:
     return ndimage.binary_dilation(found, _IN_SLICE) & inside
 
 
-def apart(region: Mask, spacing: tuple[float, float, float], middle: float) -> list[Mask]:
+def apart(region: Mask, spacing: tuple[float, ...], middle: float) -> list[Mask]:
     """Both lungs where they touch (in front of the heart, or behind it), else the region itself.
 
     Eroded until two large parts fall to both sides of the body's middle; each voxel then belongs to

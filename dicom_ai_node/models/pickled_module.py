@@ -9,9 +9,9 @@ any other name is refused.
 import math
 import pickle
 from collections import OrderedDict
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import numpy as np
 
@@ -22,7 +22,7 @@ _MAGIC = 0x1950A86A20F9469CFC6C  # torch/serialization.py
 _INTEGERS = "<i8"  # LongStorage: counters of batches, which are no weights
 
 
-def read_pickled_module(source: BinaryIO, own: Collection[tuple[str, str]]) -> Arrays:
+def read_pickled_module(source: IO[bytes], own: Collection[tuple[str, str]]) -> Arrays:
     """{layer name, as in a state dict: array}; `own` are the author's classes (module, name).
 
     Raises ModelError for anything but layers and tensors of floating point.
@@ -94,7 +94,7 @@ class _Plain(pickle.Unpickler):
 
 
 class _NetworkUnpickler(pickle.Unpickler):
-    def __init__(self, source: BinaryIO, own: Collection[tuple[str, str]]) -> None:
+    def __init__(self, source: IO[bytes], own: Collection[tuple[str, str]]) -> None:
         super().__init__(source)
         self._own = own
         self.stored: dict[str, _Stored] = {}
@@ -124,7 +124,7 @@ class _NetworkUnpickler(pickle.Unpickler):
         return self.stored.setdefault(stored.key, stored)
 
 
-def _storages(source: BinaryIO, keys: object, stored: Mapping[str, _Stored]) -> dict[str, bytes]:
+def _storages(source: IO[bytes], keys: object, stored: Mapping[str, _Stored]) -> dict[str, bytes]:
     """Each is its number of elements (8 bytes), then these."""
     if not isinstance(keys, list) or set(keys) != set(stored):
         raise ModelError("the pickled network does not list its storages")
@@ -143,8 +143,15 @@ def _tensors(layer: object, prefix: str) -> Iterator[tuple[str, _Tensor]]:
     if not isinstance(layer, Layer):
         raise ModelError("the pickled network does not hold a network")
     for group in ("_parameters", "_buffers"):
-        for name, value in layer.attributes.get(group, {}).items():
+        for name, value in _members(layer, group):
             if isinstance(value, _Tensor):
                 yield f"{prefix}{name}", value
-    for name, value in layer.attributes.get("_modules", {}).items():
+    for name, value in _members(layer, "_modules"):
         yield from _tensors(value, f"{prefix}{name}.")
+
+
+def _members(layer: Layer, group: str) -> Iterable[tuple[str, object]]:
+    members = layer.attributes.get(group)
+    if not isinstance(members, dict):
+        raise ModelError(f"a layer of the pickled network has no {group}")
+    return members.items()

@@ -7,22 +7,21 @@ the same from pip 22 on.
 import sys
 from pathlib import Path
 
-from pip._internal.commands import create_command
+from pip._internal.commands.download import DownloadCommand
 from pip._internal.exceptions import PipError
 from pip._vendor.packaging.requirements import Requirement
 
 
 def main(requirement: str, folder: Path) -> None:
     wanted = Requirement(requirement)
-    command = create_command("download")
+    command = DownloadCommand("download", "")
     options, _ = command.parse_args(["--no-input", f"--no-binary={wanted.name}"])
     session = command._build_session(options)
     finder = command._build_package_finder(options=options, session=session)
     candidates = [
         each
         for each in finder.find_all_candidates(wanted.name)
-        if wanted.specifier.contains(str(each.version))
-        and each.link.filename.endswith(".tar.gz")
+        if wanted.specifier.contains(str(each.version)) and each.link.filename.endswith(".tar.gz")
     ]
     if not candidates:
         sys.exit(f"no source distribution of {requirement} is to be found")
