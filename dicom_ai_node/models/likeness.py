@@ -6,6 +6,7 @@ unit: ranges of percentiles in the gate are for that.
 """
 
 import json
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -42,7 +43,7 @@ class KnownImages:
 
     def distance(self, values: NDArray[np.float64]) -> float:
         off = values - self.mean
-        return max(0.0, float(off @ self.precision @ off)) ** 0.5
+        return math.sqrt(max(0.0, float(off @ self.precision @ off)))
 
 
 def unlike(data: ModelInput, known: KnownImages, name: str) -> str | None:

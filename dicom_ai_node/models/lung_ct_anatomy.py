@@ -112,7 +112,8 @@ def airways(coarse: Coarse, inside: Mask, body: Mask) -> Mask:
             found = tree
             break
     found |= seed
-    return ndimage.binary_dilation(found, _IN_SLICE) & inside
+    walled: Mask = ndimage.binary_dilation(found, _IN_SLICE) & inside
+    return walled
 
 
 def apart(region: Mask, spacing: tuple[float, ...], middle: float) -> list[Mask]:

