@@ -13,7 +13,7 @@ class BuiltInPackage(Package):
     """Code of this node, reviewed with it; `pipeline` says which."""
 
     kind: Literal["built_in"]
-    pipeline: Literal["brain-mr"]
+    pipeline: Literal["brain-mr", "lung-ct", "lung-cxr"]
     weights: Weights | None = None
 
 

@@ -13,6 +13,7 @@ from dicom_ai_node.config.kinds import (
 )
 from dicom_ai_node.errors import ModelError
 from dicom_ai_node.models.gate import GatedModel
+from dicom_ai_node.models.likeness import known_images
 from dicom_ai_node.models.protocol import Model
 from dicom_ai_node.models.threshold import Threshold
 
@@ -28,7 +29,7 @@ def open_model(installed: InstalledModel) -> Model:
             f"{installed.label} brings code of its own: read it, then name its hash in the "
             f"configuration, node.trusted_models: [{installed.sha256}]"
         )
-    return GatedModel(_adapter(installed), installed.package)
+    return GatedModel(_adapter(installed), installed.package, known_images(installed))
 
 
 def _adapter(installed: InstalledModel) -> Model:

