@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dicom_ai_node.config.installed import InstalledModel
-from dicom_ai_node.config.kinds import AnyPackage
+from dicom_ai_node.config.kinds import AnyPackage, CommandPackage
 from dicom_ai_node.config.manifest import hashes_of
 from dicom_ai_node.config.package import Weights
 from dicom_ai_node.config.store import MODEL_YAML, read_description, read_package
@@ -138,7 +138,8 @@ def _take_in(
 
 def _check_files(model: InstalledModel) -> None:
     """Every file that model.yaml names is there, with its hash where that is written; no pickle."""
-    refuse_pickles(model.folder, model.files)
+    is_program = isinstance(model.package, CommandPackage)
+    refuse_pickles(model.folder, model.files, only_tensors=not is_program)
     for weights in _named_files(model.package):
         found = model.files.get(weights.file)
         if found is None:

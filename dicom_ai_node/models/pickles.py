@@ -17,8 +17,12 @@ _OLD_PROTOCOL = 1 << 20  # bytes; protocols 0 and 1 have no magic, so a file is 
 _FIRST = 64 << 10
 
 
-def refuse_pickles(folder: Path, files: Iterable[str]) -> None:
-    """Raises ConfigError, naming the file and what to save instead."""
+def refuse_pickles(folder: Path, files: Iterable[str], *, only_tensors: bool = True) -> None:
+    """Raises ConfigError, naming the file and what to save instead.
+
+    Without `only_tensors`, archives of torch may hold more: of a package whose program, which
+    somebody must have trusted, is the only one to open them.
+    """
     for name in files:
         path = folder / name
         if path.suffix.lower() in _NAMED or _is_pickle(path):
@@ -26,7 +30,7 @@ def refuse_pickles(folder: Path, files: Iterable[str]) -> None:
                 f"{name} is a pickle, which runs code when it is read: save "
                 "network.state_dict() with torch.save, or safetensors"
             )
-        if _is_torch_archive(path) and (unsafe := _unsafe_names(path)):
+        if only_tensors and _is_torch_archive(path) and (unsafe := _unsafe_names(path)):
             raise ConfigError(
                 f"{name} holds more than tensors ({', '.join(unsafe[:3])}): save "
                 "network.state_dict() with torch.save, or safetensors"
