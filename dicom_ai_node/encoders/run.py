@@ -20,6 +20,11 @@ ARTIFICIAL_INTELLIGENCE = Code("123110", "DCM", "Artificial Intelligence")
 HISTOGRAM_ANALYSIS = Code("123105", "DCM", "Histogram Analysis")
 
 
+def device_uid(model_sha256: str) -> str:
+    """Of the model, not the machine: a retrained model is another device (IHE AIR 6.5.3.1)."""
+    return derived_uid("model", model_sha256)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """`finished_at` knows its time zone; `node_name` is what the site calls this node."""
@@ -34,8 +39,7 @@ class Run:
 
     @property
     def device_uid(self) -> str:
-        """Of the model, not the machine: a retrained model is another device (IHE AIR 6.5.3.1)."""
-        return derived_uid("model", self.model_sha256)
+        return device_uid(self.model_sha256)
 
     @property
     def observer_uid(self) -> str:
