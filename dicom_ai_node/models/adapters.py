@@ -44,7 +44,17 @@ def _adapter(installed: InstalledModel) -> Model:
             from dicom_ai_node.models.torch_network import open_torch
 
             return open_torch(installed, package)
-        case TorchExportPackage() | OnnxPackage() | MonaiBundlePackage():
-            raise NotImplementedError
-        case CommandPackage() | PythonPackage():
+        case MonaiBundlePackage() as package:
+            from dicom_ai_node.models.monai_bundle import open_monai_bundle
+
+            return open_monai_bundle(installed, package)
+        case CommandPackage() as package:
+            from dicom_ai_node.models.command import open_command
+
+            return open_command(installed, package)
+        case PythonPackage() as package:
+            from dicom_ai_node.models.python_model import open_python
+
+            return open_python(installed, package)
+        case TorchExportPackage() | OnnxPackage():
             raise NotImplementedError
