@@ -19,7 +19,14 @@ _INVERT = "Invert"
 # looks at all channels together, unless it is told not to
 _JOINT = ("NormalizeIntensity", "ScaleIntensity", "ScaleIntensityRangePercentiles")
 # of dictionary transforms alone
-_OF_KEYS = ("name", "keys", "allow_missing_keys", "meta_keys", "meta_key_postfix", "ensure_same_shape")
+_OF_KEYS = (
+    "name",
+    "keys",
+    "allow_missing_keys",
+    "meta_keys",
+    "meta_key_postfix",
+    "ensure_same_shape",
+)
 _PER_KEY = ("mode", "padding_mode", "align_corners", "dtype")
 _PER_KEY_OF_ANSWERS = ("sigmoid", "softmax", "argmax", "to_onehot", "threshold", "rounding")
 _WINDOW = ("roi_size", "sw_batch_size", "overlap", "mode", "padding_mode")
