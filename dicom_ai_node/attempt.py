@@ -117,7 +117,8 @@ def _predict(
     try:
         with _timed(timings, "load"):
             data = load_inputs(request.inputs, request.masks, kind=package.input)
-            data = replace(data, maps=frozenset(map(MapKind, request.maps)))
+            maps = frozenset(map(MapKind, request.maps))
+            data = replace(data, maps=maps, instances=request.inputs)
         with _timed(timings, "open"):
             opened = model()
         with _timed(timings, "predict"):

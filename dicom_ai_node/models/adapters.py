@@ -53,7 +53,15 @@ def _adapter(installed: InstalledModel) -> Model:
             from dicom_ai_node.models.onnx_network import open_onnx
 
             return open_onnx(installed, package)
-        case MonaiBundlePackage():
-            raise NotImplementedError
-        case CommandPackage() | PythonPackage():
-            raise NotImplementedError
+        case MonaiBundlePackage() as package:
+            from dicom_ai_node.models.monai_bundle import open_monai_bundle
+
+            return open_monai_bundle(installed, package)
+        case CommandPackage() as package:
+            from dicom_ai_node.models.command import open_command
+
+            return open_command(installed, package)
+        case PythonPackage() as package:
+            from dicom_ai_node.models.python_model import open_python
+
+            return open_python(installed, package)
