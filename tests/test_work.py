@@ -15,7 +15,7 @@ from dicom_ai_node.config.installed import InstalledModel
 from dicom_ai_node.config.settings import Config
 from dicom_ai_node.database import deliveries, jobs, leases
 from dicom_ai_node.database.engine import Database
-from dicom_ai_node.engines.engine import Failure
+from dicom_ai_node.engines.engine import Failure, Room
 from dicom_ai_node.engines.local import LocalEngine
 from dicom_ai_node.intake.intake import Intake
 from dicom_ai_node.job import Job, JobState, Outcome
@@ -50,10 +50,12 @@ class Scripted:
         self.requests: list[Request] = []
         self.killed = 0
 
-    def capacity(self) -> int:
-        return 1
+    def room(self) -> Room:
+        return Room.FREE
 
-    def submit(self, request: Request) -> "Scripted":
+    def wait(self, wait_s: float) -> None: ...
+
+    def submit(self, request: Request, *, alone: bool = False) -> "Scripted":
         self.requests.append(request)
         return self
 
@@ -157,7 +159,7 @@ def test_a_study_comes_out_as_segmentation_and_report(
         ("sr", sr.SOPInstanceUID),
     ]
     assert list(spool.incoming.iterdir()) == []
-    assert engine.capacity() == 1
+    assert engine.room() is Room.FREE
 
 
 def test_a_damaged_image_is_reported_as_not_suitable(
