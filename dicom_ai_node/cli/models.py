@@ -6,7 +6,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from dicom_ai_node.cli import making
+from dicom_ai_node.cli import making, switch
 from dicom_ai_node.cli.node import DEFAULT_CONFIG, AsJson, ConfigDir
 from dicom_ai_node.cli.show import console, print_json
 from dicom_ai_node.config.load import load
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="The model store.", no_args_is_help=True)
 making.add_to(app)
+switch.add_to(app)
 
 Name = Annotated[str, typer.Argument(help="The model's name.")]
 Version = Annotated[str | None, typer.Option(help="Which one; else the newest.")]
