@@ -31,7 +31,7 @@ def open_torch(installed: InstalledModel, package: TorchPackage) -> Model:
     def run(batch: Tensor) -> object:
         return network(batch.to(device))
 
-    return NetworkModel(package, run)
+    return NetworkModel(package, run, network)
 
 
 def build_network(installed: InstalledModel, entry: NetworkEntry) -> nn.Module:
