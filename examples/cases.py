@@ -1,11 +1,11 @@
-"""What the demonstrations are scored on: a head that training never saw, with lesions and without.
-"""
+"""What the demonstrations are scored on: a head kept apart, and what is found in it."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import highdicom as hd
 import numpy as np
+from numpy.typing import NDArray
 
 from dicom_ai_node.result import BoxInPatient, Result
 from examples.lesions import Lesion, drawn, random_lesions
@@ -36,8 +36,9 @@ def cases(head: Head, count: int, seed: int) -> Iterator[Case]:
         wanted = int(rng.integers(1, 4)) if number % 2 else 0
         lesions = random_lesions(head.volume, head.places, head.level, wanted, rng)
         # in units in which the brain is about where a prepared image has it, for the noise
-        array = varied(np.asarray(drawn(head.volume, lesions).array) / (2 * head.level), rng)
-        yield Case(volume=head.volume.with_array(array * 2 * head.level), lesions=lesions)
+        units = np.float32(2 * head.level)
+        array = varied(np.asarray(drawn(head.volume, lesions).array, np.float32) / units, rng)
+        yield Case(volume=head.volume.with_array(array * units), lesions=lesions)
 
 
 def detected(case: Case, result: Result) -> Detected:
@@ -54,7 +55,7 @@ def detected(case: Case, result: Result) -> Detected:
     return Detected(found=found, false=false)
 
 
-def centers(result: Result) -> list[np.ndarray]:
+def centers(result: Result) -> list[NDArray[np.float64]]:
     """Where the findings lie, LPS mm."""
     regions = [finding.region for finding in result.findings]
     return [region.center for region in regions if isinstance(region, BoxInPatient)]
@@ -62,7 +63,8 @@ def centers(result: Result) -> list[np.ndarray]:
 
 def probability(result: Result) -> float:
     """The answer of a classification that asks one question, whichever it was."""
-    (said,) = [each.probability for each in (*result.findings, *result.assessments)]
+    findings = [each.probability for each in result.findings]
+    (said,) = findings + [each.probability for each in result.assessments]
     if said is None:
         raise ValueError("the classification gave no probability")
     return said

@@ -30,7 +30,10 @@ def area_interval(
     """95 %, by drawing the cases again and again."""
     rng = np.random.default_rng(seed)
     drawn = [
-        area(rng.choice(positive, len(positive)), rng.choice(negative, len(negative)))
+        area(
+            rng.choice(positive, len(positive)).tolist(),
+            rng.choice(negative, len(negative)).tolist(),
+        )
         for _ in range(1000)
     ]
     low, high = np.quantile(drawn, [0.025, 0.975])

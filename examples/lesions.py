@@ -10,7 +10,7 @@ from scipy.ndimage import binary_erosion
 from scipy.spatial.transform import Rotation
 
 DIAMETER_MM = (6.0, 15.0)
-BRIGHTNESS = (1.7, 2.5)  # times the median of the brain; white matter is at about 1.2
+BRIGHTNESS = (2.2, 3.2)  # times the median of the brain; white matter is at about 1.2
 APART_MM = 25.0  # between two centres, so that each is a finding of its own
 EDGE_MM = 0.7  # over which the edge fades
 DEEP_MM = 4.0  # between a centre and the edge of the brain

@@ -51,7 +51,7 @@ def batches(name: str, heads: list[Head], size: int, rng: np.random.Generator) -
 
 def heat_loss(answer: Tensor, wanted: Tensor) -> Tensor:
     """Voxels of a lesion are few, and weigh the more."""
-    return binary_cross_entropy_with_logits(answer, wanted, weight=1 + 30 * wanted)
+    return binary_cross_entropy_with_logits(answer, wanted, weight=1 + 10 * wanted)
 
 
 def trained(
@@ -59,7 +59,9 @@ def trained(
 ) -> Iterator[float]:
     """The loss of each step, as it is made; the rate falls to nothing towards the last."""
     optimizer = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=1e-4)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=steps)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, rate, total_steps=steps, pct_start=0.1
+    )
     network.train()
     for _ in range(steps):
         images, wanted = next(data)

@@ -15,7 +15,7 @@ from examples.lesions import Lesion, drawn, radius_in, random_lesions
 from examples.sources import Head, given, head_of
 
 Array = NDArray[np.float32]
-PATCH = 40  # voxels
+PATCH = 32  # voxels
 
 
 def on_grid(head: Head, package: NetworkPackage) -> Head:
@@ -67,16 +67,18 @@ def flips_of(rng: np.random.Generator) -> tuple[slice, ...]:
 def varied(array: Array, rng: np.random.Generator) -> Array:
     """As other scanners might have shown it: gain, gamma, shading, texture, blur and noise."""
     shape = array.shape
-    if rng.random() < 0.5:
-        texture = gaussian_filter(rng.standard_normal(shape, np.float32), rng.uniform(0.8, 2.0))
-        array = array * (1 + texture * rng.uniform(0, 0.2) / max(float(texture.std()), 1e-6))
     if rng.random() < 0.3:
+        texture = gaussian_filter(rng.standard_normal(shape, np.float32), rng.uniform(0.8, 2.0))
+        strength = rng.uniform(0, 0.2) / max(float(texture.std()), 1e-6)
+        array = array * (1 + texture * np.float32(strength))
+    if rng.random() < 0.2:
         array = gaussian_filter(array, rng.uniform(0, 0.8))
     ways = (np.linspace(-1, 1, size) * rng.uniform(-0.2, 0.2) for size in shape)
     shade = sum(way.reshape(np.roll([-1, 1, 1], axis)) for axis, way in enumerate(ways))
-    array = np.maximum(array, 0) ** rng.uniform(0.8, 1.25) * (1 + shade) * rng.uniform(0.7, 1.4)
-    noise = rng.standard_normal(shape, np.float32) * rng.uniform(0, 0.04)
-    return (array + noise).astype(np.float32)
+    gain = np.asarray((1 + shade) * rng.uniform(0.8, 1.25), np.float32)
+    array = np.maximum(array, 0) ** np.float32(rng.uniform(0.8, 1.25)) * gain
+    noise = rng.standard_normal(shape, np.float32) * np.float32(rng.uniform(0, 0.04))
+    return np.asarray(array + noise, np.float32)
 
 
 def _piece(head: Head, rng: np.random.Generator) -> Head:
@@ -88,6 +90,7 @@ def _piece(head: Head, rng: np.random.Generator) -> Head:
         center = rng.integers(0, shape)
     low = np.clip(center - PATCH // 2, 0, np.maximum(shape - PATCH, 0))
     inside = ((head.places >= low) & (head.places < low + PATCH)).all(axis=1)
-    where = tuple(slice(int(at), int(at) + PATCH) for at in low)
+    x, y, z = (slice(int(at), int(at) + PATCH) for at in low)
+    where = (x, y, z)
     inner = head.places[inside] - low
     return replace(head, volume=head.volume[where], brain=head.brain[where], places=inner)

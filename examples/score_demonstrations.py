@@ -13,15 +13,14 @@ from pathlib import Path
 from rich.console import Console
 
 from dicom_ai_node.models.adapters import open_model
-from dicom_ai_node.models.install import install
+from dicom_ai_node.models.install import CATALOGUE, install_folder
 from dicom_ai_node.models.protocol import Model
 from dicom_ai_node.result import Answer
 from examples.cases import Case, Detected, cases, detected, probability
-from examples.networks import CLASSIFICATION, DETECTION
-from examples.sources import HELD_OUT, given, read_head
 from examples.intervals import area, area_interval, wilson
+from examples.networks import CLASSIFICATION, DETECTION
+from examples.sources import DOWNLOADS, HELD_OUT, given, read_head
 
-DOWNLOADS = Path("build/examples")
 SEED = 2026
 
 Row = tuple[str, str]
@@ -54,7 +53,10 @@ def scored_detection(model: Model, given_cases: Sequence[Case]) -> list[Row]:
         ("detection: sensitivity, below 9 mm", _share(small)),
         ("detection: sensitivity, 9 mm and more", _share(large)),
         ("detection: false positives per volume", f"{sum(false) / len(false):.2f}"),
-        ("detection: volumes without lesions and without detections", _share([not n for n in without])),
+        (
+            "detection: volumes without lesions and without detections",
+            _share([not n for n in without]),
+        ),
     ]
 
 
@@ -65,15 +67,18 @@ def scored_classification(model: Model, given_cases: Sequence[Case]) -> list[Row
     undecided = [any(a.answer is Answer.UNDECIDED for a in each.assessments) for each in results]
     found = [bool(result.findings) for result in results]
     decided = [(h, f) for h, f, u in zip(has, found, undecided, strict=True) if not u]
+    silent = [not f for h, f in decided if not h]
     with_lesion = [p for p, h in zip(said, has, strict=True) if h]
     without = [p for p, h in zip(said, has, strict=True) if not h]
     low, high = area_interval(with_lesion, without)
     return [
         ("classification: sensitivity, where decided", _share([f for h, f in decided if h])),
-        ("classification: specificity, where decided", _share([not f for h, f in decided if not h])),
+        ("classification: specificity, where decided", _share(silent)),
         ("classification: undecided", _share(undecided)),
-        ("classification: area under the ROC curve",
-         f"{area(with_lesion, without):.2f} ({low:.2f}–{high:.2f})"),
+        (
+            "classification: area under the ROC curve",
+            f"{area(with_lesion, without):.2f} ({low:.2f}–{high:.2f})",
+        ),
     ]
 
 
@@ -97,7 +102,7 @@ def _share(these: Sequence[bool]) -> str:
 
 def _opened(name: str) -> Model:
     with tempfile.TemporaryDirectory() as store:
-        return open_model(install(name, Path(store), print))
+        return open_model(install_folder(CATALOGUE / name, Path(store)))
 
 
 if __name__ == "__main__":

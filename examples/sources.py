@@ -18,6 +18,8 @@ from dicom_ai_node.models.adapters import open_model
 from dicom_ai_node.models.install import fetch, install
 from examples.lesions import Indices, deep_places
 
+DOWNLOADS = Path("build/examples")  # of a checkout, where git does not look
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:

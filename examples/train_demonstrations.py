@@ -30,8 +30,7 @@ from examples.networks import (
     untrained,
 )
 from examples.scenes import on_grid
-from examples.score_demonstrations import DOWNLOADS
-from examples.sources import TRAINING, Head, read_head
+from examples.sources import DOWNLOADS, TRAINING, Head, read_head
 
 THREADS = 1
 SEED = 1

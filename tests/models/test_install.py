@@ -34,7 +34,7 @@ def steps() -> list[str]:
 
 
 def test_the_catalogue_describes_models_that_can_be_used() -> None:
-    assert catalogue() == ["brain-mr", "threshold-ct"]
+    assert catalogue() == ["brain-mr", "demo-classification", "demo-detection", "threshold-ct"]
 
 
 def test_a_model_without_weights_needs_no_network(
