@@ -89,7 +89,10 @@ def change(package: Path, old: str, new: str) -> None:
 
 
 def test_the_catalogue_describes_models_that_can_be_used() -> None:
-    assert catalogue() == ["brain-mr", "lung-ct", "lung-cxr", "threshold-ct"]
+    assert catalogue() == [
+        *("brain-mr", "demo-classification", "demo-detection"),
+        *("lung-ct", "lung-cxr", "threshold-ct"),
+    ]
 
 
 def test_a_model_without_weights_needs_no_network(
