@@ -92,7 +92,7 @@ def _of_another_template(line: str, ds: Dataset) -> bool:
 
 def _run(*command: object, env: dict[str, str] | None = None, check: bool = False) -> str:
     words = [str(word) for word in command]
-    done = subprocess.run(words, capture_output=True, env=env, check=check, timeout=120)
+    done = subprocess.run(words, capture_output=True, env=env, check=check, timeout=300)
     return (done.stdout + done.stderr).decode("utf-8", "replace")
 
 

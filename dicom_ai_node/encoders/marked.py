@@ -72,13 +72,13 @@ def place_of(finding: Finding, parts: Sequence[Marked]) -> Place | None:
         for segment in part.segments:
             if segment.segment.number == finding.segment_number:
                 index = _slice(finding, part, segment)
-                if segment.voxels[index]:
+                if index is not None and segment.voxels[index]:
                     return Place(object_number=number, marked=part, segment=segment, index=index)
     return None
 
 
-def _slice(finding: Finding, part: Marked, segment: PresentSegment) -> int:
+def _slice(finding: Finding, part: Marked, segment: PresentSegment) -> int | None:
     if part.of_images and finding.image is not None:
         uids = [str(plane.header.SOPInstanceUID) for plane in part.mask.planes]
-        return uids.index(finding.image) if finding.image in uids else -1
+        return uids.index(finding.image) if finding.image in uids else None
     return int(segment.voxels.argmax())

@@ -75,7 +75,10 @@ def finding_item(finding: Finding, image: Dataset | None) -> sr.ContentItem:
         for each in measurements_of(finding)
     ]
     label = _text(codes.DCM.TrackingIdentifier, named_with_probability(finding))
-    return _item(codes.DCM.Finding, finding.code, [label, *measured], image)
+    sites = sites_of(finding) or []
+    for site in sites:
+        site.RelationshipType = HAS_PROPERTIES.value
+    return _item(codes.DCM.Finding, finding.code, [label, *sites, *measured], image)
 
 
 def assessment_item(assessment: Assessment, image: Dataset | None) -> sr.ContentItem:
@@ -112,7 +115,7 @@ def _in_words(assessment: Assessment) -> str:
     words = f"AI {assessment.code.meaning}: {assessment.answer.upper()}"
     if assessment.probability is None:
         return words
-    return f"{words} ({percent(assessment.probability)})"
+    return f"{words} (probability {percent(assessment.probability)})"
 
 
 def _probability(assessment: Assessment) -> list[str]:

@@ -68,9 +68,12 @@ def _in_patient(box: BoxInPatient, planes: Sequence[SourcePlane]) -> Drawing:
     """
     if not planes:
         raise ModelError("A finding lies in the patient, and the images do not say where they lie.")
-    heights = np.array([_normal(plane) @ (box.center - plane.position) for plane in planes])
-    plane = planes[int(np.abs(heights).argmin())]
-    normal = _normal(plane)
+    axes = np.array([plane.rows_and_columns for plane in planes])
+    normals = np.cross(axes[:, 0], axes[:, 1])
+    away = box.center - np.array([plane.position for plane in planes])
+    heights = (away * normals).sum(axis=1)
+    nearest = int(np.abs(heights).argmin())
+    plane, normal = planes[nearest], normals[nearest]
     corners = box.center + CORNERS @ box.half_axes
     height = (corners - plane.position) @ normal
     if height.min() > MEASURABLE or height.max() < -MEASURABLE:
@@ -86,10 +89,6 @@ def _in_patient(box: BoxInPatient, planes: Sequence[SourcePlane]) -> Drawing:
         frame_number=plane.frame_number,
         points=_within(points, plane.header),
     )
-
-
-def _normal(plane: SourcePlane) -> Points:
-    return np.cross(*plane.rows_and_columns)
 
 
 def _gap(heights: Points) -> float:

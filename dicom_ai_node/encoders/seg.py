@@ -45,6 +45,8 @@ def encode_seg(part: Marked, header: Dataset, run: Run, number: int) -> Dataset 
         omit_empty_frames=True,
         **identity.attributes,
     )
+    if not first.has_place:  # type 2C where no plane says how the patient lies (PS3.3 C.7.6.1)
+        seg.PatientOrientation = first.header.get("PatientOrientation")
     identity.derive_dimension_uid(seg)
     refer_to_parts(seg, sources)
     return finish(seg, header, run, run.description(what))

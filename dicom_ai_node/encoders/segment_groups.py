@@ -60,16 +60,9 @@ def _volume_group(finding: Finding, place: Place, seg: Dataset, run: Run) -> Gro
 
 def _frame_group(finding: Finding, place: Place, seg: Dataset, run: Run) -> Group:
     """TID 1410: what was measured in a segment of one image; its area where pixels have a size."""
-    header = place.plane.header
     return sr.PlanarROIMeasurementsAndQualitativeEvaluations(
         tracking_identifier=_tracking(finding, place, run),
-        referenced_segment=sr.ReferencedSegmentationFrame(
-            sop_class_uid=seg.SOPClassUID,
-            sop_instance_uid=seg.SOPInstanceUID,
-            frame_number=_frame_number(seg, place),
-            segment_number=place.segment.number,
-            source_image=sr.SourceImageForSegmentation(header.SOPClassUID, header.SOPInstanceUID),
-        ),
+        referenced_segment=_segmentation_frame(place, seg),
         finding_type=finding.code,
         finding_category=place.segment.segment.category,
         finding_sites=sites_of(finding),
@@ -140,6 +133,21 @@ def _area(pixels: int, spacing: Sequence[float]) -> Measurement:
         value=pixels * row_mm * column_mm,
         unit=codes.UCUM.SquareMillimeter,
     )
+
+
+def _segmentation_frame(place: Place, seg: Dataset) -> sr.ReferencedSegmentationFrame:
+    """A frame of a BINARY SEG is of one segment; its number must not stand beside that of the frame
+    (PS3.3 C.18.4)."""
+    header = place.plane.header
+    frame = sr.ReferencedSegmentationFrame(
+        sop_class_uid=seg.SOPClassUID,
+        sop_instance_uid=seg.SOPInstanceUID,
+        frame_number=_frame_number(seg, place),
+        segment_number=place.segment.number,
+        source_image=sr.SourceImageForSegmentation(header.SOPClassUID, header.SOPInstanceUID),
+    )
+    del frame[0].ReferencedSOPSequence[0].ReferencedSegmentNumber
+    return frame
 
 
 def _frame_number(seg: Dataset, place: Place) -> int:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
 
-from dicom_ai_node.encoders.planes import SourceMask, SourcePlane, planes_of
+from dicom_ai_node.encoders.planes import OnSource, SourceMask, SourcePlane, planes_of
 from dicom_ai_node.errors import ModelError
 from dicom_ai_node.image_spacing import spacing_in_image
 from dicom_ai_node.result import Result
@@ -58,7 +58,7 @@ def _place(header: Dataset) -> tuple[SourcePlane, Hashable]:
 def _sheet(sheet: Sequence[tuple[SourcePlane, NDArray[np.uint8]]]) -> SourceMask:
     planes = [plane for plane, _ in sheet]
     row_mm, column_mm = spacing_in_image(planes[0].header) or (1.0, 1.0)
-    return SourceMask(
+    return OnSource(
         planes=planes,
         array=np.stack([array for _, array in sheet]),
         spacing=(1.0, row_mm, column_mm),
