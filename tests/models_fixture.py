@@ -36,7 +36,7 @@ def model_store() -> Path:
     """A model store with every model of the catalogue."""
     store = cache_folder() / "store"
     with _fetching():
-        for name in ("brain-mr", "threshold-ct"):
+        for name in ("brain-mr", "lung-ct", "threshold-ct"):
             install(name, store, print)
     return store
 
@@ -44,6 +44,13 @@ def model_store() -> Path:
 @pytest.fixture(scope="session")
 def brain_mr(model_store: Path) -> Model:
     return open_model(find(model_store, "brain-mr"))
+
+
+@pytest.fixture(scope="session")
+def lung_cxr(model_store: Path) -> Model:
+    """Fetched only where it is asked for: its weights come with 85 MB."""
+    with _fetching():
+        return open_model(install("lung-cxr", model_store, print))
 
 
 @pytest.fixture(scope="session")

@@ -110,6 +110,7 @@ class _NetworkUnpickler(pickle.Unpickler):
             ("torch._utils", "_rebuild_tensor_v2"): _RebuildTensor(),
             ("torch._utils", "_rebuild_parameter"): _RebuildParameter(),
             ("collections", "OrderedDict"): OrderedDict,
+            ("__builtin__", "set"): set,  # of names of buffers
         }
         if (module, name) not in known:
             raise ModelError(f"the pickled network asks for {module}.{name}, which is not weights")

@@ -1,5 +1,6 @@
 """The brain in a real head, whichever way its voxels are stored."""
 
+import json
 from collections.abc import Callable
 
 import highdicom as hd
@@ -19,8 +20,10 @@ from dicom_ai_node.models.brain_mr import (
     largest_component,
     sample,
 )
+from dicom_ai_node.models.install import CATALOGUE
 from dicom_ai_node.models.protocol import Model
 from dicom_ai_node.result import Result
+from scripts.known_answers import expected, input_of
 
 
 def given(volume: hd.Volume, modality: str = "MR", body_part: str = "HEAD") -> ModelInput:
@@ -70,17 +73,51 @@ def test_ct_is_not_suitable(brain_mr: Model, head: hd.Volume) -> None:
 
 
 @pytest.mark.weights
-@pytest.mark.parametrize("shape", [(20, 30, 40), (1, 64, 64)])
+@pytest.mark.fault("E4")
+@pytest.mark.parametrize("shape", [(20, 30, 40), (33, 33, 33)])
 def test_images_without_contrast_have_no_brain(
     brain_mr: Model, shape: tuple[int, int, int]
 ) -> None:
-    volume = hd.Volume(np.full(shape, 7, np.float32), np.eye(4), "PATIENT")
+    volume = hd.Volume(np.full(shape, 7, np.float32), np.diag([7, 7, 7, 1]), "PATIENT")
     assert brain_mr.predict(given(volume)) == Result.not_suitable(NO_BRAIN)
 
 
 @pytest.mark.weights
-def test_one_slice_has_no_volume_to_be_believed(brain_mr: Model, head: hd.Volume) -> None:
-    assert brain_mr.predict(given(head[:, :, 45:46])).outcome is Outcome.NOT_SUITABLE
+@pytest.mark.fault("D25")
+@pytest.mark.parametrize(
+    ("part", "said"),
+    [
+        (np.s_[:, :, 45:46], "Only 2 mm were scanned from foot to head; brain-mr needs 110 mm."),
+        (np.s_[:, :, 40:60], "Only 40 mm were scanned from foot to head; brain-mr needs 110 mm."),
+        (np.s_[20:60], "Only 80 mm were scanned from right to left; brain-mr needs 120 mm."),
+        (np.s_[:, 50:], "Only 118 mm were scanned from front to back; brain-mr needs 140 mm."),
+    ],
+)
+def test_a_part_of_a_head_has_no_brain_volume_to_be_believed(
+    brain_mr: Model, head: hd.Volume, part: tuple[slice, ...], said: str
+) -> None:
+    """Eight slices of 5 mm once gave a volume that looked right."""
+    assert brain_mr.predict(given(head[part])) == Result.not_suitable(said)
+
+
+@pytest.mark.weights
+@pytest.mark.fault("D25")
+def test_a_childs_head_is_not_measured(brain_mr: Model, head: hd.Volume) -> None:
+    data = given(head)
+    data.headers[0].PatientAge = "006Y"
+    assert brain_mr.predict(data).reason == (
+        "The patient is younger than 18 years; brain-mr is made for older ones."
+    )
+
+
+@pytest.mark.weights
+def test_the_known_answer_is_given(brain_mr: Model) -> None:
+    folder = CATALOGUE / "brain-mr" / "known_answer"
+    with np.load(folder / "case.npz") as case:
+        result = brain_mr.predict(input_of(dict(case)))
+    (known,) = json.loads((folder / "expected.json").read_text())["measurements"]
+    (found,) = expected(result)["measurements"]
+    assert abs(found["value"] - known["value"]) <= known["tolerance"]
 
 
 @pytest.mark.weights
