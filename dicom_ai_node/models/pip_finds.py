@@ -1,7 +1,6 @@
 """A program: `pip_finds.py REQUIREMENT FOLDER` lets pip find a source distribution and copies it.
 
-Nothing of it is unpacked or run. pip's functions here have no promise of stability; they have been
-the same from pip 22 on.
+Nothing of it is unpacked or run. pip's functions here have no promise of stability.
 """
 
 import sys
