@@ -165,8 +165,18 @@ def hostile(text: str, *place: str | int) -> Callable[[Configuration], None]:
 
 
 TOUCH = "__import__('os').system('touch {mark}')"
-RUN = [
-    ("preprocessing", "transforms", 3, "pixdim"),
+CODE = [
+    f"${TOUCH}",
+    f"$[{TOUCH}, 1][1]",
+    f"$(lambda: {TOUCH})()",
+    f"$[x for x in ({TOUCH},)]",
+    f"$torch.device({TOUCH})",
+    "$open('{mark}', 'w')",
+    "$@network_def.__class__",
+    "$'a' * 10 ** 10",
+    "%{mark}::x",
+]
+NEEDED: list[tuple[str | int, ...]] = [
     ("pixdim",),
     ("network_def", "in_channels"),
     ("inferer", "overlap"),
@@ -176,20 +186,13 @@ RUN = [
 
 
 @pytest.mark.fault("E13")
-@pytest.mark.parametrize("place", RUN, ids=str)
 @pytest.mark.parametrize(
-    "text",
+    ("place", "text"),
     [
-        f"${TOUCH}",
-        f"$[{TOUCH}, 1][1]",
-        f"$(lambda: {TOUCH})()",
-        f"$[x for x in ({TOUCH},)]",
-        f"$torch.device({TOUCH})",
-        "$open('{mark}', 'w')",
-        "$@network_def.__class__",
-        "$'a' * 10 ** 10",
-        "%{mark}::x",
+        *((("preprocessing", "transforms", 3, "pixdim"), text) for text in CODE),
+        *((place, CODE[0]) for place in NEEDED),
     ],
+    ids=str,
 )
 def test_an_expression_that_is_code_is_refused(
     tmp_path: Path, place: tuple[str | int, ...], text: str
