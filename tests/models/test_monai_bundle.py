@@ -21,6 +21,7 @@ from dicom_ai_node.errors import ConfigError, ModelError
 from dicom_ai_node.input import ModelInput
 from dicom_ai_node.job import Outcome
 from dicom_ai_node.models.adapters import open_model
+from dicom_ai_node.models.install import verify
 from dicom_ai_node.predict import predict
 from tests import dicom_factory
 from tests.models.bundles import MODEL_YAML, install_bundle, network
@@ -339,12 +340,9 @@ def with_code(inference: Configuration) -> None:
     inference["preprocessing"]["transforms"][2]["labels"] = None
 
 
-def test_a_bundle_with_code_runs_once_it_is_trusted(
-    tmp_path: Path, data: ModelInput, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_bundle_with_code_runs_once_it_is_trusted(tmp_path: Path, data: ModelInput) -> None:
     """By MONAI's own parser, and with the same answer; what is not needed stays asleep."""
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    before = list(sys.path)
     files = {"bundle/scripts/net.py": SCRIPT, "bundle/configs/metadata.json": b"{}"}
     mark = tmp_path / "mark"
 
@@ -359,3 +357,20 @@ def test_a_bundle_with_code_runs_once_it_is_trusted(
     (mask,) = open_model(trusted).predict(data).masks
     np.testing.assert_array_equal(mask.array, by_hand(data))
     assert not mark.exists()
+    assert sys.path == before
+    assert not [
+        name
+        for name in sys.modules
+        if name.partition(".")[0] == "scripts"
+        and str(tmp_path) in str(getattr(sys.modules[name], "__path__", ""))
+    ]
+    verify(trusted)
+
+
+def test_two_bundles_have_their_own_scripts(tmp_path: Path) -> None:
+    """Both have a module of the same name; one's fails, and says so."""
+    good = {"bundle/scripts/net.py": SCRIPT}
+    bad = {"bundle/scripts/net.py": b"raise ImportError('not here')"}
+    open_model(install_bundle(tmp_path / "good", with_code, files=good, trusted=True))
+    with pytest.raises(ModelError, match="code of the bundle box failed"):
+        open_model(install_bundle(tmp_path / "bad", with_code, files=bad, trusted=True))
