@@ -112,7 +112,13 @@ def _label_map(path: Path, grid: hd.Volume, package: CommandPackage) -> NDArray[
         raise ModelError(f"{package.name} gave {name}, which is no volume with a place.")
     if not (array.min() >= 0 and array.max() <= _MAX_LABEL) or np.mod(array, 1).any():
         raise ModelError(f"{package.name} gave {name}, whose values are no labels.")
-    return _on_grid(hd.Volume(array, affine, "PATIENT"), grid, package)
+    try:
+        volume = hd.Volume(array, affine, "PATIENT")
+    except ValueError:
+        raise ModelError(
+            f"{package.name} gave {name}, whose axes are not at right angles."
+        ) from None
+    return _on_grid(volume, grid, package)
 
 
 def _on_grid(mask: hd.Volume, grid: hd.Volume, package: CommandPackage) -> NDArray[Any]:
