@@ -16,7 +16,7 @@ class BuiltInPackage(Package):
     """Code of this node, reviewed with it; `pipeline` says which."""
 
     kind: Literal["built_in"]
-    pipeline: Literal["brain-mr"]
+    pipeline: Literal["brain-mr", "lung-ct", "lung-cxr"]
     weights: Weights | None = None
 
 
@@ -41,8 +41,17 @@ class TorchExportPackage(NetworkPackage):
 
 
 class OnnxPackage(NetworkPackage):
+    """An ONNX graph with one input; weights outside it are files beside it."""
+
     kind: Literal["onnx"]
     graph: Weights
+
+    @field_validator("backend")
+    @classmethod
+    def _runs_elsewhere(cls, backend: str) -> str:
+        if backend == "torch":
+            raise ValueError("torch does not run ONNX graphs: write onnxruntime, openvino or auto")
+        return backend
 
 
 class MonaiBundlePackage(NetworkPackage):

@@ -28,6 +28,8 @@ def _transform(step: Step) -> Transform:
         if dtype not in _DTYPES:
             raise ModelError(f"{step.name}: dtype is one of {', '.join(_DTYPES)}")
         arguments["dtype"] = _DTYPES[dtype]
+    if arguments.get("align_corners"):
+        raise ModelError(f"{step.name}: align_corners cannot be undone exactly; leave it out")
     try:
         made: Transform = getattr(monai.transforms, step.name)(**arguments)
     except (TypeError, ValueError) as error:
