@@ -333,9 +333,7 @@ def test_a_pickle_in_the_place_of_weights_is_not_loaded(tmp_path: Path, zipped: 
     hostile = {"state_dict": Hostile(mark)}
     torch.save(hostile, written, _use_new_zipfile_serialization=zipped)
     files = {"bundle/models/model.pt": written.getvalue()}
-    with pytest.raises(
-        (ConfigError, ModelError), match=r"pickle|than tensors|plain state dict"
-    ):
+    with pytest.raises((ConfigError, ModelError), match=r"pickle|than tensors|plain state dict"):
         open_model(install_bundle(tmp_path, files=files))
     assert not mark.exists()
 
