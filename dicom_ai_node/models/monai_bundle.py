@@ -1,16 +1,12 @@
 """A MONAI bundle as its authors publish it: read as data where it is plain, and run as code only
 where somebody has trusted it."""
 
-from typing import cast
-
-import torch
-from torch import Tensor
-
 from dicom_ai_node.config.installed import InstalledModel
 from dicom_ai_node.config.kinds import MonaiBundlePackage
 from dicom_ai_node.config.outputs import AnyOutput, SegmentationOutput
 from dicom_ai_node.config.steps import Step
 from dicom_ai_node.errors import ModelError
+from dicom_ai_node.models.backends.choose import on_backend
 from dicom_ai_node.models.bundle_config import BundleConfig, read_config
 from dicom_ai_node.models.bundle_grammar import NotPlain
 from dicom_ai_node.models.bundle_steps import (
@@ -83,8 +79,4 @@ def _opened(installed: InstalledModel, package: MonaiBundlePackage) -> Model:
     load_state(network, weights, package.name)
     device = choose_device(package.device)
     network.eval().to(device)
-
-    def run(batch: Tensor) -> object:
-        return cast("torch.Tensor", network(batch.to(device)))
-
-    return NetworkModel(package, run)
+    return NetworkModel(package, on_backend(network, package, device), network)

@@ -4,6 +4,7 @@ The entry point is a callable: given the InstalledModel, and `arguments` as keyw
 `Model`.
 """
 
+import inspect
 from importlib.metadata import EntryPoint, entry_points
 from typing import cast
 
@@ -25,6 +26,12 @@ def open_python(installed: InstalledModel, package: PythonPackage) -> Model:
             f"{installed.label}: {point.value} of {package.distribution} cannot be imported "
             f"({type(error).__name__}: {error}): install it with all that it needs"
         ) from error
+    try:
+        inspect.signature(make).bind(installed, **package.arguments)
+    except TypeError as error:
+        raise ModelError(
+            f"{installed.label}: {point.value} does not take its arguments ({error})"
+        ) from None
     model = make(installed, **package.arguments)
     if not callable(getattr(model, "predict", None)):
         raise ModelError(f"{installed.label}: {point.value} gave no model, it has no predict")

@@ -18,6 +18,7 @@ from dicom_ai_node.errors import ModelError
 
 Inside = NDArray[np.bool_]
 _LOST = 0.01  # share of a mask's voxels that may lie outside of the images: rounded borders
+_SAME_GRID = 1e-4  # of a voxel and of its spacing: NIfTI keeps places as float32
 _MAX_LABEL = 65_535
 _NIFTI = (".nii", ".nii.gz")
 
@@ -111,13 +112,29 @@ def _label_map(path: Path, grid: hd.Volume, package: CommandPackage) -> NDArray[
         raise ModelError(f"{package.name} gave {name}, which is no volume with a place.")
     if not (array.min() >= 0 and array.max() <= _MAX_LABEL) or np.mod(array, 1).any():
         raise ModelError(f"{package.name} gave {name}, whose values are no labels.")
-    return _on_grid(hd.Volume(array, affine, "PATIENT"), grid, package)
+    try:
+        volume = hd.Volume(array, affine, "PATIENT")
+    except ValueError:
+        raise ModelError(
+            f"{package.name} gave {name}, whose axes are not at right angles."
+        ) from None
+    return _on_grid(volume, grid, package)
 
 
 def _on_grid(mask: hd.Volume, grid: hd.Volume, package: CommandPackage) -> NDArray[Any]:
-    """Exactly where it lies on the grid as it is, else the nearest voxel's value."""
-    to_mask = np.linalg.inv(mask.affine) @ grid.affine
-    _check_place(mask, np.linalg.inv(to_mask), grid, package)
+    """Where it lies on the grid as it is, turned and cropped at most; else the nearest voxels."""
+    try:
+        turned: NDArray[Any] = mask.match_geometry(grid, tol=_SAME_GRID).array
+    except RuntimeError:
+        turned = _nearest(mask, grid)
+    count = np.count_nonzero(mask.array)
+    if not count or count != np.count_nonzero(turned):
+        _check_place(mask, grid, package)
+    return turned
+
+
+def _nearest(mask: hd.Volume, grid: hd.Volume) -> NDArray[Any]:
+    to_mask = mask.inverse_affine @ grid.affine
     moved: NDArray[Any] = ndimage.affine_transform(
         mask.array.astype(np.int32, copy=False),
         to_mask[:3, :3],
@@ -129,17 +146,24 @@ def _on_grid(mask: hd.Volume, grid: hd.Volume, package: CommandPackage) -> NDArr
     return moved
 
 
-def _check_place(
-    mask: hd.Volume, to_grid: NDArray[np.float64], grid: hd.Volume, package: CommandPackage
-) -> None:
+def _check_place(mask: hd.Volume, grid: hd.Volume, package: CommandPackage) -> None:
     """What it marks (or where nothing is, its middle) must lie in the images."""
-    marked: NDArray[Any] = np.argwhere(mask.array)
-    if not marked.size:
-        marked = (np.array([mask.spatial_shape]) - 1) / 2
-    at = marked @ to_grid[:3, :3].T + to_grid[:3, 3]
-    outside = ((at < -1) | (at > grid.spatial_shape)).any(axis=1)
-    if outside.mean() > _LOST:
+    to_grid = grid.inverse_affine @ mask.affine
+    total = outside = 0
+    for index, slab in enumerate(mask.array):  # all at once may be gigabytes
+        marked = np.insert(np.argwhere(slab), 0, index, axis=1)
+        total += len(marked)
+        outside += _outside(marked, to_grid, grid)
+    if not total:
+        middle = (np.array([mask.spatial_shape]) - 1) / 2
+        total, outside = 1, _outside(middle, to_grid, grid)
+    if outside > _LOST * total:
         raise ModelError(f"The mask of {package.name} does not lie where the images lie.")
+
+
+def _outside(indices: NDArray[Any], to_grid: NDArray[np.float64], grid: hd.Volume) -> int:
+    at = indices @ to_grid[:3, :3].T + to_grid[:3, 3]
+    return int(((at < -1) | (at > grid.spatial_shape)).any(axis=1).sum())
 
 
 def _segmentation(path: Path) -> hd.seg.Segmentation | None:

@@ -1,8 +1,12 @@
 """A MONAI bundle with code of its own, which somebody has read and trusted by its hash."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
+from pydoc import ErrorDuringImport
+from types import ModuleType
 from typing import Any, cast
 
 import numpy as np
@@ -31,6 +35,11 @@ from dicom_ai_node.models.torch_network import load_state
 from dicom_ai_node.result import Result
 
 _OF_FILES = ("LoadImage", "SaveImage", "EnsureChannelFirst")
+# what MONAI raises for a component that it cannot make, and what an expression is likely to
+_FAILURES = (
+    *(RuntimeError, ImportError, ValueError, TypeError, LookupError, AttributeError, NameError),
+    ErrorDuringImport,
+)
 _SECTIONS = ("network_def", "preprocessing", "inferer", "postprocessing")
 
 
@@ -42,13 +51,42 @@ def open_trusted_bundle(
         pinned_path(installed, file)
     folder = installed.folder / package.bundle
     parser = ConfigParser({**_without_files(config.raw), "bundle_root": str(folder)})
-    sys.path.insert(0, str(folder))  # where bundles keep their scripts
-    sys.dont_write_bytecode = True  # it would be a file that was not installed
-    parsed = {name: parser.get_parsed_content(name) for name in _SECTIONS if name in config.raw}
+    there = [name for name in _SECTIONS if name in config.raw]
+    with _importable(folder):
+        try:
+            parsed = {name: parser.get_parsed_content(name) for name in there}
+        except _FAILURES as error:
+            raise ModelError(
+                f"the code of the bundle {package.name} failed ({type(error).__name__}: {error})"
+            ) from error
     missing = [name for name in _SECTIONS if name not in parsed]
     if missing:
         raise ModelError(f"the bundle {package.name} has no {', '.join(missing)}")
     return TrustedBundle(installed, package, parsed)
+
+
+@contextmanager
+def _importable(folder: Path) -> Iterator[None]:
+    """Bundles keep code in packages of their own, and most call them `scripts`: what one imported
+    is forgotten afterwards, so that the next does not get it."""
+    before = set(sys.modules)
+    writes = sys.dont_write_bytecode
+    sys.dont_write_bytecode = True  # it would be a file that was not installed
+    sys.path.insert(0, str(folder))
+    try:
+        yield
+    finally:
+        sys.path.remove(str(folder))
+        sys.dont_write_bytecode = writes
+        for name in set(sys.modules) - before:
+            if _lies_in(folder, sys.modules[name]):
+                del sys.modules[name]
+
+
+def _lies_in(folder: Path, module: ModuleType) -> bool:
+    """A package without an __init__ has folders and no file."""
+    places = [getattr(module, "__file__", None), *getattr(module, "__path__", ())]
+    return any(folder in Path(place).parents for place in places if place)
 
 
 class TrustedBundle:

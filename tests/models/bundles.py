@@ -113,6 +113,7 @@ kind: monai_bundle
 name: box
 version: 0.1.0
 title: Box by a bundle
+backend: torch
 segments:
   - {number: 1, label: Box, category: "SCT:123037004:Anatomical Structure", type: "SCT:78961009"}
 outputs:

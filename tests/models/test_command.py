@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from ruamel.yaml import YAML
+from scipy.spatial.transform import Rotation
 
 from dicom_ai_node.config.installed import InstalledModel
 from dicom_ai_node.errors import ConfigError, ModelChanged, ModelError, ProgramFailed
@@ -156,6 +158,21 @@ def test_a_mask_on_axes_of_its_own_is_brought_back(tmp_path: Path) -> None:
     np.testing.assert_array_equal(mask.array, phantom_mask())
 
 
+@pytest.mark.parametrize("orientation", ["RAS", "LPI", "SLA"])
+def test_oblique_images_come_back_voxel_for_voxel(tmp_path: Path, orientation: str) -> None:
+    """Through a file whose places are float32: the program gives back what it was given."""
+    turn = Rotation.from_euler("xyz", [12, -17, 31], degrees=True).as_matrix()
+    affine = np.eye(4)
+    affine[:3, :3] = turn @ np.diag([0.7, 0.4883, 3.3])
+    affine[:3, 3] = (-123.456, 87.654, -321.987)
+    array = np.random.default_rng(1).integers(0, 2, (60, 50, 12)).astype(np.float32)
+    volume = hd.Volume(array, affine, "PATIENT", frame_of_reference_uid="1.2.3")
+    command = ["cp", "{input}/image.nii.gz", "{output}"]
+    data = replace(model_input(), volume=volume)
+    (mask,) = run(tmp_path, command, data, orientation=orientation).masks
+    np.testing.assert_array_equal(mask.array, array)
+
+
 def test_a_coarser_mask_gives_the_nearest_voxels(tmp_path: Path) -> None:
     data = model_input()
     affine = np.diag([-1, -1, 1, 1]) @ data.needed_volume().affine @ np.diag([2.0, 2.0, 2.0, 1.0])
@@ -266,6 +283,7 @@ def test_an_answer_without_findings_has_a_reason(
 
 
 ELSEWHERE = np.diag([2.0, 3.0, 5.0, 1.0])
+SHEARED = np.array([[2.0, 1, 0, 0], [0, 3, 0, 0], [0, 0, 5, 0], [0, 0, 0, 1]])
 
 
 @pytest.mark.fault("E3", "E5")
@@ -276,6 +294,7 @@ ELSEWHERE = np.diag([2.0, 3.0, 5.0, 1.0])
         (b"not an image", "is no NIfTI"),
         (nifti(phantom_mask())[:500], "is no NIfTI"),
         (nifti(phantom_mask()[0]), "no volume with a place"),
+        (nifti(phantom_mask(), SHEARED), "axes are not at right angles"),
         (nifti(phantom_mask(), ELSEWHERE), "does not lie where the images lie"),
         (nifti(np.zeros((4, 4, 4), np.uint8), ELSEWHERE * 100), "does not lie where the images"),
         (nifti(phantom_mask() * np.float32(0.5)), "values are no labels"),
@@ -283,7 +302,19 @@ ELSEWHERE = np.diag([2.0, 3.0, 5.0, 1.0])
         (nifti(phantom_mask().astype(np.int16) * -1), "values are no labels"),
         (nifti(phantom_mask() * np.uint8(9)), "the number 9, which no segment has"),
     ],
-    ids=["none", "garbage", "short", "plane", "away", "empty", "half", "nan", "negative", "nine"],
+    ids=[
+        "none",
+        "garbage",
+        "short",
+        "plane",
+        "shear",
+        "away",
+        "empty",
+        "half",
+        "nan",
+        "negative",
+        "nine",
+    ],
 )
 def test_what_is_no_mask_of_these_images_is_refused(
     tmp_path: Path, content: bytes | None, sentence: str

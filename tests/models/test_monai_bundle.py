@@ -1,5 +1,7 @@
 """Bundles of MONAI: the same mask as MONAI's own parts give, and nothing hostile ever runs."""
 
+import io
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +23,7 @@ from dicom_ai_node.errors import ConfigError, ModelError
 from dicom_ai_node.input import ModelInput
 from dicom_ai_node.job import Outcome
 from dicom_ai_node.models.adapters import open_model
+from dicom_ai_node.models.install import verify
 from dicom_ai_node.predict import predict
 from tests import dicom_factory
 from tests.models.bundles import MODEL_YAML, install_bundle, network
@@ -165,8 +168,18 @@ def hostile(text: str, *place: str | int) -> Callable[[Configuration], None]:
 
 
 TOUCH = "__import__('os').system('touch {mark}')"
-RUN = [
-    ("preprocessing", "transforms", 3, "pixdim"),
+CODE = [
+    f"${TOUCH}",
+    f"$[{TOUCH}, 1][1]",
+    f"$(lambda: {TOUCH})()",
+    f"$[x for x in ({TOUCH},)]",
+    f"$torch.device({TOUCH})",
+    "$open('{mark}', 'w')",
+    "$@network_def.__class__",
+    "$'a' * 10 ** 10",
+    "%{mark}::x",
+]
+NEEDED: list[tuple[str | int, ...]] = [
     ("pixdim",),
     ("network_def", "in_channels"),
     ("inferer", "overlap"),
@@ -176,20 +189,13 @@ RUN = [
 
 
 @pytest.mark.fault("E13")
-@pytest.mark.parametrize("place", RUN, ids=str)
 @pytest.mark.parametrize(
-    "text",
+    ("place", "text"),
     [
-        f"${TOUCH}",
-        f"$[{TOUCH}, 1][1]",
-        f"$(lambda: {TOUCH})()",
-        f"$[x for x in ({TOUCH},)]",
-        f"$torch.device({TOUCH})",
-        "$open('{mark}', 'w')",
-        "$@network_def.__class__",
-        "$'a' * 10 ** 10",
-        "%{mark}::x",
+        *((("preprocessing", "transforms", 3, "pixdim"), text) for text in CODE),
+        *((place, CODE[0]) for place in NEEDED),
     ],
+    ids=str,
 )
 def test_an_expression_that_is_code_is_refused(
     tmp_path: Path, place: tuple[str | int, ...], text: str
@@ -308,14 +314,27 @@ def test_weights_lie_in_the_package(tmp_path: Path, weights: str) -> None:
         install_bundle(tmp_path, model_yaml=f"{MODEL_YAML}weights: {weights}\n")
 
 
+class Hostile:
+    """Pickled as a call of os.system."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[Callable[[str], int], tuple[str]]:
+        return os.system, (f"touch {self.mark}",)
+
+
 @pytest.mark.fault("E13")
-def test_a_pickle_in_the_place_of_weights_is_not_loaded(tmp_path: Path) -> None:
-    """Neither of a bundle that is plain, nor of one that is trusted."""
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_pickle_in_the_place_of_weights_is_not_loaded(tmp_path: Path, zipped: bool) -> None:
+    """Neither as torch writes it today, nor as it did."""
     mark = tmp_path / "mark"
-    pickle = b"cos\nsystem\n(S'touch %s'\ntR." % bytes(mark)
-    model = install_bundle(tmp_path, files={"bundle/models/model.pt": pickle})
-    with pytest.raises(ModelError, match="neither safetensors nor a plain state dict"):
-        open_model(model)
+    written = io.BytesIO()
+    hostile = {"state_dict": Hostile(mark)}
+    torch.save(hostile, written, _use_new_zipfile_serialization=zipped)
+    files = {"bundle/models/model.pt": written.getvalue()}
+    with pytest.raises((ConfigError, ModelError), match=r"pickle|than tensors|plain state dict"):
+        open_model(install_bundle(tmp_path, files=files))
     assert not mark.exists()
 
 
@@ -336,12 +355,9 @@ def with_code(inference: Configuration) -> None:
     inference["preprocessing"]["transforms"][2]["labels"] = None
 
 
-def test_a_bundle_with_code_runs_once_it_is_trusted(
-    tmp_path: Path, data: ModelInput, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_bundle_with_code_runs_once_it_is_trusted(tmp_path: Path, data: ModelInput) -> None:
     """By MONAI's own parser, and with the same answer; what is not needed stays asleep."""
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    before = list(sys.path)
     files = {"bundle/scripts/net.py": SCRIPT, "bundle/configs/metadata.json": b"{}"}
     mark = tmp_path / "mark"
 
@@ -356,3 +372,20 @@ def test_a_bundle_with_code_runs_once_it_is_trusted(
     (mask,) = open_model(trusted).predict(data).masks
     np.testing.assert_array_equal(mask.array, by_hand(data))
     assert not mark.exists()
+    assert sys.path == before
+    assert not [
+        name
+        for name in sys.modules
+        if name.partition(".")[0] == "scripts"
+        and str(tmp_path) in str(getattr(sys.modules[name], "__path__", ""))
+    ]
+    verify(trusted)
+
+
+def test_two_bundles_have_their_own_scripts(tmp_path: Path) -> None:
+    """Both have a module of the same name; one's fails, and says so."""
+    good = {"bundle/scripts/net.py": SCRIPT}
+    bad = {"bundle/scripts/net.py": b"raise ImportError('not here')"}
+    open_model(install_bundle(tmp_path / "good", with_code, files=good, trusted=True))
+    with pytest.raises(ModelError, match="code of the bundle box failed"):
+        open_model(install_bundle(tmp_path / "bad", with_code, files=bad, trusted=True))
