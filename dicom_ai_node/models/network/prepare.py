@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -119,10 +119,14 @@ def _transformed(
     for transform in transforms:
         if isinstance(transform, CropForeground):
             start, end = transform.compute_bounding_box(tensors[0])
-            tensors = [transform.crop_pad(each, start, end) for each in tensors]
+            tensors = [_meta(transform.crop_pad(each, start, end)) for each in tensors]
         else:
             tensors = [transform(each) for each in tensors]
     return tensors
+
+
+def _meta(tensor: torch.Tensor) -> MetaTensor:
+    return cast("MetaTensor", tensor)
 
 
 def _interpolated(applied: dict[str, Any], *, nearest: bool) -> dict[str, Any]:

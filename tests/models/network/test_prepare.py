@@ -259,7 +259,7 @@ def test_an_answer_of_another_shape_is_refused() -> None:
 
 
 def test_arguments_that_monai_does_not_take_are_named() -> None:
-    with pytest.raises(ModelError, match="the step Spacing of model.yaml: .*pixels"):
+    with pytest.raises(ModelError, match=r"the step Spacing of model.yaml: .*pixels"):
         chain({"name": "Spacing", "pixels": [1, 1, 1]})
     with pytest.raises(ModelError, match="dtype is one of float32, uint8, int64"):
         chain({"name": "NormalizeIntensity", "dtype": "os.system"})
