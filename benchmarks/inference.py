@@ -3,14 +3,13 @@
     python -m benchmarks.inference [--head DIR] [--chest DIR] [--models DIR] [--rounds N] [--json]
 
 Everything in one run, in rounds that take turns, so that a busy machine is busy for all of them:
-the windows of a U-Net by MONAI and torch against this node's runtimes; a bare script (read, predict,
-write a SEG, in a warm process) against the node's attempt; a cold process against a warm one; and
-the memory of both. Without --head a phantom of a head's size stands in for the study.
+the windows of a U-Net by MONAI and torch against this node's runtimes; a bare script (read,
+predict, write a SEG, in a warm process) against the node's attempt; a cold process against a warm
+one; and the memory of both. Without --head a phantom of a head's size stands in for the study.
 """
 
 import argparse
 import json
-import statistics
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -61,10 +60,6 @@ def print_rows(rows: Sequence[Row], *, as_json: bool) -> None:
         ratio = f"{row['ratio']:.2f} ×" if "ratio" in row else ""
         table.add_row(row["what"], row["how"], f"{row['seconds']:.2f}", ratio, row.get("note", ""))
     Console(width=150).print(table)
-
-
-def median(values: Sequence[float]) -> float:
-    return statistics.median(values)
 
 
 if __name__ == "__main__":

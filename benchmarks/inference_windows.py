@@ -15,20 +15,17 @@ from dicom_ai_node.models.backends.choose import on_backend
 from dicom_ai_node.models.network.infer import infer
 
 WINDOW = (96, 96, 96)
-VOLUME = (160, 160, 128)  # eight windows with an overlap of a quarter
+VOLUME = (96, 96, 168)  # two windows with an overlap of a quarter
+ARGUMENTS: dict[str, Any] = {
+    "spatial_dims": 3, "in_channels": 1, "out_channels": 2,
+    "channels": (16, 32, 64, 128, 256), "strides": (2, 2, 2, 2), "num_res_units": 2,
+}  # fmt: skip
 BACKENDS = ("torch", "onnxruntime", "openvino")
 
 
 def unet() -> UNet:
     torch.manual_seed(0)
-    return UNet(
-        spatial_dims=3,
-        in_channels=1,
-        out_channels=2,
-        channels=(16, 32, 64, 128, 256),
-        strides=(2, 2, 2, 2),
-        num_res_units=2,
-    ).eval()
+    return UNet(**ARGUMENTS).eval()
 
 
 def package(backend: str) -> NetworkPackage:

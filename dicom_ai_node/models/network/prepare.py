@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from dicom_ai_node.errors import ModelError
 from dicom_ai_node.input import ModelInput, ProjectionImage
+from dicom_ai_node.models.network.resample import back_by_axes
 from dicom_ai_node.models.network.steps import Transform
 
 RAS_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])  # nibabel's and MONAI's axes, and DICOM's
@@ -54,7 +55,8 @@ class Prepared:
         )
         for transform in reversed(self._transforms):
             if isinstance(transform, InvertibleTransform):
-                back = transform.inverse(back)
+                faster = back_by_axes(back)
+                back = transform.inverse(back) if faster is None else faster
         if tuple(back.shape[1:]) != self.source_shape:
             raise ModelError("the answer cannot be brought back onto the grid of the images")
         array: NDArray[np.float32] = back.as_tensor().numpy()
@@ -119,10 +121,14 @@ def _transformed(
     for transform in transforms:
         if isinstance(transform, CropForeground):
             start, end = transform.compute_bounding_box(tensors[0])
-            tensors = [transform.crop_pad(each, start, end) for each in tensors]
+            tensors = [_meta(transform.crop_pad(each, start, end)) for each in tensors]
         else:
             tensors = [transform(each) for each in tensors]
     return tensors
+
+
+def _meta(tensor: torch.Tensor) -> MetaTensor:
+    return cast("MetaTensor", tensor)
 
 
 def _interpolated(applied: dict[str, Any], *, nearest: bool) -> dict[str, Any]:

@@ -98,7 +98,7 @@ def test_auto_stays_with_torch_where_openvino_does_not_do(
     said = capsys.readouterr()
     assert "backend_is_torch" in said.out + said.err
     assert reason in said.out + said.err
-    with pytest.raises(ModelError, match="small does not run in openvino: .*backend: auto"):
+    with pytest.raises(ModelError, match=r"small does not run in openvino: .*backend: auto"):
         on_backend(module, package(backend="openvino"), CPU)
 
 

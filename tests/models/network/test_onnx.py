@@ -2,7 +2,6 @@
 
 import io
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -124,10 +123,9 @@ def test_a_graph_of_half_precision_is_named(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def not_installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("onnxruntime", "openvino"):
         monkeypatch.setitem(sys.modules, name, None)  # type: ignore[arg-type]
-    yield
 
 
 @pytest.mark.usefixtures("not_installed")

@@ -61,9 +61,13 @@ def graph(change: Callable[[dict[str, Any]], None]) -> Callable[[dict[str, bytes
     return changed
 
 
-def test_a_program_of_one_window_answers_for_batches(fixed: bytes, tmp_path: Path) -> None:
+@pytest.mark.parametrize("backend", ["torch", "openvino"])
+def test_a_program_of_one_window_answers_for_batches(
+    fixed: bytes, tmp_path: Path, backend: str
+) -> None:
     windows = {"kind": "sliding_window", "roi_size": [8, 8, 8], "batch": 4, "overlap": 0.0}
-    made = installed(tmp_path, "torch_export", {"program.pt2": fixed}, inference=windows, **PROGRAM)
+    fields = PROGRAM | {"inference": windows, "backend": backend}
+    made = installed(tmp_path, "torch_export", {"program.pt2": fixed}, **fields)
     values = np.random.default_rng(0).normal(size=(16, 8, 8)).astype(np.float32)
     found = open_model(made).predict(model_input(values)).masks[0].array
     halves = torch.from_numpy(values).reshape(2, 1, 8, 8, 8)
