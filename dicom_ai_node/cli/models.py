@@ -21,7 +21,7 @@ app = typer.Typer(help="The model store.", no_args_is_help=True)
 making.add_to(app)
 
 Name = Annotated[str, typer.Argument(help="The model's name.")]
-Version = Annotated[str | None, typer.Option(help="Which one; else the newest.")]
+OneVersion = Annotated[str | None, typer.Option(help="Which one; else the newest.")]
 
 
 @app.command()
@@ -90,7 +90,7 @@ def list_(as_json: AsJson = False, config: ConfigDir = DEFAULT_CONFIG) -> None:
 @app.command()
 def show(
     name: Name,
-    version: Version = None,
+    version: OneVersion = None,
     as_json: AsJson = False,
     config: ConfigDir = DEFAULT_CONFIG,
 ) -> None:
@@ -117,7 +117,7 @@ def show(
 @app.command()
 def verify(
     name: Name,
-    version: Version = None,
+    version: OneVersion = None,
     as_json: AsJson = False,
     config: ConfigDir = DEFAULT_CONFIG,
 ) -> None:
@@ -258,4 +258,6 @@ def _jobs_of(model: "InstalledModel", settings: Config) -> list[str]:
             if (job.model, job.version) == (package.name, package.version)
         ]
     database.close()
-    return [f"{len(found)} jobs wait for it"] if found else []
+    if not found:
+        return []
+    return ["1 job waits for it" if len(found) == 1 else f"{len(found)} jobs wait for it"]
