@@ -137,7 +137,7 @@ def test_code_of_the_package_waits_for_somebody_to_trust_it(node: Node, tmp_path
     assert f"node: {{trusted_models: [{model.sha256}]}}" in said
     assert "It has no MODEL_CARD.md" in said
     assert "not tried" in node.must("models", "verify", "small")
-    assert "not trusted" in node.must("models", "list")
+    assert "its code is not trusted" in node.must("models", "list")
     assert not (tmp_path / "ran").exists()
     node.route({}, trusted_models=[model.sha256])
     done = node.say("models", "verify", "small")

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from dicom_ai_node.cli import making
 from dicom_ai_node.cli.node import DEFAULT_CONFIG, AsJson, ConfigDir
@@ -69,18 +69,16 @@ def list_(as_json: AsJson = False, config: ConfigDir = DEFAULT_CONFIG) -> None:
         faults = [{"folder": str(folder), "fault": text} for folder, text in store.faults.items()]
         print_json([*(each.model_dump(mode="json") for each in store.models), *faults])
         return
-    table = Table("Model", "Version", "Kind", "Title", "Licence", "Code of its own", "SHA-256")
+    table = Table(Column("Model", no_wrap=True), "Version", "Kind", "Licence", "SHA-256", "Remarks")
     for each in store.models:
         package = each.package
-        code = "trusted" if each.trusted else "not trusted"
         table.add_row(
             package.name,
             package.version,
             package.kind,
-            package.title,
             package.license,
-            code if package.brings_code else "",
             each.sha256[:12],
+            _remarks(each),
         )
     console().print(table)
     for text in store.faults.values():
@@ -172,6 +170,12 @@ def remove(
         raise NodeError(f"{found.label} is needed: {'; '.join(wanted)} (--force removes it anyway)")
     remove_folder(found.folder, settings.node.models)
     typer.echo(f"{found.label} is removed")
+
+
+def _remarks(model: "InstalledModel") -> str:
+    if not model.package.brings_code:
+        return ""
+    return "its code is trusted" if model.trusted else "its code is not trusted"
 
 
 def _wishes(model: "InstalledModel") -> list[str]:
