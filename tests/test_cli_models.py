@@ -146,6 +146,14 @@ def test_code_of_the_package_waits_for_somebody_to_trust_it(node: Node, tmp_path
     assert (tmp_path / "ran").exists()
 
 
+def test_a_model_that_is_disabled_is_listed_as_such(node: Node, package: Path) -> None:
+    node.must("models", "install", package, "--no-verify")
+    node.must("models", "disable", "threshold-ct", "--why", "recalled")
+    assert "disabled: recalled" in node.must("models", "list")
+    assert "disabled: recalled" in node.must("models", "show", "threshold-ct")
+    assert json.loads(node.must("models", "list", "--json"))[0]["disabled"]["why"] == "recalled"
+
+
 def test_versions_stand_side_by_side(node: Node, package: Path) -> None:
     node.must("models", "install", package, "--no-verify")
     change(package, "[300, 3000]", "[250, 3000]")

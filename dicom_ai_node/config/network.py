@@ -4,7 +4,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from dicom_ai_node.config.outputs import AnyOutput, SegmentationOutput
+from dicom_ai_node.config.outputs import (
+    AnyOutput,
+    Saliency,
+    SegmentationOutput,
+    cannot_be_joined,
+)
 from dicom_ai_node.config.package import Package
 from dicom_ai_node.config.steps import PREPROCESS, Step
 from dicom_ai_node.config.strict import Strict
@@ -39,12 +44,27 @@ Inference = Annotated[Whole | SlidingWindow | Slices, Field(discriminator="kind"
 
 class NetworkPackage(Package):
     """`preprocess` are MONAI transforms in their order, applied to every input by itself; inputs
-    become the network's channels, in the order of `inputs`."""
+    become the network's channels, in the order of `inputs`.
+
+    `augment`: the network is asked again with the prepared input flipped along these axes, each
+    tuple once, where a map of uncertainty is asked for or an output has `abstain_above`. The answer
+    is that of the input as it is; the spread of all answers is its uncertainty.
+    """
 
     preprocess: tuple[Step, ...] = ()
     inference: Inference = Whole()
     outputs: Annotated[tuple[AnyOutput, ...], Field(min_length=1)]
     backend: Literal["auto", "torch", "openvino", "onnxruntime"] = "auto"
+    augment: tuple[Annotated[tuple[Literal[0, 1, 2], ...], Field(min_length=1)], ...] = ()
+    saliency: Saliency | None = None
+
+    @model_validator(mode="after")
+    def _outputs_can_be_made(self) -> "NetworkPackage":
+        if mistake := cannot_be_joined(self.outputs, self.inference.kind):
+            raise ValueError(mistake)
+        if not self.augment and any(each.abstain_above for each in self.outputs):
+            raise ValueError("abstain_above needs augment: list the axes to flip")
+        return self
 
     @model_validator(mode="after")
     def _steps_are_allowed(self) -> "NetworkPackage":

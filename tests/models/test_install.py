@@ -89,7 +89,10 @@ def change(package: Path, old: str, new: str) -> None:
 
 
 def test_the_catalogue_describes_models_that_can_be_used() -> None:
-    assert catalogue() == ["brain-mr", "threshold-ct"]
+    assert catalogue() == [
+        *("brain-mr", "demo-classification", "demo-detection"),
+        *("lung-ct", "lung-cxr", "threshold-ct"),
+    ]
 
 
 def test_a_model_without_weights_needs_no_network(
@@ -137,8 +140,8 @@ def test_a_file_that_was_added_is_named(tmp_path: Path, steps: list[str]) -> Non
 
 
 def test_a_name_that_is_not_in_the_catalogue_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"no model lung-ct .*brain-mr, threshold-ct"):
-        install("lung-ct", tmp_path, print)
+    with pytest.raises(ConfigError, match=r"no model bone-ct .*brain-mr, lung-ct"):
+        install("bone-ct", tmp_path, print)
 
 
 def test_without_a_network_the_store_stays_as_it_was(

@@ -1,7 +1,8 @@
 """What one output of a network comes to, before the whole result is put together."""
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import highdicom as hd
 
@@ -19,6 +20,8 @@ from dicom_ai_node.result import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
+    """Findings without a segment are not numbered yet: their tracking identifiers are labels."""
+
     masks: tuple[hd.Volume, ...] = ()
     image_masks: tuple[ImageMask, ...] = ()
     segments: tuple[Segment, ...] = ()
@@ -26,14 +29,23 @@ class Part:
     assessments: tuple[Assessment, ...] = ()
     maps: tuple[ResultMap, ...] = ()
 
+    def with_maps(self, maps: tuple[ResultMap, ...]) -> "Part":
+        return replace(self, maps=(*self.maps, *maps))
 
-def result_of(parts: Sequence[Part], title: str) -> Result:
-    """One result: findings if any part has one; undecided if nothing was found and one is."""
-    findings = tuple(finding for part in parts for finding in part.findings)
+
+def result_of(parts: Sequence[Part], title: str, refusal: str | None = None) -> Result:
+    """One result: findings if any part has one; undecided if nothing was found and one is.
+
+    `refusal` says of which inputs there is no answer: then the result is but a part.
+    """
+    findings = numbered([finding for part in parts for finding in part.findings])
     assessments = tuple(each for part in parts for each in part.assessments)
     undecided = [each.code.meaning for each in assessments if each.answer is Answer.UNDECIDED]
     reason = None
-    if findings:
+    if refusal:
+        outcome = Outcome.PARTLY
+        reason = refusal
+    elif findings:
         outcome = Outcome.FINDINGS
     elif undecided:
         outcome = Outcome.ABSTAINED
@@ -52,3 +64,16 @@ def result_of(parts: Sequence[Part], title: str) -> Result:
         assessments=assessments,
         maps=tuple(each for part in parts for each in part.maps),
     )
+
+
+def numbered(findings: Sequence[Finding]) -> tuple[Finding, ...]:
+    """Labels become tracking identifiers, each once in the result: "Nodule 1", "Nodule 2"."""
+    seen: Counter[str] = Counter()
+    told: list[Finding] = []
+    for finding in findings:
+        if finding.segment_number is None:
+            label = finding.tracking_identifier
+            seen[label] += 1
+            finding = replace(finding, tracking_identifier=f"{label} {seen[label]}")
+        told.append(finding)
+    return tuple(told)

@@ -1,0 +1,104 @@
+"""Write the known-answer case of each demonstration: a coarse head with two lesions drawn into it.
+
+    python -m examples.known_answers [--downloads DIR]
+
+The places and the outcome come from what was drawn, and only the probabilities from the network.
+"""
+
+import argparse
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import highdicom as hd
+import numpy as np
+from rich.console import Console
+
+from dicom_ai_node.models.adapters import open_model
+from dicom_ai_node.models.install import CATALOGUE, install_folder
+from dicom_ai_node.result import Result
+from examples.cases import centers
+from examples.lesions import Lesion, drawn
+from examples.networks import CLASSIFICATION, DETECTION
+from examples.sources import DOWNLOADS, HELD_OUT, Head, given, read_head
+
+# LPS mm, in white matter of the held-out head; half axes in mm
+PLACES = ((28.0, 30.0, 28.0), (-26.0, -34.0, 24.0))
+HALF_AXES = (7.0, 6.0, 7.5)
+BRIGHTNESS = 2.7
+TOLERANCE = 0.05  # of a probability: other processors and backends round in their own ways
+PLACE_MM = 4.0
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--downloads", type=Path, default=DOWNLOADS)
+    asked = parser.parse_args()
+    ((name, source),) = HELD_OUT.items()
+    volume = case_volume(read_head(name, source, asked.downloads, Console().print))
+    for model in (DETECTION, CLASSIFICATION):
+        folder = CATALOGUE / model / "known_answer"
+        folder.mkdir(exist_ok=True)
+        write_case(volume, folder / "case.npz")
+        with tempfile.TemporaryDirectory() as store:
+            result = open_model(install_folder(CATALOGUE / model, Path(store))).predict(
+                given(volume)
+            )
+        wanted = json.dumps(expected(result), indent=1)
+        (folder / "expected.json").write_text(wanted + "\n")
+
+
+def case_volume(head: Head) -> hd.Volume:
+    """Axial slices; every second voxel along each axis, so that the file stays small."""
+    coarse = head.volume.to_patient_orientation("HPL")[::2, ::2, ::2]
+    lesions = [
+        Lesion(
+            center=np.array(place),
+            half_axes=np.diag(HALF_AXES),
+            value=head.level * BRIGHTNESS,
+        )
+        for place in PLACES
+    ]
+    volume = drawn(coarse, lesions)
+    return volume.with_array(np.round(volume.array))
+
+
+def write_case(volume: hd.Volume, path: Path) -> None:
+    np.savez_compressed(
+        path,
+        array=volume.array.astype(np.int16),
+        affine=np.asarray(volume.affine, np.float64),
+        modality=np.asarray("MR"),
+        body_part=np.asarray("HEAD"),
+    )
+
+
+def expected(result: Result) -> dict[str, Any]:
+    """As `models verify` reads it."""
+    said = [
+        {"finding": each.tracking_identifier, "value": round(each.probability or 0, 3)}
+        for each in result.findings
+    ]
+    places = [list(place) for place in PLACES] if centers(result) else []
+    return {
+        "outcome": "findings",
+        "findings": len(places) or 1,
+        "probabilities": [{**each, "tolerance": TOLERANCE} for each in said],
+        "places": [
+            {
+                "finding": result.findings[_nearest(result, place)].tracking_identifier,
+                "center": place,
+                "tolerance": PLACE_MM,
+            }
+            for place in places
+        ],
+    }
+
+
+def _nearest(result: Result, place: list[float]) -> int:
+    return int(np.argmin([np.linalg.norm(center - place) for center in centers(result)]))
+
+
+if __name__ == "__main__":
+    main()
