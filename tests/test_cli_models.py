@@ -225,6 +225,7 @@ def test_a_package_that_cannot_be_used_is_listed_and_stops_nothing(
     assert isinstance(node.say("check").exception, ConfigError)
 
 
+@pytest.mark.slow
 def test_a_model_that_is_made_here_from_a_checkpoint(node: Node, tmp_path: Path) -> None:
     """Convert, record, install, stress: each verb's output is what the next one takes."""
     package = made.network(tmp_path / "own")

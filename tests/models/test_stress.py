@@ -33,7 +33,7 @@ def test_a_threshold_stands_what_stays_within_its_range(tmp_path: Path) -> None:
     assert gone.outcome.startswith("none: ")
     assert (change(gone, "Bone 1: Volume"), change(gone, "findings")) == ("gone", "-1")
     assert change(gone, "segment 1: Dice") == "-1.0000"
-    assert rows[ATTACK].outcome == "not applicable: threshold has no gradient"
+    assert rows[ATTACK].outcome == "not applicable: a model of kind threshold shows no gradient"
 
 
 def test_a_shift_is_undone_before_masks_are_compared(tmp_path: Path) -> None:
