@@ -79,11 +79,11 @@ def stress(
     if as_json:
         print_json([row.as_dict() for row in rows])
         return
-    table = Table("Disturbance", "Outcome", "What", "Before", "After", "Change")
+    table = Table("Disturbance, and what moved", "Before", "After", "Change")
     for row in rows:
-        table.add_row(row.disturbance, row.outcome)
+        table.add_row(f"{row.disturbance}: {row.outcome}")
         for moved in row.moved:
-            table.add_row("", "", moved.what, moved.before, moved.after, moved.change)
+            table.add_row(f"  {moved.what}", moved.before, moved.after, moved.change)
     console().print(table)
 
 

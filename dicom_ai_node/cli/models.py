@@ -1,28 +1,31 @@
-"""`models install`, `list`, `show`, `verify` and `remove`: the model store."""
+"""`models install`, `list`, `show` and `verify`: the model store."""
 
+from collections.abc import Mapping
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
-from dicom_ai_node.cli import making, switch
+from dicom_ai_node.cli import making, removal, switch
 from dicom_ai_node.cli.node import DEFAULT_CONFIG, AsJson, ConfigDir
 from dicom_ai_node.cli.show import console, print_json
 from dicom_ai_node.config.load import load
-from dicom_ai_node.config.settings import Config
-from dicom_ai_node.errors import ConfigError, NodeError
-from dicom_ai_node.job import JobState
 
 if TYPE_CHECKING:
+    from dicom_ai_node.config.disabled import Disabled
     from dicom_ai_node.config.installed import InstalledModel
 
 app = typer.Typer(help="The model store.", no_args_is_help=True)
 making.add_to(app)
 switch.add_to(app)
+removal.add_to(app)
+
+Switches = Mapping[tuple[str, str], "Disabled"]  # by name and version
 
 Name = Annotated[str, typer.Argument(help="The model's name.")]
-Version = Annotated[str | None, typer.Option(help="Which one; else the newest.")]
+OneVersion = Annotated[str | None, typer.Option(help="Which one; else the newest.")]
 
 
 @app.command()
@@ -62,26 +65,27 @@ def install(
 @app.command(name="list")
 def list_(as_json: AsJson = False, config: ConfigDir = DEFAULT_CONFIG) -> None:
     """List the models in the store, and what lies there and cannot be used."""
+    from dicom_ai_node.config.disabled import read_disabled
     from dicom_ai_node.config.store import read_store
 
     node = load(config).node
     store = read_store(node.models, node.trusted_models)
+    disabled = read_disabled(node.models)
     if as_json:
         faults = [{"folder": str(folder), "fault": text} for folder, text in store.faults.items()]
-        print_json([*(each.model_dump(mode="json") for each in store.models), *faults])
+        models = [_fields(each, disabled) for each in store.models]
+        print_json([*models, *faults])
         return
-    table = Table("Model", "Version", "Kind", "Title", "Licence", "Code of its own", "SHA-256")
+    table = Table(Column("Model", no_wrap=True), "Version", "Kind", "Licence", "SHA-256", "Remarks")
     for each in store.models:
         package = each.package
-        code = "trusted" if each.trusted else "not trusted"
         table.add_row(
             package.name,
             package.version,
             package.kind,
-            package.title,
             package.license,
-            code if package.brings_code else "",
             each.sha256[:12],
+            _remarks(each, disabled),
         )
     console().print(table)
     for text in store.faults.values():
@@ -91,11 +95,12 @@ def list_(as_json: AsJson = False, config: ConfigDir = DEFAULT_CONFIG) -> None:
 @app.command()
 def show(
     name: Name,
-    version: Version = None,
+    version: OneVersion = None,
     as_json: AsJson = False,
     config: ConfigDir = DEFAULT_CONFIG,
 ) -> None:
     """Show what a model takes and gives, under which UID, and its card."""
+    from dicom_ai_node.config.disabled import read_disabled
     from dicom_ai_node.config.store import find
     from dicom_ai_node.encoders.run import device_uid
 
@@ -103,12 +108,14 @@ def show(
     found = find(node.models, name, version, trusted=node.trusted_models)
     uid = device_uid(found.sha256)
     if as_json:
-        print_json({**found.model_dump(mode="json"), "device_uid": uid})
+        print_json({**_fields(found, read_disabled(node.models)), "device_uid": uid})
         return
     card = found.folder / "MODEL_CARD.md"
     out = console(soft_wrap=True)
     out.print(f"{found.label}  {found.folder}")
-    for key, value in {**_outline(found), "SHA-256": found.sha256, "Device UID": uid}.items():
+    lines = {**_outline(found), "SHA-256": found.sha256, "Device UID": uid}
+    lines["does not run"] = _remarks(found, read_disabled(node.models))
+    for key, value in lines.items():
         if value:
             out.print(f"{key:>16}  {value}")
     out.print()
@@ -118,7 +125,7 @@ def show(
 @app.command()
 def verify(
     name: Name,
-    version: Version = None,
+    version: OneVersion = None,
     as_json: AsJson = False,
     config: ConfigDir = DEFAULT_CONFIG,
 ) -> None:
@@ -150,29 +157,19 @@ def verify(
         raise typer.Exit(1)
 
 
-@app.command()
-def remove(
-    name: Name,
-    version: Annotated[str | None, typer.Option(help="Which one, where there are several.")] = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Even where a route or a job wants it.")
-    ] = False,
-    config: ConfigDir = DEFAULT_CONFIG,
-) -> None:
-    """Take a model out of the store; refused while a route or a queued job wants it."""
-    from dicom_ai_node.config.store import find, read_store
-    from dicom_ai_node.models.placing import remove as remove_folder
+def _remarks(model: "InstalledModel", disabled: Switches) -> str:
+    """What keeps it from running."""
+    found = []
+    if model.package.brings_code and not model.trusted:
+        found.append("its code is not trusted")
+    if switch := disabled.get((model.package.name, model.package.version)):
+        found.append(f"disabled: {switch.why}")
+    return "; ".join(found)
 
-    settings = load(config)
-    found = find(settings.node.models, name, version)
-    there = read_store(settings.node.models).versions(name)
-    if version is None and len(there) > 1:
-        raise ConfigError(f"{name} is there in several versions: say which (--version {there[-1]})")
-    wanted = [] if force else [*_routes_to(found, there, settings), *_jobs_of(found, settings)]
-    if wanted:
-        raise NodeError(f"{found.label} is needed: {'; '.join(wanted)} (--force removes it anyway)")
-    remove_folder(found.folder, settings.node.models)
-    typer.echo(f"{found.label} is removed")
+
+def _fields(model: "InstalledModel", disabled: Switches) -> dict[str, Any]:
+    switch = disabled.get((model.package.name, model.package.version))
+    return {**model.model_dump(mode="json"), "disabled": switch and asdict(switch)}
 
 
 def _wishes(model: "InstalledModel") -> list[str]:
@@ -229,34 +226,3 @@ def _print_answer(model: "InstalledModel", lines: list[Any], *, may_run: bool) -
         for line in lines:
             table.add_row(line.what, line.expected, line.found, "" if line.agrees else "differs")
         console().print(table)
-
-
-def _routes_to(model: "InstalledModel", there: list[str], settings: Config) -> list[str]:
-    """A route without a version goes to the newest, and must not fall back to one before it."""
-    package = model.package
-    is_newest = there[-1:] == [package.version]
-    return [
-        f"the route {route.label} goes to it"
-        for route in settings.routes
-        if route.model == package.name
-        and (route.version == package.version or (route.version is None and is_newest))
-    ]
-
-
-def _jobs_of(model: "InstalledModel", settings: Config) -> list[str]:
-    from dicom_ai_node.database import jobs
-    from dicom_ai_node.database.engine import Database
-
-    database = Database(settings.node.database)
-    if not database.path.exists():
-        return []
-    package = model.package
-    with database.read() as connection:
-        found = [
-            job
-            for state in (JobState.QUEUED, JobState.RUNNING)
-            for job in jobs.listing(connection, state=state, limit=1_000_000)
-            if (job.model, job.version) == (package.name, package.version)
-        ]
-    database.close()
-    return [f"{len(found)} jobs wait for it"] if found else []

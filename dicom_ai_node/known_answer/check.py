@@ -1,6 +1,7 @@
 """The case that a package brings, through the very adapter that studies go through."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from dicom_ai_node.config.expected import Expected
@@ -76,7 +77,7 @@ def load_case(folder: Path, installed: InstalledModel) -> ModelInput:
     there = {name: _instances(each) for name, each in folders.items() if each.is_dir()}
     if inputs[0] not in there:
         raise InputError(f"there is no folder {inputs[0]} with the images of the first input")
-    return load_inputs(there, {}, kind=installed.package.input)
+    return replace(load_inputs(there, {}, kind=installed.package.input), instances=there)
 
 
 def expected_of(installed: InstalledModel) -> tuple[Expected, Labels | None]:

@@ -39,7 +39,7 @@ def _attacked(installed: InstalledModel, data: ModelInput, before: Result) -> St
     """Only where torch knows the gradient of the network."""
     package = installed.package
     if not isinstance(package, TorchPackage):
-        text = f"not applicable: {package.kind} has no gradient"
+        text = f"not applicable: a model of kind {package.kind} shows no gradient"
         return Stressed(disturbance=ATTACK, outcome=text, moved=())
     from dicom_ai_node.models.adversary import attacked
 

@@ -18,7 +18,6 @@ from torch.export import save as save_program
 from dicom_ai_node.errors import ConfigError, ModelError
 from dicom_ai_node.models.apart import apart
 from dicom_ai_node.models.pickles import is_torchscript
-from dicom_ai_node.models.torch_network import read_state
 
 WEIGHTS, PROGRAM = ".safetensors", ".pt2"
 TOLERANCE = 1e-5  # between the converted network's answer and the original's
@@ -27,7 +26,9 @@ _MOST_AT_ONCE = 1024  # windows or slices in a batch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Task:
+class Conversion:
+    """`shape` is of the network's input, its batch first; needed for .pt2 alone."""
+
     source: Path
     target: Path
     shape: tuple[int, ...] | None
@@ -53,11 +54,11 @@ def convert(
     if not source.is_file():
         raise ConfigError(f"{source} is no file: give what torch.save or torch.jit.save wrote")
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".converting-") as scratch:
-        task = _Task(
+        task = Conversion(
             source=source.absolute(), target=(Path(scratch) / target.name).absolute(), shape=shape
         )
         try:
-            said = apart(_converted, task, timeout_s=timeout_s, memory_mb=memory_mb)
+            said = apart(convert_here, task, timeout_s=timeout_s, memory_mb=memory_mb)
         except ModelError as error:
             raise ModelError(f"{source.name} was not converted: {error}") from None
         with task.target.open("rb") as file:
@@ -66,20 +67,25 @@ def convert(
     return said
 
 
-def _converted(task: _Task) -> str:
-    torch.manual_seed(_SEED)
-    # torch speaks of the end of TorchScript, which is why people come here, and of fixed sizes
-    warnings.simplefilter("ignore")
-    logging.getLogger("torch").setLevel(logging.ERROR)
+def convert_here(task: Conversion) -> str:
+    """In this process, which must not be one that matters: code of the file runs."""
     if not is_torchscript(task.source):
         return _of_state(task)
+    logging.getLogger("torch").setLevel(logging.ERROR)
+    # torch speaks of the end of TorchScript, which is why people come here, and of fixed sizes
+    with warnings.catch_warnings(action="ignore"):
+        return _of_torchscript(task)
+
+
+def _of_torchscript(task: Conversion) -> str:
+    torch.manual_seed(_SEED)
     network = torch.jit.load(task.source, map_location="cpu").eval()  # type: ignore[no-untyped-call]
     if task.target.suffix == WEIGHTS:
         return _write_state(dict(network.state_dict()), task.target)
     return _program(network, task)
 
 
-def _of_state(task: _Task) -> str:
+def _of_state(task: Conversion) -> str:
     if task.target.suffix == PROGRAM:
         raise ModelError(
             f"it holds weights and no network: convert it to {WEIGHTS}, and name the network in "
@@ -89,6 +95,8 @@ def _of_state(task: _Task) -> str:
         with zipfile.ZipFile(task.source) as archive:
             if any(name.endswith("/models/") or "/models/" in name for name in archive.namelist()):
                 raise ModelError("it is a program of torch.export already (kind: torch_export)")
+    from dicom_ai_node.models.torch_network import read_state  # MONAI takes seconds
+
     return _write_state(dict(read_state(task.source.read_bytes())), task.target)
 
 
@@ -99,7 +107,7 @@ def _write_state(state: dict[str, Tensor], target: Path) -> str:
     return f"{len(state)} tensors, {numbers:,} numbers"
 
 
-def _program(network: Any, task: _Task) -> str:
+def _program(network: Any, task: Conversion) -> str:
     """torch.export takes no TorchScript; what torch has for it makes a graph with fixed sizes, and
     that is exported once more for batches of any size, where the network allows it."""
     from torch._export.converter import TS2EPConverter  # torch's own messages send one here

@@ -130,6 +130,9 @@ def test_a_case_may_be_dicom_files(tmp_path: Path) -> None:
     (package / "known_answer" / "case.npz").unlink()
     dicom_factory.write(dicom_factory.series(), package / "known_answer" / "case")
     assert differences(author(package)) == []
+    assert (
+        len(case(author(package)).instances["image"]) == 12
+    )  # for a model that reads DICOM itself
     shutil.rmtree(package / "known_answer" / "case")
     with pytest.raises(ModelError, match="brings no known case: see `models record`"):
         case(author(package))
