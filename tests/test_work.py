@@ -587,3 +587,20 @@ def test_a_killer_has_three_starts_across_a_restart(
         retried(database)
     found = now_is(database, job)
     assert (found.state, found.error_kind) == (JobState.QUARANTINED, "crash")
+
+
+@pytest.mark.fault("E11")
+def test_another_answer_of_a_retry_is_not_published(
+    worker: Callable[..., Worker], job: Job, database: Database, spool: Spool, stop: threading.Event
+) -> None:
+    """Somebody had published one while this attempt ran: that one is sent."""
+
+    def act(request: Request) -> Report:
+        first = replace(request, folder=spool.outbox_path(job.key))
+        first.folder.parent.mkdir(parents=True)
+        report(first)
+        return report(request, name="2-seg.dcm")
+
+    worker(Scripted(act)).work_once(stop)
+    with database.read() as connection:
+        assert [row["file"] for row in deliveries.of_job(connection, job.id)] == ["1-seg.dcm"]

@@ -120,7 +120,7 @@ class Slot:
             wait([self.child.fileno()], min(wait_s, _LOOK_EVERY_S))
         child = self.child
         for words in child.said():
-            self._hear(words, time.monotonic())
+            self.hear(words, time.monotonic())
             if self.child is not child:
                 return
         status = child.ended()
@@ -155,7 +155,8 @@ class Slot:
         for each in self.attempts:
             self._send(each)
 
-    def _hear(self, words: Mapping[str, Any], now: float) -> None:
+    def hear(self, words: Mapping[str, Any], now: float) -> None:
+        """One line of the process; raises ConfigError where a required fence does not hold."""
         if "fence" in words:
             self.fenced = dict(words["fence"])
             self._must_be_fenced()
