@@ -59,3 +59,10 @@ def test_no_folder_is_no_result(tmp_path: Path) -> None:
     found = take_result(tmp_path / "out", tmp_path / "attempt")
     assert isinstance(found, Failure)
     assert found.text == "the attempt ended well, and left no result"
+
+
+def test_a_result_that_cannot_be_moved_ends_its_attempt_alone(tmp_path: Path) -> None:
+    (tmp_path / "a file").touch()
+    found = take_result(left(tmp_path / "out"), tmp_path / "a file" / "attempt")
+    assert isinstance(found, Failure)
+    assert found.kind == "error"
