@@ -39,7 +39,7 @@ class Held:
     """A job under our lease, and its attempt under way."""
 
     job: Job
-    folder_of: Request
+    request: Request
     attempt: Attempt
     renewed_at: float
 
@@ -163,7 +163,7 @@ class Worker:
             return
         started = self.engine.submit(request, alone=job.attempts > 1)
         now = self.database.now()
-        self.held.append(Held(job=job, folder_of=request, attempt=started, renewed_at=now))
+        self.held.append(Held(job=job, request=request, attempt=started, renewed_at=now))
 
     def _request(self, job: Job) -> Request | Failure:
         label = model_label(job.model, job.version)
@@ -190,7 +190,7 @@ class Worker:
         if isinstance(found, Report):
             self._publish(held.job, found)
         else:
-            shutil.rmtree(held.folder_of.folder, ignore_errors=True)
+            shutil.rmtree(held.request.folder, ignore_errors=True)
             self._failed(held.job, found)
 
     def _drop(self, held: Held | None) -> None:
@@ -198,7 +198,7 @@ class Worker:
         if held is not None and held in self.held:
             self.held.remove(held)
             held.attempt.kill()
-            shutil.rmtree(held.folder_of.folder, ignore_errors=True)
+            shutil.rmtree(held.request.folder, ignore_errors=True)
 
     def _let_go(self) -> None:
         """The worker stops: others begin these jobs anew."""
@@ -214,7 +214,9 @@ class Worker:
             log.error(
                 "job_waits", job=job.id, model=job.model, kind=failure.kind, text=failure.text
             )
-            self._hand_over(job, f"{failure.kind}: {failure.text}", NOT_COUNTED_AGAIN_S)
+            # who is disabled is not run until somebody enables it, and then at once
+            backoff_s = 0 if failure.kind == MODEL_CHANGED else NOT_COUNTED_AGAIN_S
+            self._hand_over(job, f"{failure.kind}: {failure.text}", backoff_s)
             return
         log.warning("attempt_without_result", job=job.id, kind=failure.kind, text=failure.text)
         self._give_back(job, failure, self.config.work.retry_after_s * job.attempts)

@@ -3,7 +3,7 @@
 import json
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import pydicom
@@ -11,6 +11,7 @@ import pytest
 
 from dicom_ai_node import attempt
 from dicom_ai_node.attempt import Report, Request, WrittenObject
+from dicom_ai_node.config.disabled import disable, enable, read_disabled
 from dicom_ai_node.config.installed import InstalledModel
 from dicom_ai_node.config.settings import Config
 from dicom_ai_node.database import deliveries, jobs, leases
@@ -399,5 +400,207 @@ def test_a_finished_outbox_is_published_without_inference(
     engine = Scripted(report)
     worker(engine).work_once(stop)
     assert (now_is(database, job).state, engine.requests) == (JobState.READY, [])
+    with database.read() as connection:
+        assert [row["file"] for row in deliveries.of_job(connection, job.id)] == ["1-seg.dcm"]
+
+
+class Two:
+    """An engine in which one job predicts and another one loads, and both end as the test says."""
+
+    def __init__(self, end: Callable[[Request], Report | Failure | None]) -> None:
+        self.end = end
+        self.under_way: list[tuple[Request, bool]] = []
+        self.most = 0
+
+    def room(self) -> Room:
+        if not self.under_way:
+            return Room.FREE
+        ((_, alone), *others) = self.under_way
+        return Room.NONE if alone or others else Room.BESIDE
+
+    def wait(self, wait_s: float) -> None: ...
+
+    def submit(self, request: Request, *, alone: bool = False) -> "Attempted":
+        self.under_way.append((request, alone))
+        self.most = max(self.most, len(self.under_way))
+        return Attempted(engine=self, request=request)
+
+    def close(self) -> None: ...
+
+
+@dataclass
+class Attempted:
+    engine: Two
+    request: Request
+
+    def poll(self, wait_s: float) -> Report | Failure | None:
+        found = self.engine.end(self.request)
+        if found is not None:
+            self.kill()
+        return found
+
+    def kill(self) -> None:
+        self.engine.under_way = [
+            each for each in self.engine.under_way if each[0] is not self.request
+        ]
+
+
+@pytest.fixture
+def another(
+    job: Job, config: Config, spool: Spool, database: Database, model: InstalledModel
+) -> Job:
+    """A second study that is queued."""
+    arrive(spool, database, series(name="another"), now=database.now() - 1000)
+    intake = Intake(config=config, models={"bright": model}, spool=spool, database=database)
+    intake.settle_quiet(now=database.now())
+    with database.read() as connection:
+        return jobs.listing(connection)[0]
+
+
+def run_until(worker: Worker, condition: Callable[[], bool], *, steps: int = 200) -> None:
+    """The worker's own loop, until the test has seen enough."""
+    stop = Until(condition, steps)
+    worker.run(stop)  # type: ignore[arg-type]
+    assert condition()
+
+
+class Until:
+    """A stop event that is set by what has come to pass."""
+
+    def __init__(self, condition: Callable[[], bool], steps: int) -> None:
+        self.condition = condition
+        self.steps = steps
+
+    def is_set(self) -> bool:
+        self.steps -= 1
+        return self.steps < 0 or self.condition()
+
+    def wait(self, timeout: float) -> None: ...
+
+
+def test_two_jobs_are_under_way_at_once(
+    worker: Callable[..., Worker], job: Job, another: Job, database: Database
+) -> None:
+    engine = Two(lambda request: report(request) if engine.most == 2 else None)
+    both = worker(engine)
+    run_until(both, lambda: not both.held and now_is(database, another).state is JobState.READY)
+    assert now_is(database, job).state is JobState.READY
+
+
+def test_what_was_tried_before_runs_alone(
+    worker: Callable[..., Worker], job: Job, another: Job, database: Database
+) -> None:
+    """Both are charged when their process dies; neither can bring down the other again."""
+    tries: list[tuple[int, bool]] = []
+
+    def end(request: Request) -> Report | Failure | None:
+        tries.append((len(engine.under_way), engine.under_way[0][1]))
+        if not engine.under_way[0][1]:
+            return Failure(kind="crash", text="") if engine.most == 2 else None
+        return report(request)
+
+    engine = Two(end)
+    both = worker(engine, config=with_work(worker(engine).config, retry_after_s=0))
+    run_until(both, lambda: now_is(database, another).state is JobState.READY)
+    run_until(both, lambda: now_is(database, job).state is JobState.READY)
+    assert {now_is(database, each).attempts for each in (job, another)} == {2}
+    assert all(number == 1 for number, alone in tries if alone)
+
+
+def with_work(config: Config, **changes: object) -> Config:
+    return config.model_copy(update={"work": config.work.model_copy(update=changes)})
+
+
+def test_jobs_of_a_disabled_model_wait_and_its_attempt_is_ended(
+    worker: Callable[..., Worker],
+    job: Job,
+    config: Config,
+    database: Database,
+    model: InstalledModel,
+    stop: threading.Event,
+) -> None:
+    store = config.node.models
+    store.mkdir()
+    engine = Scripted(lambda _: disable(store, model, why="a test", now=0) and None)
+    assert worker(engine).work_once(stop)
+    found = now_is(database, job)
+    assert (found.state, found.attempts, engine.killed) == (JobState.QUEUED, 0, 1)
+    with database.read() as connection:
+        last = jobs.events(connection, job.id)[-1]
+    assert last["why"] == "bright 1.0 is disabled: a test"
+    assert not worker(engine).work_once(stop)
+    assert enable(store, model)
+    assert worker(Scripted(report)).work_once(stop)
+    assert now_is(database, job).state is JobState.READY
+
+
+@pytest.mark.fault("E12")
+def test_a_model_that_was_changed_is_disabled_and_its_job_not_charged(
+    worker: Callable[..., Worker],
+    job: Job,
+    config: Config,
+    database: Database,
+    stop: threading.Event,
+) -> None:
+    config.node.models.mkdir()
+    engine = Scripted(lambda _: Failure(kind="model_changed", text="weights are others"))
+    assert worker(engine).work_once(stop)
+    found = now_is(database, job)
+    assert (found.state, found.attempts) == (JobState.QUEUED, 0)
+    marker = read_disabled(config.node.models)["bright", "1.0"]
+    assert marker.sentence == "bright 1.0 is disabled: weights are others"
+    assert not worker(engine).work_once(stop)
+
+
+@pytest.mark.fault("E7")
+def test_a_job_that_finds_no_gpu_waits_and_is_not_charged(
+    worker: Callable[..., Worker], job: Job, database: Database, stop: threading.Event
+) -> None:
+    engine = Scripted(lambda _: Failure(kind="no_device", text="no cuda"))
+    for _ in range(4):
+        assert worker(engine).work_once(stop)
+        assert not worker(engine).work_once(stop)  # not at once
+        retried(database)
+    found = now_is(database, job)
+    assert (found.state, found.attempts) == (JobState.QUEUED, 0)
+
+
+@pytest.mark.fault("E8")
+@pytest.mark.parametrize("lost", [1, 2, 3])
+def test_a_killer_has_three_starts_across_a_restart(
+    worker: Callable[..., Worker],
+    job: Job,
+    database: Database,
+    stop: threading.Event,
+    lost: int,
+) -> None:
+    """Whichever of its attempts the worker was killed in."""
+    engine = Scripted(lambda _: Failure(kind="crash", text="SIGSEGV"))
+    for start in (1, 2, 3):
+        assert now_is(database, job).state is JobState.QUEUED
+        if start == lost:
+            with database.write() as connection:
+                leases.claim(connection, worker="here", lease_s=600, now=database.now())
+            worker(engine).take_back()
+        else:
+            worker(engine).work_once(stop)
+        retried(database)
+    found = now_is(database, job)
+    assert (found.state, found.error_kind) == (JobState.QUARANTINED, "crash")
+
+
+@pytest.mark.fault("E11")
+def test_another_answer_of_a_retry_is_not_published(
+    worker: Callable[..., Worker], job: Job, database: Database, spool: Spool, stop: threading.Event
+) -> None:
+    """Somebody had published one while this attempt ran: that one is sent."""
+
+    def act(request: Request) -> Report:
+        first = replace(request, folder=spool.outbox_path(job.key))
+        first.folder.parent.mkdir(parents=True)
+        report(first)
+        return report(request, name="2-seg.dcm")
+
+    worker(Scripted(act)).work_once(stop)
     with database.read() as connection:
         assert [row["file"] for row in deliveries.of_job(connection, job.id)] == ["1-seg.dcm"]

@@ -10,14 +10,16 @@ import threading
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dicom_ai_node import log
-from dicom_ai_node.config.installed import InstalledModel
 from dicom_ai_node.engines import fence, privileges
 from dicom_ai_node.engines.fence import Fence
 
-START = "start"  # the file that describes the process
+if TYPE_CHECKING:
+    from dicom_ai_node.config.installed import InstalledModel
+
+FENCE, START = "fence", "start"  # the files that describe the process
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,25 +30,27 @@ class Start:
     fence: Fence | None
     threads: int
     memory_mb: float
-    preload: tuple[InstalledModel, ...]
+    preload: tuple["InstalledModel", ...]
     log_settings: dict[str, Any]
 
 
 def main(descriptor: int, folder: Path) -> None:
     """`folder` holds what the worker writes (`in`), and what is written here (`out`, `tmp`)."""
-    start = _read(folder / "in" / START)
-    assert isinstance(start, Start)  # noqa: S101 - the worker's own file
-    log.configure(**start.log_settings)  # first: a library's warning may quote a header
     # the worker decides when this ends; a model may not
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _first_to_be_killed()
     line = _Line(socket.socket(fileno=descriptor))
-    if start.fence is not None:
+    fenced = _read(folder / "in" / FENCE)
+    if isinstance(fenced, Fence):
         inbox, results, scratch = (folder / name for name in ("in", "out", "tmp"))
-        said = fence.enter(start.fence, inbox=inbox, results=results, scratch=scratch)
+        said = fence.enter(fenced, inbox=inbox, results=results, scratch=scratch)
         line.tell(fence=said)
-        if start.fence.mode == "required" and not all(t.startswith("yes") for t in said.values()):
+        if fenced.mode == "required" and not all(text.startswith("yes") for text in said.values()):
             sys.exit(0)
+    # not before the fence: this imports numpy, whose threads would be outside of it
+    start = _read(folder / "in" / START)
+    assert isinstance(start, Start)  # noqa: S101 - the worker's own file
+    log.configure(**start.log_settings)  # a library's warning may quote a header
     privileges.die_with_parent(start.parent)  # a change of user would have undone it
     # imported behind the fence: torch, and whatever else a model brings
     from dicom_ai_node.engines.attempt_process import AttemptProcess

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from dicom_ai_node.attempt import Request
-from dicom_ai_node.engines.attempt_main import START, Start
+from dicom_ai_node.engines.attempt_main import FENCE, START, Start
 from dicom_ai_node.engines.environment import scratch_variables
 from dicom_ai_node.engines.watch import family
 
@@ -34,6 +34,7 @@ class Child:
             each.mkdir(mode=0o700)
         if start.fence is not None and start.fence.user is not None:
             self._give_to(start.fence.uid, start.fence.gid)
+        _write(self._inbox / FENCE, start.fence)
         _write(self._inbox / START, start)
         ours, theirs = socket.socketpair()
         self._line = ours

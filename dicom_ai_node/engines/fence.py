@@ -37,6 +37,8 @@ class Fence:
 
 def enter(fence: Fence, *, inbox: Path, results: Path, scratch: Path) -> Mapping[str, str]:
     """Each part, and that it holds ("yes, …") or why not ("no: …"). One thread, no model yet."""
+    alone = len(list(Path("/proc/self/task").iterdir())) == 1
+    assert alone  # noqa: S101 - another thread would stay outside
     os.umask(0o077)
     resource.setrlimit(resource.RLIMIT_CORE, _NO_CORE)
     is_root = os.geteuid() == 0

@@ -11,8 +11,11 @@ def take_result(folder: Path, target: Path) -> Report | Failure:
     """Move it to `target`, out of the model's reach, if there is a report and all it names."""
     if not folder.is_dir():
         return Failure(kind="no_output", text="the attempt ended well, and left no result")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    folder.rename(target)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        folder.rename(target)
+    except OSError as error:
+        return Failure(kind="error", text=f"the result cannot be taken over: {error.strerror}")
     if not _is_file(target / REPORT):
         return Failure(kind="no_output", text="the attempt ended well, and left no report")
     try:

@@ -16,7 +16,8 @@ from dicom_ai_node.engines.attempt_main import Start
 from dicom_ai_node.engines.engine import Room
 from dicom_ai_node.engines.environment import cuda_devices, environment
 from dicom_ai_node.engines.fence import Fence
-from dicom_ai_node.engines.slot import Limits, LocalAttempt, Slot
+from dicom_ai_node.engines.local_attempt import LocalAttempt
+from dicom_ai_node.engines.slot import Limits, Slot
 from dicom_ai_node.engines.watch import memory_limit_mb
 from dicom_ai_node.errors import ConfigError
 from dicom_ai_node.log import get_logger

@@ -30,6 +30,7 @@ def leave_network() -> None:
     ):
         with open(f"/proc/self/{name}", "w") as file:  # noqa: PTH123 - a kernel's file
             file.write(text)
+    _keep(0)  # it was given every one there is, over this namespace
 
 
 def no_new_privileges() -> None:
@@ -57,7 +58,10 @@ def drop_root(user: str | None, *, uid: int, gid: int) -> None:
         os.initgroups(user, gid)
         os.setresgid(gid, gid, gid)
         os.setresuid(uid, uid, uid)
-    kept = 1 << _DAC_READ_SEARCH
+    _keep(1 << _DAC_READ_SEARCH)
+
+
+def _keep(kept: int) -> None:
     header = struct.pack("=Ii", _CAPABILITY_VERSION_3, 0)
     _checked(_libc.capset(header, struct.pack("=6I", kept, kept, 0, 0, 0, 0)))
 

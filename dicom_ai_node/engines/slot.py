@@ -13,6 +13,7 @@ from dicom_ai_node.engines.attempt_main import Start
 from dicom_ai_node.engines.child import Child
 from dicom_ai_node.engines.engine import Failure, Room
 from dicom_ai_node.engines.handed_over import take_result
+from dicom_ai_node.engines.local_attempt import LocalAttempt
 from dicom_ai_node.engines.watch import memory_mb, resident_mb, size_mb
 from dicom_ai_node.errors import ConfigError
 from dicom_ai_node.log import get_logger
@@ -31,38 +32,6 @@ class Limits:
     memory_mb: float
     scratch_mb: float
     recycle_after: int
-
-
-@dataclass(slots=True, kw_only=True, eq=False)
-class LocalAttempt:
-    """An attempt in a slot, with the seconds of its own work: not those behind another one."""
-
-    slot: "Slot"
-    number: int
-    request: Request
-    alone: bool
-    found: Report | Failure | None = None
-    stage: str = "sent"
-    spent_s: float = 0.0
-    working_since: float | None = None  # on the monotonic clock
-
-    def poll(self, wait_s: float) -> Report | Failure | None:
-        deadline = time.monotonic() + wait_s
-        self.slot.step(0)
-        while self.found is None and (left := deadline - time.monotonic()) > 0:
-            self.slot.step(left)
-        return self.found
-
-    def kill(self) -> None:
-        self.slot.withdraw(self)
-
-    def enter(self, stage: str, now: float) -> None:
-        self.spent_s = self.worked(now)
-        self.working_since = now if stage in ("loading", "finishing") else None
-        self.stage = stage
-
-    def worked(self, now: float) -> float:
-        return self.spent_s + (0 if self.working_since is None else now - self.working_since)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -120,7 +89,7 @@ class Slot:
             wait([self.child.fileno()], min(wait_s, _LOOK_EVERY_S))
         child = self.child
         for words in child.said():
-            self._hear(words, time.monotonic())
+            self.hear(words, time.monotonic())
             if self.child is not child:
                 return
         status = child.ended()
@@ -155,7 +124,8 @@ class Slot:
         for each in self.attempts:
             self._send(each)
 
-    def _hear(self, words: Mapping[str, Any], now: float) -> None:
+    def hear(self, words: Mapping[str, Any], now: float) -> None:
+        """One line of the process; raises ConfigError where a required fence does not hold."""
         if "fence" in words:
             self.fenced = dict(words["fence"])
             self._must_be_fenced()

@@ -100,6 +100,9 @@ def _write(path):
 def _udp():
     socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"x", ("127.0.0.1", 9))
 
+def _take_five_seconds(places):
+    time.sleep(5)
+
 def _break_out(places):
     found = [_try(name, lambda: _write(path)) for name, path in places["write"].items()]
     found += [_try(name, lambda: open(path, "rb").read()) for name, path in places["read"].items()]
@@ -113,7 +116,8 @@ def _break_out(places):
 
 ACTS = {number: act for number, act in enumerate((
     _raise, _sleep, _hold_the_lock_of_python, _deadlock, _crash, _exit, _be_killed, _hog, _fill,
-    _leak, _lose_the_gpu, _have_children, _take_a_second, _break_out), start=2000)}
+    _leak, _lose_the_gpu, _have_children, _take_a_second, _break_out,
+    _take_five_seconds), start=2000)}
 
 class Told(torch.nn.Module):
     def __init__(self, places):
@@ -136,7 +140,9 @@ class Told(torch.nn.Module):
 """
 
 RAISES, SLEEPS, HOLDS_THE_GIL, DEADLOCKS, CRASHES, EXITS, IS_KILLED, HOGS, FILLS = range(2000, 2009)
-LEAKS, LOSES_THE_GPU, HAS_CHILDREN, TAKES_A_SECOND, BREAKS_OUT = range(2009, 2014)
+LEAKS, LOSES_THE_GPU, HAS_CHILDREN, TAKES_A_SECOND, BREAKS_OUT, TAKES_FIVE_SECONDS = range(
+    2009, 2015
+)
 WRONG_SHAPE, NOT_A_NUMBER, WRONG_CLASS = range(2100, 2103)
 
 

@@ -15,7 +15,7 @@ from dicom_ai_node.config.settings import WorkSettings
 from dicom_ai_node.engines import landlock
 from dicom_ai_node.engines.engine import Failure, Room
 from dicom_ai_node.engines.local import LocalEngine
-from dicom_ai_node.engines.slot import LocalAttempt
+from dicom_ai_node.engines.local_attempt import LocalAttempt
 from dicom_ai_node.job import Outcome
 from dicom_ai_node.study import IMAGE
 from tests.dicom_factory import write

@@ -1,0 +1,68 @@
+"""A result is taken over from where a model may write: nothing there is believed but its form."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from dicom_ai_node.attempt import REPORT, Report
+from dicom_ai_node.engines.engine import Failure
+from dicom_ai_node.engines.handed_over import take_result
+
+
+def left(folder: Path, *, file: str = "1-seg.dcm") -> Path:
+    """What an attempt leaves, with an object of that name in its report."""
+    folder.mkdir()
+    (folder / "1-seg.dcm").write_bytes(b"seg")
+    written = {"kind": "seg", "sop_instance_uid": "2.25.1", "file": file, "sha256": "a" * 64}
+    report = {
+        "outcome": "findings",
+        "reason": None,
+        "objects": [written],
+        "measurements": [],
+        "timings": {},
+    }
+    (folder / REPORT).write_text(json.dumps(report))
+    return folder
+
+
+def test_a_whole_result_is_moved(tmp_path: Path) -> None:
+    found = take_result(left(tmp_path / "out"), tmp_path / "incoming" / "attempt")
+    assert isinstance(found, Report)
+    assert (tmp_path / "incoming" / "attempt" / "1-seg.dcm").read_bytes() == b"seg"
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("report", [None, b"", b"[]", b"{}", b'{"outcome": "well"}', b"\xff"])
+def test_success_without_a_report_is_none(tmp_path: Path, report: bytes | None) -> None:
+    folder = left(tmp_path / "out")
+    (folder / REPORT).unlink()
+    if report is not None:
+        (folder / REPORT).write_bytes(report)
+    found = take_result(folder, tmp_path / "attempt")
+    assert isinstance(found, Failure)
+    assert found.kind == "no_output"
+
+
+@pytest.mark.parametrize("file", ["2-sr.dcm", "../secret", "/etc/passwd", "", ".", "link"])
+def test_only_files_of_the_folder_are_results(tmp_path: Path, file: str) -> None:
+    """A link would bring another file of this machine into the PACS."""
+    (tmp_path / "secret").write_bytes(b"secret")
+    folder = left(tmp_path / "out", file=file)
+    (folder / "link").symlink_to(tmp_path / "secret")
+    found = take_result(folder, tmp_path / "attempt")
+    assert isinstance(found, Failure)
+    assert found.text == "an object that the report names is not there"
+
+
+def test_no_folder_is_no_result(tmp_path: Path) -> None:
+    found = take_result(tmp_path / "out", tmp_path / "attempt")
+    assert isinstance(found, Failure)
+    assert found.text == "the attempt ended well, and left no result"
+
+
+def test_a_result_that_cannot_be_moved_ends_its_attempt_alone(tmp_path: Path) -> None:
+    (tmp_path / "a file").touch()
+    found = take_result(left(tmp_path / "out"), tmp_path / "a file" / "attempt")
+    assert isinstance(found, Failure)
+    assert found.kind == "error"
