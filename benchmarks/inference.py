@@ -1,6 +1,7 @@
 """How fast a model answers in the node, beside the script that its author would run.
 
-    python -m benchmarks.inference [--head DIR] [--chest DIR] [--models DIR] [--rounds N] [--json]
+    python -m benchmarks.inference [--head DIR] [--chest DIR] [--models DIR] [--rounds N]
+        [--only windows|attempts] [--case NAME] [--json]
 
 Everything in one run, in rounds that take turns, so that a busy machine is busy for all of them:
 the windows of a U-Net by MONAI and torch against this node's runtimes; a bare script (read,
@@ -32,6 +33,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--only", choices=("windows", "attempts"))
+    parser.add_argument("--case", default="", help="only attempts whose name has this in it")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
@@ -47,6 +49,7 @@ def main() -> None:
                 store=arguments.models,
                 rounds=arguments.rounds,
                 threads=arguments.threads,
+                wanted=arguments.case,
             )
     print_rows(rows, as_json=arguments.json)
 

@@ -40,7 +40,14 @@ class Case:
 
 
 def rows(
-    scratch: Path, *, head: Path | None, chest: Path | None, store: Path, rounds: int, threads: int
+    scratch: Path,
+    *,
+    head: Path | None,
+    chest: Path | None,
+    store: Path,
+    rounds: int,
+    threads: int,
+    wanted: str = "",
 ) -> list[dict[str, Any]]:
     there = {model.package.name: model for model in installed(store)} if store.is_dir() else {}
     head = head or _phantom(scratch / "head")
@@ -51,7 +58,7 @@ def rows(
     for name, study in (("brain-mr", head), ("lung-ct", chest)):
         if name in there and study is not None:
             cases.append(Case(what=name, study=study, model=there[name]))
-    return [row for case in cases for row in _case(case, rounds, threads)]
+    return [row for case in cases if wanted in case.what for row in _case(case, rounds, threads)]
 
 
 def _case(case: Case, rounds: int, threads: int) -> list[dict[str, Any]]:
