@@ -69,8 +69,45 @@ def _local_time() -> datetime:
     return datetime.now().astimezone()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """What a model is given; or the result, where the study is not for it."""
+
+    data: ModelInput | None = None
+    result: Result | None = None
+    timings: dict[str, float] = field(default_factory=dict)
+
+
 def run(
     request: Request,
+    model: Callable[[], Model],
+    *,
+    clock: Callable[[], datetime] = _local_time,
+) -> Report:
+    """All of it, one part after the other."""
+    return finish(request, load(request), model, clock=clock)
+
+
+def load(request: Request) -> Loaded:
+    """The first part: needs no model, and may be done while another attempt predicts."""
+    if request.refusal is not None:
+        return Loaded(result=Result.not_suitable(request.refusal))
+    timings: dict[str, float] = {}
+    try:
+        with _timed(timings, "load"):
+            data = load_inputs(request.inputs, request.masks, kind=request.model.package.input)
+            maps = frozenset(map(MapKind, request.maps))
+            data = replace(data, maps=maps, instances=request.inputs)
+    except InputError as error:
+        return Loaded(result=Result.not_suitable(str(error)), timings=timings)
+    except ModelError as error:
+        return Loaded(result=Result.failed(str(error)), timings=timings)
+    return Loaded(data=data, timings=timings)
+
+
+def finish(
+    request: Request,
+    loaded: Loaded,
     model: Callable[[], Model],
     *,
     clock: Callable[[], datetime] = _local_time,
@@ -80,12 +117,8 @@ def run(
     What makes a study unsuitable or the model's answer unusable becomes a report like any other;
     every other exception is a failed attempt, and the caller's.
     """
-    timings: dict[str, float] = {}
-    data: ModelInput | None = None
-    if request.refusal is not None:
-        result = Result.not_suitable(request.refusal)
-    else:
-        result, data = _predict(request, model, timings)
+    timings, data = loaded.timings, loaded.data
+    result = loaded.result or _predict(data, model, timings)
     with _timed(timings, "encode"):
         data = data or ModelInput(headers=load_headers(request.instances))
         try:
@@ -110,22 +143,18 @@ def run(
 
 
 def _predict(
-    request: Request, model: Callable[[], Model], timings: dict[str, float]
-) -> tuple[Result, ModelInput | None]:
-    data: ModelInput | None = None
-    package = request.model.package
+    data: ModelInput | None, model: Callable[[], Model], timings: dict[str, float]
+) -> Result:
+    assert data is not None  # noqa: S101 - what has no result was loaded
     try:
-        with _timed(timings, "load"):
-            data = load_inputs(request.inputs, request.masks, kind=package.input)
-            data = replace(data, maps=frozenset(map(MapKind, request.maps)))
         with _timed(timings, "open"):
             opened = model()
         with _timed(timings, "predict"):
-            return opened.predict(data), data
+            return opened.predict(data)
     except InputError as error:
-        return Result.not_suitable(str(error)), data
+        return Result.not_suitable(str(error))
     except ModelError as error:
-        return Result.failed(str(error)), data
+        return Result.failed(str(error))
 
 
 def read_report(folder: Path) -> Report | None:

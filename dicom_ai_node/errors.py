@@ -6,6 +6,7 @@ NodeError
 ├ NotStartable        a role of the node gave up for one of those reasons
 ├ InputError          the study is unsuitable: outcome not_suitable, reported, no retry
 ├ ModelError          the model broke its contract: outcome failed, reported
+├ ProgramFailed       a program that is a model ended badly: a failed attempt, retried
 ├ ModelChanged        a file of the model is not what was installed: the model is disabled
 ├ PeerUnreachable     transient: backoff
 └ LeaseLost           another worker owns the job now: drop the work
@@ -47,6 +48,10 @@ class InputError(NodeError):
 
 class ModelError(NodeError):
     """The model did not keep its contract: wrong shape, no output, NaN."""
+
+
+class ProgramFailed(NodeError):
+    """The program of a model ended badly; its next run may not."""
 
 
 class ModelChanged(NodeError):

@@ -10,6 +10,7 @@ from pydicom import Dataset
 
 from dicom_ai_node.errors import InputError
 from dicom_ai_node.result import MapKind
+from dicom_ai_node.study import Instance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +34,8 @@ class ModelInput:
     to the patient coordinate system (LPS, mm). Adapters resample as they like and bring the mask
     back with `mask.match_geometry(volume)`. A sheared stack (gantry tilt) comes straightened; the
     encoders bring the mask back to its slices. `others` are further inputs by name, on the grid
-    of `volume`, and `evidence` are their headers. `maps` are what the route asks for beside the
+    of `volume`, and `evidence` are their headers. `instances` are the files behind them all, by the
+    input's name, for a model that reads DICOM itself. `maps` are what the route asks for beside the
     answer; a model that cannot make one leaves it out.
     """
 
@@ -43,6 +45,7 @@ class ModelInput:
     others: Mapping[str, hd.Volume] = field(default_factory=dict)
     evidence: Sequence[Dataset] = ()
     maps: frozenset[MapKind] = frozenset()
+    instances: Mapping[str, Sequence[Instance]] = field(default_factory=dict)
 
     def needed_volume(self) -> hd.Volume:
         """The volume; InputError where the package asked for images instead."""

@@ -1,19 +1,27 @@
-"""The worker: claim a job, have it attempted, publish what came out, all under a lease."""
+"""The worker: claim jobs, have them attempted, publish what came out, each under its lease."""
 
 import shutil
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from dicom_ai_node import attempt
 from dicom_ai_node.attempt import Report, Request
+from dicom_ai_node.config.disabled import Disabled, disable, read_disabled
 from dicom_ai_node.config.installed import InstalledModel, model_label
 from dicom_ai_node.config.settings import Config
 from dicom_ai_node.database import deliveries, jobs, leases
 from dicom_ai_node.database.deliveries import OutboxObject
 from dicom_ai_node.database.engine import Database
-from dicom_ai_node.engines.engine import Engine, Failure
+from dicom_ai_node.engines.engine import (
+    MODEL_CHANGED,
+    NOT_COUNTED,
+    Attempt,
+    Engine,
+    Failure,
+    Room,
+)
 from dicom_ai_node.errors import LeaseLost
 from dicom_ai_node.job import Job, JobState
 from dicom_ai_node.log import get_logger, pseudonym, where
@@ -23,7 +31,17 @@ from dicom_ai_node.spool import Spool
 log = get_logger(__name__)
 
 POLL_S = 0.05
-RETRY_AFTER_S = 5.0  # grows with each attempt
+NOT_COUNTED_AGAIN_S = 60.0  # after an attempt that was no fault of its study
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Held:
+    """A job under our lease, and its attempt under way."""
+
+    job: Job
+    folder_of: Request
+    attempt: Attempt
+    renewed_at: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,13 +54,22 @@ class Worker:
     spool: Spool
     database: Database
     engine: Engine
+    held: list[Held] = field(default_factory=list, init=False)
 
     def run(self, stop: threading.Event) -> None:
-        """Work until told to stop; a job under way is then given back, not counted as a try."""
+        """Work until told to stop; jobs under way are then given back, not counted as a try."""
         self.take_back()
-        while not stop.is_set():
-            if not self.work_once(stop):
-                stop.wait(POLL_S)
+        try:
+            while not stop.is_set():
+                took = self._take()
+                self._look()
+                if self.held:
+                    self.engine.wait(POLL_S)
+                elif not took:
+                    self.engine.wait(0)
+                    stop.wait(POLL_S)
+        finally:
+            self._let_go()
 
     def take_back(self) -> None:
         """Queue again what a killed worker of this name had: nobody else can still be at it."""
@@ -55,50 +82,88 @@ class Worker:
 
     def work_once(self, stop: threading.Event) -> bool:
         """Run one job to its end, if there is one to run."""
-        job = self._claim()
+        if not self._take():
+            return False
+        try:
+            while self.held and not stop.is_set():
+                self._look()
+                self.engine.wait(POLL_S if self.held else 0)
+        finally:
+            self._let_go()
+        return True
+
+    def _take(self) -> bool:
+        """Begin one more job, if there is one and room for it.
+
+        A job that was tried before has a process of its own: a crash of it is nobody else's.
+        """
+        room = self.engine.room()
+        if room is Room.NONE:
+            return False
+        job = self._claim(untried_only=room is Room.BESIDE)
         if job is None:
             return False
         logger = log.bind(job=job.id, study=pseudonym(job.study_instance_uid), model=job.model)
         logger.info("job_started", attempt=job.attempts)
-        try:
-            self._guarded(job, stop)
-        except LeaseLost:
-            logger.info("lease_lost")
+        self._guarded(job, None)
         return True
 
-    def _guarded(self, job: Job, stop: threading.Event) -> None:
-        """The work boundary: whatever goes wrong with one job, the next one comes."""
+    def _look(self) -> None:
+        disabled = read_disabled(self.config.node.models)
+        for each in list(self.held):
+            marker = disabled.get((each.job.model, each.job.version))
+            self._guarded(each.job, each, marker)
+
+    def _guarded(self, job: Job, held: Held | None, marker: Disabled | None = None) -> None:
+        """The work boundary: whatever goes wrong with one job, the others go on."""
         try:
-            self._attempt(job, stop)
+            if held is None:
+                self._begin(job)
+            elif marker is not None:
+                self._drop(held)
+                self._hand_over(job, marker.sentence)
+            else:
+                self._follow(held)
         except LeaseLost:
-            raise
+            log.info("lease_lost", job=job.id)
+            self._drop(held)
         except Exception as error:
             log.exception("job_failed", job=job.id)
-            self._give_back(job, Failure(kind="error", text=where(error)), RETRY_AFTER_S)
+            self._drop(held)
+            failure = Failure(kind="error", text=where(error))
+            with suppress(LeaseLost):
+                self._give_back(job, failure, self.config.work.retry_after_s)
 
-    def _claim(self) -> Job | None:
+    def _claim(self, *, untried_only: bool) -> Job | None:
         now = self.database.now()
+        disabled = read_disabled(self.config.node.models)
         with self.database.read() as connection:
-            if not leases.any_runnable(connection, now=now):
-                return None  # an idle worker takes no write lock
+            first = leases.next_runnable(connection, now=now, disabled=disabled)
+        # an idle worker takes no write lock; and a job that must be alone is not overtaken for ever
+        if first is None or (untried_only and first.attempts):
+            return None
         with self.database.write() as connection:
             return leases.claim(
-                connection, worker=self.name, lease_s=self.config.work.lease_s, now=now
+                connection,
+                worker=self.name,
+                lease_s=self.config.work.lease_s,
+                now=now,
+                disabled=disabled,
+                untried_only=untried_only,
             )
 
-    def _attempt(self, job: Job, stop: threading.Event) -> None:
-        folder = self.spool.outbox_path(job.key)
-        found: Report | Failure | None = attempt.read_report(folder)
-        if found is None:  # else a killed worker had finished it: inference is not repeated
-            request = self._request(job)
-            found = request if isinstance(request, Failure) else self._wait(job, request, stop)
-        if found is None:
-            self._hand_over(job)
-        elif isinstance(found, Failure):
-            log.warning("attempt_without_result", job=job.id, kind=found.kind, text=found.text)
-            self._give_back(job, found, RETRY_AFTER_S * job.attempts)
-        else:
-            self._publish(job, found)
+    def _begin(self, job: Job) -> None:
+        finished = attempt.read_report(self.spool.outbox_path(job.key))
+        if finished is not None:  # a killed worker had finished it: inference is not repeated
+            self._publish(job, finished)
+            return
+        request = self._request(job)
+        if isinstance(request, Failure):
+            self._failed(job, request)
+            return
+        started = self.engine.submit(request, alone=job.attempts > 1)
+        now = self.database.now()
+        self.held.append(Held(job=job, folder_of=request, attempt=started, renewed_at=now))
 
     def _request(self, job: Job) -> Request | Failure:
         label = model_label(job.model, job.version)
@@ -111,26 +176,55 @@ class Worker:
             kind="lost", text="stored instances of this job are no longer there"
         )
 
-    def _wait(self, job: Job, request: Request, stop: threading.Event) -> Report | Failure | None:
-        """None when the worker is told to stop first. Renews the lease at a third of its period."""
-        lease_s = self.config.work.lease_s
-        running = self.engine.submit(request)
-        try:
-            found = None
-            renewed_at = self.database.now()
-            while found is None and not stop.is_set():
-                found = running.poll(POLL_S)
-                now = self.database.now()
-                if found is None and now - renewed_at > lease_s / 3:
-                    with self.database.write() as connection:
-                        leases.renew(connection, job, lease_s=lease_s, now=now)
-                    renewed_at = now
-            return found
-        finally:
-            if found is None:
-                running.kill()
-            if not isinstance(found, Report):
-                shutil.rmtree(request.folder, ignore_errors=True)
+    def _follow(self, held: Held) -> None:
+        """Ask how it is going. Renews the lease at a third of its period."""
+        found = held.attempt.poll(0)
+        if found is None:
+            lease_s, now = self.config.work.lease_s, self.database.now()
+            if now - held.renewed_at > lease_s / 3:
+                with self.database.write() as connection:
+                    leases.renew(connection, held.job, lease_s=lease_s, now=now)
+                held.renewed_at = now
+            return
+        self.held.remove(held)
+        if isinstance(found, Report):
+            self._publish(held.job, found)
+        else:
+            shutil.rmtree(held.folder_of.folder, ignore_errors=True)
+            self._failed(held.job, found)
+
+    def _drop(self, held: Held | None) -> None:
+        """End its attempt, and forget it."""
+        if held is not None and held in self.held:
+            self.held.remove(held)
+            held.attempt.kill()
+            shutil.rmtree(held.folder_of.folder, ignore_errors=True)
+
+    def _let_go(self) -> None:
+        """The worker stops: others begin these jobs anew."""
+        for each in list(self.held):
+            self._drop(each)
+            with suppress(LeaseLost):
+                self._hand_over(each.job, "the worker was told to stop")
+
+    def _failed(self, job: Job, failure: Failure) -> None:
+        if failure.kind == MODEL_CHANGED:
+            self._disable(job, failure)
+        if failure.kind in NOT_COUNTED:
+            log.error(
+                "job_waits", job=job.id, model=job.model, kind=failure.kind, text=failure.text
+            )
+            self._hand_over(job, f"{failure.kind}: {failure.text}", NOT_COUNTED_AGAIN_S)
+            return
+        log.warning("attempt_without_result", job=job.id, kind=failure.kind, text=failure.text)
+        self._give_back(job, failure, self.config.work.retry_after_s * job.attempts)
+
+    def _disable(self, job: Job, failure: Failure) -> None:
+        """P26: no result of a model that is not the one that was installed."""
+        label = model_label(job.model, job.version)
+        model = next(each for each in self.models.values() if each.label == label)
+        disable(self.config.node.models, model, why=failure.text, now=self.database.now())
+        log.error("model_disabled", model=label, text=failure.text)
 
     def _publish(self, job: Job, report: Report) -> None:
         """Folder first, row second: a crash between them finds the folder and publishes that."""
@@ -167,13 +261,16 @@ class Worker:
         if state is JobState.QUARANTINED:
             log.error("job_quarantined", job=job.id, kind=failure.kind, text=failure.text)
 
-    def _hand_over(self, job: Job) -> None:
+    def _hand_over(self, job: Job, why: str, backoff_s: float = 0) -> None:
+        """Queued again, as though this attempt had not been."""
+        now = self.database.now()
         with self.database.write() as connection:
             jobs.move(
                 connection,
                 job,
                 JobState.QUEUED,
-                now=self.database.now(),
-                why="the worker was told to stop",
+                now=now,
+                why=why,
                 attempts=job.attempts - 1,
+                run_after=now + backoff_s,
             )

@@ -89,14 +89,31 @@ def series(
 
 
 def radiograph(
-    pixels: np.ndarray, *, name: str = "radiograph", modality: str = "DX", bits: int = 12
+    pixels: np.ndarray,
+    *,
+    name: str = "radiograph",
+    modality: str = "DX",
+    bits: int = 12,
+    number: int = 1,
+    photometric: str = "MONOCHROME2",
+    pixel_spacing: tuple[float, float] | None = None,
+    imager_pixel_spacing: tuple[float, float] | None = None,
 ) -> Dataset:
-    """Without any geometry; unsigned."""
+    """Without any place in the patient; unsigned. Those of one `name` are of one series."""
     (ds,) = series(name=name, modality=modality, shape=(1, 4, 4))
     for keyword in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"):
         del ds[keyword]
     for keyword in ("FrameOfReferenceUID", "SliceThickness"):
         del ds[keyword]
+    ds.InstanceNumber = number
+    if number > 1:
+        ds.SOPInstanceUID = derived_uid(name, "instance", number - 1)
+        ds.file_meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID
+    ds.PhotometricInterpretation = photometric
+    if pixel_spacing:
+        ds.PixelSpacing = list(pixel_spacing)
+    if imager_pixel_spacing:
+        ds.ImagerPixelSpacing = list(imager_pixel_spacing)
     ds.Rows, ds.Columns = pixels.shape
     ds.BitsStored, ds.HighBit, ds.PixelRepresentation = bits, bits - 1, 0
     ds.PixelData = pixels.astype("<u2").tobytes()

@@ -1,6 +1,7 @@
 """`jobs list`, `show`, `retry`, `cancel` and `prioritise`."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -9,6 +10,7 @@ from rich.table import Table
 
 from dicom_ai_node.cli.node import DEFAULT_CONFIG, AsJson, ConfigDir, open_node
 from dicom_ai_node.cli.show import console, moment, print_json
+from dicom_ai_node.config.disabled import Disabled, read_disabled
 from dicom_ai_node.database import deliveries
 from dicom_ai_node.database import jobs as job_table
 from dicom_ai_node.errors import NodeError
@@ -27,10 +29,12 @@ def list_(
     config: ConfigDir = DEFAULT_CONFIG,
 ) -> None:
     """List jobs, the newest first."""
-    with open_node(config).database.read() as connection:
+    node = open_node(config)
+    with node.database.read() as connection:
         found = job_table.listing(connection, state=state, limit=limit)
+    disabled = read_disabled(node.config.node.models)
     if as_json:
-        print_json([asdict(job) for job in found])
+        print_json([asdict(job) | {"waits": _waits(job, disabled)} for job in found])
         return
     table = Table("Job", "Created", "Model", "Priority", "State", "Outcome", "Tries", "Why")
     for job in found:
@@ -42,7 +46,7 @@ def list_(
             job.state,
             job.outcome or "",
             str(job.attempts),
-            job.reason or job.error_text or "",
+            _waits(job, disabled) or job.reason or job.error_text or "",
         )
     console().print(table)
 
@@ -50,15 +54,17 @@ def list_(
 @app.command()
 def show(job_id: JobId, as_json: AsJson = False, config: ConfigDir = DEFAULT_CONFIG) -> None:
     """Show one job: its events, and what became of each object at each peer."""
-    with open_node(config).database.read() as connection:
+    node = open_node(config)
+    with node.database.read() as connection:
         job = _find(connection, job_id)
         events = [dict(row) for row in job_table.events(connection, job_id)]
         sent = [dict(row) for row in deliveries.of_job(connection, job_id)]
+    waits = _waits(job, read_disabled(node.config.node.models))
     if as_json:
-        print_json({**asdict(job), "events": events, "deliveries": sent})
+        print_json({**asdict(job), "waits": waits, "events": events, "deliveries": sent})
         return
     out = console()
-    for key, value in asdict(job).items():
+    for key, value in (asdict(job) | ({"waits": waits} if waits else {})).items():
         if key != "inputs":
             out.print(f"{key:>20}  {json.dumps(value) if isinstance(value, dict) else value}")
     table = Table("When", "From", "To", "Why", title="Events")
@@ -87,7 +93,15 @@ def retry(job_id: JobId, config: ConfigDir = DEFAULT_CONFIG) -> None:
             typer.echo(f"Job {job_id}: {number} objects are sent again.")
         elif job.state is JobState.QUARANTINED:
             job_table.move(
-                connection, job, JobState.QUEUED, now=now, why="operator", attempts=0, run_after=now
+                connection,
+                job,
+                JobState.QUEUED,
+                now=now,
+                why="operator",
+                attempts=0,
+                run_after=now,
+                error_kind=None,
+                error_text=None,
             )
             typer.echo(f"Job {job_id} is queued again.")
         else:
@@ -121,6 +135,14 @@ def prioritise(
             raise NodeError(f"job {job_id} is {job.state}: only queued jobs have a priority")
         job_table.prioritise(connection, job, priority)
     typer.echo(f"Job {job_id} is {priority}.")
+
+
+def _waits(job: Job, disabled: Mapping[tuple[str, str], Disabled]) -> str | None:
+    """Why it is not run, where that is no matter of its turn."""
+    marker = disabled.get((job.model, job.version))
+    if marker is None or job.state is not JobState.QUEUED:
+        return None
+    return f"waits: {marker.sentence}"
 
 
 def _find(connection: Any, job_id: int) -> Job:

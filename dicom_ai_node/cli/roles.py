@@ -121,12 +121,15 @@ def work(config: ConfigDir = DEFAULT_CONFIG, supervised: Supervised = False) -> 
     with _role("work", config, supervised, need_models=True) as (node, stop):
         node.spool.sweep_incoming("attempt-*")
         routed = {route.model_label for route in node.config.routes}
+        spool = node.spool
         engine = LocalEngine(
-            threads=node.config.work.threads,
+            node.config.work,
+            readable=[node.config.node.models, spool.instances, spool.outbox],
+            home=spool.incoming,
             preload=[model for label, model in node.models.items() if label in routed],
         )
-        engine.start()
         try:
+            engine.start()
             Worker(
                 name=socket.gethostname()[:64],
                 config=node.config,

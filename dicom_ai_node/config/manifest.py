@@ -47,6 +47,11 @@ def manifest_bytes(files: Mapping[str, str]) -> bytes:
     return json.dumps({"files": dict(sorted(files.items()))}, indent=1).encode() + b"\n"
 
 
+def sha256_of(files: Mapping[str, str]) -> str:
+    """The hash of a package of these files."""
+    return hashlib.sha256(manifest_bytes(files)).hexdigest()
+
+
 def read_manifest(folder: Path) -> tuple[Files, str]:
     """The files that were installed, and the hash of them; ConfigError without any."""
     path = folder / MANIFEST

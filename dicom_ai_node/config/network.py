@@ -8,7 +8,7 @@ from dicom_ai_node.config.outputs import (
     AnyOutput,
     Saliency,
     SegmentationOutput,
-    whole_input_needed,
+    cannot_be_joined,
 )
 from dicom_ai_node.config.package import Package
 from dicom_ai_node.config.steps import PREPROCESS, Step
@@ -60,9 +60,8 @@ class NetworkPackage(Package):
 
     @model_validator(mode="after")
     def _outputs_can_be_made(self) -> "NetworkPackage":
-        task = whole_input_needed(self.outputs)
-        if task and self.inference.kind != "whole":
-            raise ValueError(f"{task} wants the input at once: inference: {{kind: whole}}")
+        if mistake := cannot_be_joined(self.outputs, self.inference.kind):
+            raise ValueError(mistake)
         if not self.augment and any(each.abstain_above for each in self.outputs):
             raise ValueError("abstain_above needs augment: list the axes to flip")
         return self

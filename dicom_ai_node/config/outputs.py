@@ -49,7 +49,7 @@ class NumbersOutput(Output):
     """One number per channel, without a place.
 
     With `input: images` each image has its own answer, or `combine` makes one for all of them: the
-    largest or the mean of their numbers.
+    largest or the mean of their probabilities or quantities. The slices of a volume need it.
     """
 
     combine: Literal["max", "mean"] | None = None
@@ -163,13 +163,15 @@ class Saliency(Strict):
     blocks: Annotated[int, Field(ge=2, le=16)] = 4
 
 
-def whole_input_needed(outputs: Sequence[Output]) -> str | None:
-    """The task whose answers cannot be put together from windows or slices, or None."""
+def cannot_be_joined(outputs: Sequence[Output], inference: str) -> str | None:
+    """Why an answer cannot be put together from what the network sees at a time, or None."""
     for output in outputs:
-        if isinstance(output, NumbersOutput):
-            return "classification and regression"
-        if isinstance(output, DetectionOutput) and output.form == "boxes":
-            return "detection of the form boxes"
+        if isinstance(output, NumbersOutput) and inference == "sliding_window":
+            return "classification and regression want the input at once: inference: {kind: whole}"
+        if isinstance(output, NumbersOutput) and inference == "slices" and not output.combine:
+            return "classification and regression of slices need combine: max or mean"
+        if isinstance(output, DetectionOutput) and output.form == "boxes" and inference != "whole":
+            return "boxes want the input at once: inference: {kind: whole}, or a heatmap"
     return None
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 
 from dicom_ai_node.config.code import ConceptCode
-from dicom_ai_node.config.gate import InputGate, VolumeRange
+from dicom_ai_node.config.gate import InputGate, Plausible
 from dicom_ai_node.config.strict import InputName, ModelName, ModelVersion, Sha256, Strict
 
 # below the package's folder; no component begins with a dot, so none leads out of it
@@ -45,7 +45,7 @@ class Package(Strict):
     gate: InputGate = InputGate()
     # by the names that routes give them; results lie on the grid of the first
     inputs: Annotated[tuple[InputName, ...], Field(min_length=1)] = ("image",)
-    plausible: tuple[VolumeRange, ...] = ()
+    plausible: tuple[Plausible, ...] = ()
     segments: tuple[SegmentEntry, ...] = ()
     results: tuple[ResultKind, ...] = ("seg", "sr")
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"

@@ -122,12 +122,23 @@ class StudySettings(Strict):
     priors_s: Seconds = 120  # then it goes on without those that are not here
 
 
+Device = Annotated[str, StringConstraints(pattern=r"^(cpu|cuda:[0-9]{1,3})$")]
+
+
 class WorkSettings(Strict):
     """How jobs are run."""
 
     lease_s: Seconds = 60
     max_attempts: Annotated[int, Field(ge=1)] = 3
+    retry_after_s: Annotated[float, Field(ge=0)] = 5  # grows with each attempt
     threads: Annotated[int, Field(ge=0)] = 0  # of torch on the CPU; 0: one per core
+    devices: Annotated[tuple[Device, ...], Field(min_length=1)] | Literal["auto"] = "auto"
+    slots: Annotated[int, Field(ge=1, le=64)] = 1  # processes for each device
+    recycle_after: Count = 200  # attempts of one process
+    memory_mb: Count | None = None  # of one process; None: 80 % of what is there, shared
+    scratch_mb: Count = 10_240  # of temporary files and results of one process
+    fence: Literal["auto", "required"] = "auto"
+    user: Annotated[str, Field(min_length=1)] | None = None  # of the processes; root starts them
 
 
 class DeliverySettings(Strict):

@@ -15,6 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
+from dicom_ai_node.config.expected import Expected
 from dicom_ai_node.config.installed import InstalledModel, model_label
 from dicom_ai_node.config.kinds import AnyPackage
 from dicom_ai_node.config.manifest import read_manifest
@@ -43,6 +44,10 @@ class Store:
             ),
             None,
         )
+
+    def versions(self, name: str) -> list[str]:
+        """The older ones first."""
+        return [each.package.version for each in self.models if each.package.name == name]
 
     def by_label(self) -> dict[str, InstalledModel]:
         """Each version by its label ("brain-mr 1.0.0"), and the newest by its name alone."""
@@ -115,6 +120,14 @@ def read_description(folder: Path) -> AnyPackage:
     return _described(folder)[1]
 
 
+def parse_expected(content: bytes, file: Path) -> Expected:
+    """A known answer, of YAML or JSON (which is YAML); raises ConfigError."""
+    try:
+        return Expected.model_validate(_parse(content, file))
+    except ValidationError as error:
+        raise ConfigError("\n".join(_describe(error, file, tag=False))) from None
+
+
 def version_order(version: str) -> tuple[tuple[int, int, str], ...]:
     """Sorts 1.10.0 after 1.9.0, and 1.0.0-rc1 before 1.0.0."""
     words = re.findall(r"\d+|[A-Za-z]+", version)
@@ -161,11 +174,11 @@ def _parse(content: bytes, file: Path) -> Any:
         raise ConfigError(f"{file}: {error}") from None
 
 
-def _describe(error: ValidationError, file: Path) -> list[str]:
-    """One line per mistake; the first part of a location is the union's tag, which no file has."""
+def _describe(error: ValidationError, file: Path, *, tag: bool = True) -> list[str]:
+    """One line per mistake; `tag`: a location begins with the union's tag, which no file has."""
     lines = []
     for problem in error.errors(include_url=False, include_input=False):
-        loc = problem["loc"][1:] if problem["loc"] else ()
+        loc = problem["loc"][1 if tag else 0 :]
         message = problem["msg"].removeprefix("Value error, ")
         if problem["type"] == "extra_forbidden":
             message = "unknown key: check its spelling"

@@ -1,9 +1,9 @@
 """Who works on which job, until when: claimed, renewed, given back, taken from who went silent."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, Select, or_, select, update
 
 from dicom_ai_node.database import jobs
 from dicom_ai_node.database.tables import job
@@ -14,16 +14,22 @@ WORKER_LOST = "worker_lost"
 LOST_WORKERS_FORGIVEN = 3  # times max_attempts
 
 
-def claim(connection: Connection, *, worker: str, lease_s: float, now: float) -> Job | None:
+def claim(
+    connection: Connection,
+    *,
+    worker: str,
+    lease_s: float,
+    now: float,
+    disabled: Collection[tuple[str, str]] = (),
+    untried_only: bool = False,
+) -> Job | None:
     """Lease the runnable job of the lowest rank; None when there is none.
 
-    One statement on purpose: select-then-update hands the same job to two workers.
+    Jobs of `disabled` models, by name and version, wait. One statement on purpose:
+    select-then-update hands the same job to two workers.
     """
     first = (
-        select(job.c.id)
-        .where(job.c.state == JobState.QUEUED, job.c.run_after <= now)
-        .order_by(job.c.rank, job.c.id)
-        .limit(1)
+        _runnable(now, disabled, untried_only=untried_only)
         .with_for_update(skip_locked=True)
         .scalar_subquery()
     )
@@ -46,9 +52,24 @@ def claim(connection: Connection, *, worker: str, lease_s: float, now: float) ->
     return jobs.of_row(row)
 
 
-def any_runnable(connection: Connection, *, now: float) -> bool:
-    query = select(job.c.id).where(job.c.state == JobState.QUEUED, job.c.run_after <= now).limit(1)
-    return connection.scalar(query) is not None
+def next_runnable(
+    connection: Connection, *, now: float, disabled: Collection[tuple[str, str]] = ()
+) -> Job | None:
+    """What `claim` would lease, unless somebody else does so first."""
+    first = _runnable(now, disabled, untried_only=False).scalar_subquery()
+    row = connection.execute(select(job).where(job.c.id == first)).mappings().one_or_none()
+    return jobs.of_row(row) if row else None
+
+
+def _runnable(
+    now: float, disabled: Collection[tuple[str, str]], *, untried_only: bool
+) -> Select[tuple[int]]:
+    query = select(job.c.id).where(job.c.state == JobState.QUEUED, job.c.run_after <= now)
+    for model, version in disabled:
+        query = query.where(or_(job.c.model != model, job.c.version != version))
+    if untried_only:
+        query = query.where(job.c.attempts == 0)
+    return query.order_by(job.c.rank, job.c.id).limit(1)
 
 
 def renew(connection: Connection, current: Job, *, lease_s: float, now: float) -> None:
@@ -77,13 +98,17 @@ def give_back(
 ) -> JobState:
     """After an attempt without a result: queue the job again, or quarantine it (P10).
 
-    A lost worker says less about the job than a crashed attempt does: it is forgiven more often.
+    A lost worker says less about the job than a crashed attempt does: it is forgiven more often,
+    but not to a job whose attempt has ended badly before. What that one said is kept.
     """
     lost = error_kind == WORKER_LOST
-    spent = current.attempts >= max_attempts * (LOST_WORKERS_FORGIVEN if lost else 1)
+    blamed = not lost or current.error_kind not in (None, WORKER_LOST)
+    spent = current.attempts >= max_attempts * (1 if blamed else LOST_WORKERS_FORGIVEN)
     target = JobState.QUARANTINED if spent else JobState.QUEUED
     why = f"{error_kind}: {error_text}"
-    changes = {"error_kind": error_kind, "error_text": error_text, "run_after": now + backoff_s}
+    changes: dict[str, object] = {"run_after": now + backoff_s}
+    if not (lost and blamed):
+        changes |= {"error_kind": error_kind, "error_text": error_text}
     jobs.move(connection, current, target, now=now, why=why, **changes)
     return target
 
@@ -97,3 +122,21 @@ def running_on(connection: Connection, worker: str) -> Sequence[Job]:
     """Jobs that an earlier process under this worker's name left behind."""
     query = select(job).where(job.c.state == JobState.RUNNING, job.c.worker == worker)
     return [jobs.of_row(row) for row in connection.execute(query).mappings()]
+
+
+def cancel_of_model(
+    connection: Connection, model: str, version: str, *, why: str, now: float
+) -> int:
+    """Stop what is queued or running of one version of a model; how many jobs that were."""
+    query = select(job.c.id).where(
+        job.c.model == model,
+        job.c.version == version,
+        job.c.state.in_((JobState.QUEUED, JobState.RUNNING)),
+    )
+    number = 0
+    for job_id in connection.execute(query).scalars().all():
+        current = jobs.find(connection, job_id)  # it may have gone with one that it depends on
+        if current is not None and current.state in (JobState.QUEUED, JobState.RUNNING):
+            jobs.move(connection, current, JobState.CANCELLED, now=now, why=why)
+            number += 1
+    return number

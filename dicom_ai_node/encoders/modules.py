@@ -65,6 +65,7 @@ PLACE = (
     *("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "Modality"),
     *("FrameOfReferenceUID", "PositionReferenceIndicator", "ImageType", "PatientOrientation"),
     *("Rows", "Columns", "NumberOfFrames", "PixelSpacing", "ImagerPixelSpacing"),
+    *("EstimatedRadiographicMagnificationFactor",),
     *("ImageOrientationPatient", "ImagePositionPatient", "SliceThickness"),
     *("SpacingBetweenSlices", "SharedFunctionalGroupsSequence"),
     *("PerFrameFunctionalGroupsSequence", "DimensionOrganizationSequence"),

@@ -13,10 +13,16 @@ from dicom_ai_node.encoders.ids import DerivedIds
 from dicom_ai_node.uids import derived_uid
 
 MANUFACTURER = "dicom-ai-node"
-SERIES_NUMBERS = {"seg": 9001, "sr": 9002}  # a fixed block: a viewer sorts results after images
+# a fixed block: a viewer sorts results after images
+SERIES_NUMBERS = {"seg": 9001, "sr": 9002, "pm": 9003}
 RESEARCH = "research use only"
 ARTIFICIAL_INTELLIGENCE = Code("123110", "DCM", "Artificial Intelligence")
 HISTOGRAM_ANALYSIS = Code("123105", "DCM", "Histogram Analysis")
+
+
+def device_uid(model_sha256: str) -> str:
+    """Of the model, not the machine: a retrained model is another device (IHE AIR 6.5.3.1)."""
+    return derived_uid("model", model_sha256)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,8 +39,7 @@ class Run:
 
     @property
     def device_uid(self) -> str:
-        """Of the model, not the machine: a retrained model is another device (IHE AIR 6.5.3.1)."""
-        return derived_uid("model", self.model_sha256)
+        return device_uid(self.model_sha256)
 
     @property
     def observer_uid(self) -> str:

@@ -9,47 +9,45 @@ from pydicom import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
 
 from dicom_ai_node.encoders.finish import finish
-from dicom_ai_node.encoders.planes import source_mask
-from dicom_ai_node.encoders.run import MANUFACTURER, SERIES_NUMBERS, Run
-from dicom_ai_node.encoders.segments import PresentSegment, present_segments
-from dicom_ai_node.encoders.source import in_order, stand_in
-from dicom_ai_node.encoders.sources import refer_to_parts, sources_of
-from dicom_ai_node.result import Result
+from dicom_ai_node.encoders.identity import Identity
+from dicom_ai_node.encoders.marked import Marked
+from dicom_ai_node.encoders.run import MANUFACTURER, Run
+from dicom_ai_node.encoders.segments import PresentSegment
+from dicom_ai_node.encoders.sources import CROSS_SECTIONAL, refer_to_parts, sources_of
 
 
-def encode_seg(result: Result, headers: Sequence[Dataset], run: Run) -> Dataset | None:
-    """None where no segment has a voxel: highdicom would write every frame of an empty mask.
+def encode_seg(part: Marked, header: Dataset, run: Run, number: int) -> Dataset | None:
+    """Frames without voxels and segments without frames are left out; each frame names its source.
 
-    Frames without voxels and segments without frames are left out; each frame names its source.
+    `header` is one of the source's as it was read; `number` counts the SEGs of the run from 0.
+    None for a slice that does not say where it lies, against the rules of its own object: the
+    report alone shows what was marked on it.
     """
-    ordered = in_order(headers)
-    mask = source_mask(result, [stand_in(header) for header in ordered])
-    segments = present_segments(result, mask, run.ids)
-    if not segments or mask is None:
+    first = part.mask.planes[0]
+    if not first.has_place and first.header.get("Modality") in CROSS_SECTIONAL:
         return None
-    sources = sources_of(mask)
+    identity = Identity(run=run, kind="seg", number=number)
+    what = "segmentation" if number == 0 else f"segmentation {number + 1}"
+    sources = sources_of(part.mask)
     seg = hd.seg.Segmentation(
         source_images=sources.headers,
-        pixel_array=_numbered(sources.pixels, segments),
+        pixel_array=_numbered(sources.pixels, part.segments),
         segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
-        segment_descriptions=[_description(segment, run) for segment in segments],
-        series_instance_uid=run.ids.uid("seg", "series"),
-        series_number=SERIES_NUMBERS["seg"],
-        sop_instance_uid=run.ids.uid("seg", "instance"),
-        instance_number=1,
+        segment_descriptions=[_description(segment, run) for segment in part.segments],
         manufacturer=MANUFACTURER,
         manufacturer_model_name=MANUFACTURER,
         software_versions=run.node_version,
         device_serial_number=run.serial_number,
         content_label=run.content_label,
-        content_description=run.description("segmentation"),
+        content_description=run.description(what),
         content_creator_name=None,
         transfer_syntax_uid=ExplicitVRLittleEndian,
         omit_empty_frames=True,
+        **identity.attributes,
     )
-    _derive_dimension_uid(seg, run)
+    identity.derive_dimension_uid(seg)
     refer_to_parts(seg, sources)
-    return finish(seg, ordered[0], run, run.description("segmentation"))
+    return finish(seg, header, run, run.description(what))
 
 
 def _numbered(pixels: NDArray[np.uint8], segments: Sequence[PresentSegment]) -> NDArray[np.uint8]:
@@ -81,10 +79,3 @@ def _description(present: PresentSegment, run: Run) -> hd.seg.SegmentDescription
         tracking_id=present.tracking_identifier,
         display_color=hd.color.CIELabColor.from_rgb(*segment.color),
     )
-
-
-def _derive_dimension_uid(seg: Dataset, run: Run) -> None:
-    """highdicom draws it by lot, and a retry is to make the same bytes."""
-    uid = run.ids.uid("seg", "dimensions")
-    for item in (*seg.DimensionOrganizationSequence, *seg.DimensionIndexSequence):
-        item.DimensionOrganizationUID = uid

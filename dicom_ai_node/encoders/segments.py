@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from dicom_ai_node.encoders.ids import DerivedIds
 from dicom_ai_node.encoders.planes import SourceMask
 from dicom_ai_node.errors import ModelError
-from dicom_ai_node.result import Finding, Result, Segment
+from dicom_ai_node.result import Result, Segment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,11 +26,10 @@ class PresentSegment:
 
 
 def present_segments(
-    result: Result, mask: SourceMask | None, ids: DerivedIds
+    result: Result, mask: SourceMask, ids: DerivedIds, image: str | None = None
 ) -> list[PresentSegment]:
-    """In the order of the model's numbers; none where there is no mask."""
-    if mask is None:
-        return []
+    """In the order of the model's numbers; `image` is the first one where the mask is of single
+    images: segments of the same number on different images are different things."""
     counts = _voxels(mask.array)
     numbers = [int(number) for number in np.flatnonzero(counts.sum(axis=0)) if number]
     described = {segment.number: segment for segment in result.segments}
@@ -43,18 +42,15 @@ def present_segments(
             segment=described[number],
             voxels=counts[:, number],
             tracking_identifier=_tracking_identifier(result, described[number]),
-            tracking_uid=ids.uid("tracking", "segment", number),
+            tracking_uid=segment_uid(ids, number, image),
         )
         for index, number in enumerate(numbers, 1)
     ]
 
 
-def tracking_uid(finding: Finding, ids: DerivedIds) -> str:
-    """Of a finding that no segment locates."""
-    code = finding.code
-    return ids.uid(
-        "tracking", "finding", finding.tracking_identifier, code.scheme_designator, code.value
-    )
+def segment_uid(ids: DerivedIds, number: int, image: str | None = None) -> str:
+    """The tracking UID of a segment, or of what it marks on one single image."""
+    return ids.uid("tracking", "segment", number, *([] if image is None else [image]))
 
 
 def _tracking_identifier(result: Result, segment: Segment) -> str:

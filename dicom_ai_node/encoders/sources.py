@@ -1,53 +1,60 @@
-"""A mask beside the images it belongs to, as highdicom wants them: frame by frame."""
+"""Pixels beside the images they belong to, as highdicom wants them: frame by frame."""
 
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Generic
 
-import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
 
-from dicom_ai_node.encoders.planes import SourceMask, SourcePlane
+from dicom_ai_node.encoders.planes import OnSource, Pixel, SourcePlane
+from dicom_ai_node.header import numbers_of
+
+CROSS_SECTIONAL = ("CT", "MR", "PT")  # modalities whose images have a place in the patient
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sources:
-    """`pixels[k]` is the mask on the k-th single-frame header, or the k-th frame of the one.
+class Sources(Generic[Pixel]):
+    """`pixels[k]` lies on the k-th single-frame header, or the k-th frame of the one.
 
     `frames` are of several multi-frame objects (a concatenation, say) that `headers` has as one.
     """
 
     headers: Sequence[Dataset]
-    pixels: NDArray[np.uint8]
+    pixels: NDArray[Pixel]
     frames: Sequence[SourcePlane] = ()
 
 
-def sources_of(mask: SourceMask) -> Sources:
+def sources_of(placed: OnSource[Pixel]) -> Sources[Pixel]:
     """highdicom takes many single-frame images, or one multi-frame image, and never two."""
-    headers = list({id(plane.header): plane.header for plane in mask.planes}.values())
-    if mask.planes[0].frame_number is None:
-        _give_thickness(headers[0], mask)
-        return Sources(headers=headers, pixels=mask.array)
+    planes = placed.planes
+    headers = list({id(plane.header): plane.header for plane in planes}.values())
+    if planes[0].frame_number is None:
+        if planes[0].has_place:
+            headers[0] = _with_thickness(headers[0], placed.spacing[0])
+        else:
+            headers = [_without_place(header) for header in headers]
+        return Sources(headers=headers, pixels=placed.array)
     index = {id(header): number for number, header in enumerate(headers)}
     order = sorted(
-        range(len(mask.planes)),
-        key=lambda k: (index[id(mask.planes[k].header)], mask.planes[k].frame_number or 0),
+        range(len(planes)),
+        key=lambda k: (index[id(planes[k].header)], planes[k].frame_number or 0),
     )
     whole = headers[0] if len(headers) == 1 else _as_one(headers)
-    frames = [mask.planes[k] for k in order]
+    frames = [planes[k] for k in order]
     return Sources(
-        headers=[whole], pixels=mask.array[order], frames=frames if len(headers) > 1 else ()
+        headers=[whole], pixels=placed.array[order], frames=frames if len(headers) > 1 else ()
     )
 
 
-def refer_to_parts(seg: Dataset, sources: Sources) -> None:
-    """Each frame of the SEG names its source in the object where it really lies."""
+def refer_to_parts(result: Dataset, sources: Sources[Pixel]) -> None:
+    """Each frame of a result names its source in the object where it really lies."""
     if not sources.frames:
         return
     items = [
         item
-        for groups in seg.PerFrameFunctionalGroupsSequence
+        for groups in result.PerFrameFunctionalGroupsSequence
         for derivation in groups.DerivationImageSequence
         for item in derivation.SourceImageSequence
     ]
@@ -55,7 +62,7 @@ def refer_to_parts(seg: Dataset, sources: Sources) -> None:
         plane = sources.frames[int(item.ReferencedFrameNumber) - 1]
         item.ReferencedSOPInstanceUID = plane.header.SOPInstanceUID
         item.ReferencedFrameNumber = plane.frame_number
-    (series,) = seg.ReferencedSeriesSequence
+    (series,) = result.ReferencedSeriesSequence
     (only,) = series.ReferencedInstanceSequence
     uids = sorted({str(plane.header.SOPInstanceUID) for plane in sources.frames})
     parts = [copy.deepcopy(only) for _ in uids]
@@ -86,6 +93,24 @@ def _with(*several: Dataset) -> Dataset:
     return ds
 
 
-def _give_thickness(header: Dataset, mask: SourceMask) -> None:
-    if not header.get("SliceThickness"):  # type 2, but highdicom reads it of the first
-        header.SliceThickness = str(round(mask.spacing[0], 6))
+def _with_thickness(header: Dataset, thickness: float) -> Dataset:
+    """Type 2, but highdicom reads it of the first."""
+    if header.get("SliceThickness"):
+        return header
+    ds = _with(header)
+    ds.file_meta = header.file_meta
+    ds.SliceThickness = str(round(thickness, 6))
+    return ds
+
+
+def _without_place(header: Dataset) -> Dataset:
+    """An image that has no place in the patient has none in a frame of reference either; of its
+    pixels' size highdicom takes over what the header says, so that it must be believable."""
+    ds = _with(header)
+    ds.file_meta = header.file_meta
+    for keyword in ("FrameOfReferenceUID", "SliceThickness", "SpacingBetweenSlices"):
+        ds.pop(keyword, None)
+    spacing = numbers_of(ds, "PixelSpacing")
+    if len(spacing) != 2 or min(spacing) <= 0:
+        ds.pop("PixelSpacing", None)
+    return ds

@@ -1,7 +1,6 @@
 """A model's result as a report: Comprehensive 3D SR (PS3.3 A.35.13), TID 1500."""
 
 from collections.abc import Sequence
-from typing import TypeAlias
 
 from highdicom import sr
 from pydicom import Dataset
@@ -9,22 +8,16 @@ from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 from pydicom.uid import Comprehensive3DSRStorage
 
+from dicom_ai_node.encoders.findings import said_of
 from dicom_ai_node.encoders.finish import finish
-from dicom_ai_node.encoders.groups import (
-    outline_group,
-    plain_group,
-    status_group,
-    status_section,
-    volume_group,
-)
+from dicom_ai_node.encoders.groups import status_group, status_section
+from dicom_ai_node.encoders.identity import Identity
+from dicom_ai_node.encoders.marked import Marked
 from dicom_ai_node.encoders.modules import REQUEST
-from dicom_ai_node.encoders.planes import SHOWN, source_mask
-from dicom_ai_node.encoders.run import MANUFACTURER, SERIES_NUMBERS, Run
-from dicom_ai_node.encoders.segments import PresentSegment, present_segments
+from dicom_ai_node.encoders.run import MANUFACTURER, Run
 from dicom_ai_node.encoders.source import (
     copy_keywords,
     encodings_of,
-    in_order,
     item_within,
     read_only_items,
     stand_in,
@@ -39,89 +32,53 @@ IN_LIBRARY = (  # what TID 1602 wants of a cross-sectional image
     *("Rows", "Columns", "PixelSpacing", "SliceThickness"),
     *("ImagePositionPatient", "ImageOrientationPatient"),
 )
-Group: TypeAlias = (
-    sr.MeasurementsAndQualitativeEvaluations
-    | sr.PlanarROIMeasurementsAndQualitativeEvaluations
-    | sr.VolumetricROIMeasurementsAndQualitativeEvaluations
-)
+MAX_IN_LIBRARY = 50  # 300 slices cost 6 s, and a megabyte
 
 
 def encode_sr(
     result: Result,
     headers: Sequence[Dataset],
+    sources: Sequence[Dataset],
     run: Run,
-    seg: Dataset | None,
+    parts: Sequence[Marked] = (),
+    segs: Sequence[Dataset | None] = (),
     further: Sequence[Dataset] = (),
 ) -> Dataset:
-    """The report of any outcome; `seg` is that of the same run, for the volumes to refer to.
+    """The report of any outcome; `segs` are those of the same run, for the volumes to refer to.
 
-    Evidence is all that was analysed, `further` inputs included; the Image Library only what the
-    report cites.
+    `sources` are the stand-ins of `headers`, in the same order. Evidence is all that was analysed,
+    `further` inputs included; the Image Library only what the report cites.
     """
-    ordered = in_order(headers)
-    sources = [stand_in(header) for header in ordered]
-    groups, cited = _finding_groups(result, sources, run, seg)
-    if result.outcome is Outcome.FINDINGS and result.findings and not groups:
+    said = said_of(result, sources, run, parts, segs)
+    if result.outcome is Outcome.FINDINGS and result.findings and not said.findings:
         raise ModelError("The model reports findings, but has not marked a single voxel of them.")
-    cited = cited or [source for source in sources if "Rows" in source][:1]
+    cited = [*said.cited.values()] or [source for source in sources if "Rows" in source][:1]
+    status = [] if said.findings else [status_group(result, run, cited[0] if cited else None)]
+    library = [source for source in cited[:MAX_IN_LIBRARY] if _fits_in_library(source)]
     report = sr.MeasurementReport(
         observation_context=_observer(run),
-        procedure_reported=_procedures(ordered[0]),
-        imaging_measurements=groups or [status_group(result, run, cited[0] if cited else None)],
+        procedure_reported=_procedures(headers[0]),
+        imaging_measurements=[*status, *said.findings, *said.assessments],
         title=codes.DCM.ImagingMeasurementReport,
-        referenced_images=[source for source in cited if _fits_in_library(source)],
+        referenced_images=library,
     )
-    if groups:
-        report[0].ContentSequence.append(status_section(result, run))
+    if said.findings:
+        report[0].ContentSequence.append(status_section(result, run, said.items))
+    made = [seg for seg in segs if seg is not None]
     ds: Dataset = sr.Comprehensive3DSR(
-        evidence=[*sources, *map(stand_in, in_order(further)), *([] if seg is None else [seg])],
+        evidence=[*sources, *map(stand_in, further), *made],
         content=report[0],
-        series_instance_uid=run.ids.uid("sr", "series"),
-        series_number=SERIES_NUMBERS["sr"],
-        sop_instance_uid=run.ids.uid("sr", "instance"),
-        instance_number=1,
         manufacturer=MANUFACTURER,
         is_complete=True,
         is_final=False,
         is_verified=False,
-        previous_versions=_superseded(run, ordered[0]),
+        previous_versions=_superseded(run, headers[0]),
+        **Identity(run=run, kind="sr").attributes,
     )
-    finish(ds, ordered[0], run, run.description(STATUS[result.outcome].short))
-    if requests := _requests(ordered[0]):  # bytes of the source: nothing of it is finish()'s to do
+    finish(ds, headers[0], run, run.description(STATUS[result.outcome].short))
+    if requests := _requests(headers[0]):  # bytes of the source: nothing of it is finish()'s to do
         ds.ReferencedRequestSequence = requests
     return ds
-
-
-def _finding_groups(
-    result: Result, sources: Sequence[Dataset], run: Run, seg: Dataset | None
-) -> tuple[list[Group], list[Dataset]]:
-    """The groups, and the source images that they cite.
-
-    A finding whose segment has no voxel is absent, and an absent finding is never reported.
-    """
-    if result.outcome not in SHOWN:
-        return [], []
-    mask = source_mask(result, sources)
-    segments = {each.segment.number: each for each in present_segments(result, mask, run.ids)}
-    groups: list[Group] = []
-    cited: dict[str, Dataset] = {}
-    for finding in result.findings:
-        if finding.segment_number is None:
-            groups.append(plain_group(finding, run))
-        elif (present := segments.get(finding.segment_number)) is not None:
-            assert mask is not None  # noqa: S101 - else no segment were present
-            if seg is not None:
-                groups.append(volume_group(finding, present, mask, seg, run))
-            else:
-                groups.append(plain_group(finding, run, present))
-            groups.append(outline_group(finding, present, mask, run))
-            header = mask.planes[_largest_slice(present)].header
-            cited[header.SOPInstanceUID] = header
-    return groups, list(cited.values())
-
-
-def _largest_slice(present: PresentSegment) -> int:
-    return int(present.voxels.argmax())
 
 
 def _observer(run: Run) -> sr.ObservationContext:

@@ -1,9 +1,15 @@
 """The seam between the job table and the places where attempts run."""
 
+import enum
 from dataclasses import dataclass
 from typing import Protocol
 
 from dicom_ai_node.attempt import Report, Request
+
+MODEL_CHANGED = "model_changed"
+NO_DEVICE = "no_device"
+# they say nothing of the study: such an attempt is not counted
+NOT_COUNTED = frozenset({MODEL_CHANGED, NO_DEVICE})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -13,8 +19,16 @@ class Failure:
     `text` names classes and places in code, never values: it is logged and shown.
     """
 
-    kind: str  # crash, timeout, error
+    kind: str  # crash, timeout, memory, scratch, error, no_output, model_changed, no_device
     text: str
+
+
+class Room(enum.Enum):
+    """What can be submitted now."""
+
+    NONE = "none"
+    BESIDE = "beside"  # an attempt that loads while another one predicts, in the same process
+    FREE = "free"  # an attempt with a process of its own
 
 
 class Attempt(Protocol):
@@ -32,18 +46,22 @@ class Attempt(Protocol):
 class Engine(Protocol):
     """A place with room for some attempts at a time."""
 
-    def capacity(self) -> int:
-        """How many more attempts can be submitted now."""
+    def room(self) -> Room:
+        """For one more attempt, now."""
         ...
 
-    def submit(self, request: Request) -> Attempt:
-        """Start one.
+    def submit(self, request: Request, *, alone: bool = False) -> Attempt:
+        """Start one; `alone`: no other one in its process, so that its crash is nobody else's.
 
         Raises
         ------
         RuntimeError
-            When there is no capacity.
+            When there is no room for it.
         """
+        ...
+
+    def wait(self, wait_s: float) -> None:
+        """Until something has come of an attempt, at most so long."""
         ...
 
     def close(self) -> None:

@@ -1,142 +1,136 @@
-"""Attempts in one spawned process of this machine, in which models stay warm between jobs."""
+"""Attempts on this machine: spawned processes, a slot each, in which models stay warm."""
 
-import multiprocessing
 import os
-import signal
-import threading
+import pwd
+import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from multiprocessing.connection import Connection
-from multiprocessing.context import SpawnProcess
-from typing import Any
+from multiprocessing.connection import wait
+from pathlib import Path
 
-from dicom_ai_node import log
-from dicom_ai_node.attempt import Report, Request
+from dicom_ai_node import log as logs
+from dicom_ai_node.attempt import Request
 from dicom_ai_node.config.installed import InstalledModel
-from dicom_ai_node.engines.engine import Failure
+from dicom_ai_node.config.settings import WorkSettings
+from dicom_ai_node.engines.attempt_main import Start
+from dicom_ai_node.engines.engine import Room
+from dicom_ai_node.engines.environment import cuda_devices, environment
+from dicom_ai_node.engines.fence import Fence
+from dicom_ai_node.engines.slot import Limits, LocalAttempt, Slot
+from dicom_ai_node.engines.watch import memory_limit_mb
+from dicom_ai_node.errors import ConfigError
+from dicom_ai_node.log import get_logger
 
-# fork after torch has started threads hangs; spawn costs the imports once
-_spawn = multiprocessing.get_context("spawn")
+log = get_logger(__name__)
+
+_FENCE_S = 60.0  # until the first process has said how it is fenced
 
 
 class LocalEngine:
-    """One slot. A crash, a leak or a hang ends its process, and the next attempt gets a new one."""
+    """A crash, a leak or a hang ends one process, and the next attempt gets another one.
 
-    def __init__(self, *, threads: int, preload: Sequence[InstalledModel] = ()) -> None:
-        self._threads = threads
-        self._preload = tuple(preload)
-        self._process: SpawnProcess | None = None
-        self._pipe: Connection | None = None
-        self._busy = False
+    `readable` are the folders of models and images; None: without a fence, for a test of something
+    else. `home` is on the disk to which results will be renamed.
+    """
+
+    def __init__(
+        self,
+        settings: WorkSettings | None = None,
+        *,
+        threads: int = 0,
+        readable: Sequence[Path] | None = None,
+        home: Path | None = None,
+        preload: Sequence[InstalledModel] = (),
+    ) -> None:
+        settings = settings or WorkSettings(threads=threads)
+        devices = [each for each in _devices(settings) for _ in range(settings.slots)]
+        self._home = home or Path(tempfile.gettempdir())
+        start = Start(
+            parent=os.getpid(),
+            fence=None if readable is None else _fence(settings, readable),
+            threads=settings.threads or _threads_each(len(devices)),
+            memory_mb=settings.memory_mb or memory_limit_mb() / len(devices),
+            preload=tuple(preload),
+            log_settings=logs.settings(),
+        )
+        limits = Limits(
+            memory_mb=start.memory_mb,
+            scratch_mb=settings.scratch_mb,
+            recycle_after=settings.recycle_after,
+        )
+        self._slots = [
+            Slot(start=start, home=self._home, environment=environment(device), limits=limits)
+            for device in devices
+        ]
 
     def start(self) -> None:
-        """Start the process ahead of the first job, so that imports and weights are warm."""
-        self._pipe, theirs = _spawn.Pipe()
-        self._process = _spawn.Process(
-            target=_serve,
-            args=(theirs, self._threads, self._preload, log.settings()),
-            name="attempts",
-        )
-        self._process.start()
-        theirs.close()
+        """Start the processes ahead of the first job, so that imports and weights are warm.
 
-    def capacity(self) -> int:
-        return 0 if self._busy else 1
+        Raises ConfigError where the fence is required and does not hold.
+        """
+        for slot in self._slots:
+            slot.begin()
+        fenced = self._slots[0]
+        if fenced.start.fence is None:
+            return
+        deadline = time.monotonic() + _FENCE_S
+        while fenced.fenced is None and time.monotonic() < deadline:
+            fenced.step(0.1)
+        said = fenced.fenced or {"all": "no: the process did not start"}
+        holds = all(text.startswith("yes") for text in said.values())
+        (log.info if holds else log.warning)("fence", **said)
 
-    def submit(self, request: Request) -> "LocalAttempt":
-        if self._busy:
-            raise RuntimeError("the one slot is taken")
-        if self._process is None or not self._process.is_alive():
-            self.close()
-            self.start()
-        assert self._pipe is not None  # noqa: S101 — start() made it
-        self._pipe.send(request)
-        self._busy = True
-        return LocalAttempt(
-            engine=self, deadline=time.monotonic() + request.model.package.timeout_s
-        )
+    def room(self) -> Room:
+        found = {slot.room() for slot in self._slots}
+        return next((room for room in (Room.FREE, Room.BESIDE) if room in found), Room.NONE)
+
+    def submit(self, request: Request, *, alone: bool = False) -> LocalAttempt:
+        room = self.room()
+        slot = next(each for each in self._slots if each.room() is room)
+        return slot.submit(request, alone=alone)
+
+    def wait(self, wait_s: float) -> None:
+        children = [slot.child.fileno() for slot in self._slots if slot.child is not None]
+        wait(children, wait_s)
+        for slot in self._slots:
+            slot.step(0)
+
+    def pids(self) -> list[int]:
+        """Of the processes that are there now."""
+        return [slot.child.process.pid for slot in self._slots if slot.child is not None]
 
     def close(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.join()
-            self._process.close()
-            self._process = None
-        if self._pipe is not None:
-            self._pipe.close()
-            self._pipe = None
-        self._busy = False
-
-    def answer(self, wait_s: float) -> Report | Failure | None:
-        """What the process says of its attempt; its death is an answer too."""
-        assert self._pipe is not None  # noqa: S101 — only an attempt asks
-        assert self._process is not None  # noqa: S101
-        try:
-            if not self._pipe.poll(wait_s):
-                return None
-            found: Report | Failure = self._pipe.recv()
-        except (EOFError, ConnectionResetError):
-            self._process.join()
-            code = self._process.exitcode or 0
-            self.close()
-            how = signal.Signals(-code).name if code < 0 else f"exit status {code}"
-            return Failure(kind="crash", text=f"the attempt process ended by {how}")
-        self._busy = False
-        return found
+        for slot in self._slots:
+            slot.close()
 
 
-@dataclass(slots=True, kw_only=True)
-class LocalAttempt:
-    """The attempt in the one slot, with its deadline on the monotonic clock."""
-
-    engine: LocalEngine
-    deadline: float
-    killed: bool = False
-
-    def poll(self, wait_s: float) -> Report | Failure | None:
-        found = self.engine.answer(min(wait_s, max(0.0, self.deadline - time.monotonic())))
-        if found is None and time.monotonic() >= self.deadline:
-            self.kill()
-            return Failure(kind="timeout", text="the attempt ran longer than the model's timeout_s")
-        return found
-
-    def kill(self) -> None:
-        if not self.killed:
-            self.engine.close()
-            self.killed = True
+def _devices(settings: WorkSettings) -> Sequence[str]:
+    if settings.devices == "auto":
+        return cuda_devices() or ["cpu"]
+    return settings.devices
 
 
-def _serve(
-    pipe: Connection,
-    threads: int,
-    preload: Sequence[InstalledModel],
-    log_settings: dict[str, Any],
-) -> None:
-    """The attempt process: requests in, reports out, until the other end is gone."""
-    log.configure(**log_settings)  # first: a library's warning may quote a header
-    _end_with_parent()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when this ends
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    from dicom_ai_node.engines.attempt_process import AttemptProcess
-
-    process = AttemptProcess(threads=threads)
-    process.warm(preload)
-    while True:
-        try:
-            request = pipe.recv()
-        except EOFError:
-            return
-        pipe.send(process.run(request))
+def _threads_each(processes: int) -> int:
+    """0: torch takes every core."""
+    cores = len(os.sched_getaffinity(0))
+    return 0 if processes == 1 else max(1, cores // processes)
 
 
-def _end_with_parent() -> None:
-    """A killed worker takes its attempt with it, even in the middle of inference."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None  # noqa: S101 — this is a spawned process
-
-    def watch() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=watch, name="parent-watch", daemon=True).start()
+def _fence(settings: WorkSettings, readable: Sequence[Path]) -> Fence:
+    paths = tuple(path.absolute() for path in readable)
+    if settings.user is None:
+        return Fence(mode=settings.fence, readable=paths)
+    try:
+        entry = pwd.getpwnam(settings.user)
+    except KeyError:
+        raise ConfigError(
+            f"work.user: there is no user {settings.user} here: make one, such as by "
+            f"`useradd --system {settings.user}`"
+        ) from None
+    return Fence(
+        mode=settings.fence,
+        readable=paths,
+        user=settings.user,
+        uid=entry.pw_uid,
+        gid=entry.pw_gid,
+    )

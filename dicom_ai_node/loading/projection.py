@@ -2,10 +2,9 @@
 
 from collections.abc import Sequence
 
-from pydicom import Dataset
-
 from dicom_ai_node.errors import InputError
-from dicom_ai_node.header import numbers_of, words_of
+from dicom_ai_node.header import words_of
+from dicom_ai_node.image_spacing import spacing_in_image
 from dicom_ai_node.input import ProjectionImage
 from dicom_ai_node.loading.fill import filled
 from dicom_ai_node.loading.frame_header import number_of_frames
@@ -29,19 +28,5 @@ def _image(frame: Frame) -> ProjectionImage:
     return ProjectionImage(
         array=array[0],
         sop_instance_uid=words_of(header, "SOPInstanceUID")[0],
-        pixel_spacing=_pixel_spacing(header),
+        pixel_spacing=spacing_in_image(header),
     )
-
-
-def _pixel_spacing(header: Dataset) -> tuple[float, float] | None:
-    """In the patient where it is known; else at the detector, less the magnification.
-
-    Many a plate reader says nothing, or 0 (PS3.3 10.7.1.3).
-    """
-    calibrated = numbers_of(header, "PixelSpacing")
-    at_detector = numbers_of(header, "ImagerPixelSpacing")
-    (factor,) = numbers_of(header, "EstimatedRadiographicMagnificationFactor") or (1.0,)
-    for values, divisor in ((calibrated, 1.0), (at_detector, factor)):
-        if len(values) == 2 and all(0 < value < 1e3 for value in (*values, divisor)):
-            return values[0] / divisor, values[1] / divisor
-    return None

@@ -13,6 +13,7 @@ from dicom_ai_node.config.kinds import (
 )
 from dicom_ai_node.errors import ModelError
 from dicom_ai_node.models.gate import GatedModel
+from dicom_ai_node.models.likeness import known_images
 from dicom_ai_node.models.protocol import Model
 from dicom_ai_node.models.threshold import Threshold
 
@@ -28,7 +29,7 @@ def open_model(installed: InstalledModel) -> Model:
             f"{installed.label} brings code of its own: read it, then name its hash in the "
             f"configuration, node.trusted_models: [{installed.sha256}]"
         )
-    return GatedModel(_adapter(installed), installed.package)
+    return GatedModel(_adapter(installed), installed.package, known_images(installed))
 
 
 def _adapter(installed: InstalledModel) -> Model:
@@ -44,7 +45,23 @@ def _adapter(installed: InstalledModel) -> Model:
             from dicom_ai_node.models.torch_network import open_torch
 
             return open_torch(installed, package)
-        case TorchExportPackage() | OnnxPackage() | MonaiBundlePackage():
-            raise NotImplementedError
-        case CommandPackage() | PythonPackage():
-            raise NotImplementedError
+        case TorchExportPackage() as package:
+            from dicom_ai_node.models.torch_export_network import open_torch_export
+
+            return open_torch_export(installed, package)
+        case OnnxPackage() as package:
+            from dicom_ai_node.models.onnx_network import open_onnx
+
+            return open_onnx(installed, package)
+        case MonaiBundlePackage() as package:
+            from dicom_ai_node.models.monai_bundle import open_monai_bundle
+
+            return open_monai_bundle(installed, package)
+        case CommandPackage() as package:
+            from dicom_ai_node.models.command import open_command
+
+            return open_command(installed, package)
+        case PythonPackage() as package:
+            from dicom_ai_node.models.python_model import open_python
+
+            return open_python(installed, package)

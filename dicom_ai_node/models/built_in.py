@@ -5,15 +5,27 @@ from dicom_ai_node.config.kinds import BuiltInPackage
 from dicom_ai_node.errors import ModelError
 from dicom_ai_node.models.pinned import read_pinned
 from dicom_ai_node.models.protocol import Model
-from dicom_ai_node.models.torch_device import choose_device
 
 
 def open_built_in(installed: InstalledModel, package: BuiltInPackage) -> Model:
     match package.pipeline:
         case "brain-mr":
             from dicom_ai_node.models.brain_mr import BrainMr
+            from dicom_ai_node.models.torch_device import choose_device
 
-            if package.weights is None:
-                raise ModelError(f"{package.name} needs weights: name them in model.yaml")
-            weights = read_pinned(installed, package.weights.file)
-            return BrainMr(package, weights, choose_device(package.device))
+            return BrainMr(package, _weights(installed, package), choose_device(package.device))
+        case "lung-ct":
+            from dicom_ai_node.models.lung_ct import LungCt
+
+            return LungCt(package)
+        case "lung-cxr":
+            from dicom_ai_node.models.lung_cxr import LungCxr
+            from dicom_ai_node.models.torch_device import choose_device
+
+            return LungCxr(package, _weights(installed, package), choose_device(package.device))
+
+
+def _weights(installed: InstalledModel, package: BuiltInPackage) -> bytes:
+    if package.weights is None:
+        raise ModelError(f"{package.name} needs weights: name them in model.yaml")
+    return read_pinned(installed, package.weights.file)

@@ -5,29 +5,30 @@ from collections.abc import Sequence
 
 import highdicom as hd
 import numpy as np
-from pydicom import Dataset
 
 from dicom_ai_node.config.package import Package
 from dicom_ai_node.errors import ModelError
-from dicom_ai_node.header import compressed_with_loss
 from dicom_ai_node.input import ModelInput
 from dicom_ai_node.job import Outcome
 from dicom_ai_node.models.findings import volume_ml, voxel_counts
+from dicom_ai_node.models.input_gate import unsuitable
+from dicom_ai_node.models.likeness import KnownImages, unlike
 from dicom_ai_node.models.protocol import Model
 from dicom_ai_node.result import Result
-
-_MAX_CS = 16  # characters of a DICOM code string; what is longer is not one, and is not repeated
 
 
 class GatedModel:
     """A model that is asked only about what its package allows, and whose answers are checked."""
 
-    def __init__(self, model: Model, package: Package) -> None:
+    def __init__(self, model: Model, package: Package, known: KnownImages | None = None) -> None:
         self._model = model
         self._package = package
+        self._known = known  # which images the model knows, where the package says so
 
     def predict(self, data: ModelInput) -> Result:
-        reason = unsuitable(data.headers, self._package)
+        reason = unsuitable(data, self._package)
+        if reason is None and self._known is not None:
+            reason = unlike(data, self._known, self._package.name)
         if reason:
             return Result.not_suitable(reason)
         result = self._model.predict(data)
@@ -36,48 +37,43 @@ class GatedModel:
         return Result.not_suitable(reason) if reason else result
 
 
-def unsuitable(headers: Sequence[Dataset], package: Package) -> str | None:
-    """Why these images are not for this model, or None; an absent BodyPartExamined passes."""
-    gate = package.gate
-    modalities = _values(headers, "Modality")
-    if gate.modality and not modalities:
-        made_for = _either(gate.modality)
-        return f"The images do not say their modality; {package.name} is made for {made_for}."
-    for found, allowed, sentence in (
-        (modalities, gate.modality, "This is {}; {} is made for {}."),
-        (
-            _values(headers, "BodyPartExamined"),
-            gate.body_part,
-            "The body part is {}; {} is made for {}.",
-        ),
-    ):
-        others = found - {name.upper() for name in allowed}
-        if allowed and others:
-            return sentence.format(" and ".join(sorted(others)), package.name, _either(allowed))
-    if not gate.accept_lossy and any(_lossy(ds) for ds in headers):
-        return (
-            "The images were compressed with loss (LossyImageCompression, or their transfer "
-            f"syntax); {package.name} is made for lossless ones."
-        )
-    return None
-
-
 def implausible(result: Result, package: Package) -> str | None:
-    """Which segment has a volume that cannot be, or None."""
-    if not result.masks:
-        return None
-    labels = {entry.number: entry.label for entry in package.segments}
-    counts = [voxel_counts(mask, package) for mask in result.masks]
+    """Which segment has a size that cannot be, or None; each image is judged by itself."""
     for limit in package.plausible:
-        count = sum(voxels.get(limit.segment, 0) for voxels in counts)
-        volume = volume_ml(count, result.masks[0])
-        low, high = limit.between_ml
-        if count and not low <= volume <= high:
-            return (
-                f"The segmented volume of {labels[limit.segment].lower()} is {volume:.0f} mL; "
-                f"{package.name} believes {low:g}–{high:g} mL."
-            )
+        entry = next(each for each in package.segments if each.number == limit.segment)
+        if limit.between_ml is not None and result.masks:
+            volume = volume_ml(_voxels(result.masks, limit.segment), result.masks[0])
+            low, high = limit.between_ml
+            if volume and not low <= volume <= high:
+                return (
+                    f"The segmented volume of {entry.label.lower()} is {volume:.0f} mL; "
+                    f"{package.name} believes {low:g}–{high:g} mL."
+                )
+        if limit.between_percent is not None:
+            low, high = limit.between_percent
+            for share in _shares(result, limit.segment):
+                if share and not low <= share <= high:
+                    return (
+                        f"{entry.label} was found in {share:.1f} % of the image; "
+                        f"{package.name} believes {low:g}–{high:g} %."
+                    )
     return None
+
+
+def _voxels(masks: Sequence[hd.Volume], number: int) -> int:
+    """Slab by slab, for a whole-mask copy may be gigabytes."""
+    return sum(int(np.count_nonzero(slab == number)) for mask in masks for slab in mask.array)
+
+
+def _shares(result: Result, number: int) -> list[float]:
+    """The part (%) of the voxels, and of the pixels of each image, that a segment covers."""
+    shares = [
+        100 * float(np.count_nonzero(mask.array == number)) / mask.array.size
+        for mask in result.image_masks
+    ]
+    if result.masks:
+        shares.append(100 * _voxels(result.masks, number) / result.masks[0].array.size)
+    return shares
 
 
 def check_contract(result: Result, data: ModelInput, package: Package) -> None:
@@ -150,18 +146,3 @@ def _lies_on(volume: hd.Volume, source: hd.Volume) -> bool:
     # highdicom 0.28 compares a volume's frame of reference with itself, so we do it
     same_frame = volume.frame_of_reference_uid == source.frame_of_reference_uid
     return same_frame and bool(volume.geometry_equal(source))
-
-
-def _values(headers: Sequence[Dataset], keyword: str) -> set[str]:
-    """Upper case, without repeats; what is absent or empty does not count."""
-    values = {str(ds.get(keyword) or "").strip().upper()[:_MAX_CS] for ds in headers}
-    return values - {""}
-
-
-def _lossy(ds: Dataset) -> bool:
-    meta = getattr(ds, "file_meta", {})
-    return compressed_with_loss(ds.get("LossyImageCompression"), meta.get("TransferSyntaxUID"))
-
-
-def _either(names: Sequence[str]) -> str:
-    return " or ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)

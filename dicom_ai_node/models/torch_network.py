@@ -3,6 +3,7 @@
 import importlib.util
 import io
 import pickle
+import warnings
 from collections.abc import Mapping
 from typing import cast
 
@@ -16,6 +17,7 @@ from dicom_ai_node.config.installed import InstalledModel
 from dicom_ai_node.config.kinds import TorchPackage
 from dicom_ai_node.config.network import NetworkEntry
 from dicom_ai_node.errors import ModelError
+from dicom_ai_node.models.backends.choose import on_backend
 from dicom_ai_node.models.network.model import NetworkModel
 from dicom_ai_node.models.pinned import read_pinned
 from dicom_ai_node.models.protocol import Model
@@ -27,11 +29,7 @@ def open_torch(installed: InstalledModel, package: TorchPackage) -> Model:
     load_state(network, read_pinned(installed, package.weights.file), package.name)
     device = choose_device(package.device)
     network.eval().to(device)
-
-    def run(batch: Tensor) -> object:
-        return network(batch.to(device))
-
-    return NetworkModel(package, run, network)
+    return NetworkModel(package, on_backend(network, package, device), network)
 
 
 def build_network(installed: InstalledModel, entry: NetworkEntry) -> nn.Module:
@@ -66,8 +64,10 @@ def read_state(content: bytes) -> Mapping[str, Tensor]:
     except SafetensorError:
         pass
     try:
-        # weights_only: an unpickler that knows tensors, and no code
-        found = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)  # noqa: TID251
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of pickles that torch did not write: they are refused
+            # weights_only: an unpickler that knows tensors, and no code
+            found = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)  # noqa: TID251
     except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, ValueError) as error:
         raise ModelError(
             "the weights are neither safetensors nor a plain state dict of torch "

@@ -17,15 +17,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from dicom_ai_node.errors import ModelError
-
-Arrays = dict[str, np.ndarray[Any, np.dtype[Any]]]
-
-_STORAGES = {"FloatStorage": "<f4", "HalfStorage": "<f2", "DoubleStorage": "<f8"}
-# what a broken or hostile pickle makes the unpickler raise
-_PICKLE_FAULTS = (
-    pickle.UnpicklingError, AttributeError, EOFError, IndexError, KeyError, MemoryError,
-    OverflowError, RecursionError, TypeError, ValueError,
-)  # fmt: skip
+from dicom_ai_node.models.inert import PICKLE_FAULTS, STORAGES, Arrays, Layer, Storage
 
 
 def read_torchscript(source: BinaryIO | Path) -> Arrays:
@@ -39,28 +31,10 @@ def read_torchscript(source: BinaryIO | Path) -> Arrays:
             try:
                 tree = _LayerUnpickler(archive, root).load()
                 return dict(_tensors(tree, ""))
-            except _PICKLE_FAULTS as error:
+            except PICKLE_FAULTS as error:
                 raise ModelError(f"the TorchScript archive cannot be read: {error}") from error
     except zipfile.BadZipFile as error:
         raise ModelError(f"this is not a TorchScript archive: {error}") from error
-
-
-class _Layer:
-    """A module of the network: its attributes, and none of its code."""
-
-    __slots__ = ("attributes",)
-
-    def __setstate__(self, state: dict[str, object]) -> None:
-        self.attributes = dict(state)
-
-
-class _Storage:
-    """The name of an element type in the pickle; `dtype` is numpy's."""
-
-    __slots__ = ("dtype",)
-
-    def __init__(self, dtype: str) -> None:
-        self.dtype = dtype
 
 
 class _RebuildTensor:
@@ -91,9 +65,9 @@ class _LayerUnpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         """Called for every global of the pickle: what is not listed here does not exist."""
         if module.partition(".")[0] == "__torch__":
-            return _Layer
-        if module == "torch" and name in _STORAGES:
-            return _Storage(_STORAGES[name])
+            return Layer
+        if module == "torch" and name in STORAGES:
+            return Storage(STORAGES[name])
         if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
             return _RebuildTensor()
         if (module, name) == ("collections", "OrderedDict"):
@@ -111,10 +85,10 @@ class _LayerUnpickler(pickle.Unpickler):
 
 
 def _tensors(layer: object, prefix: str) -> Iterator[tuple[str, np.ndarray[Any, np.dtype[Any]]]]:
-    if not isinstance(layer, _Layer):
+    if not isinstance(layer, Layer):
         raise ModelError("the TorchScript archive does not hold a network")
     for name, value in layer.attributes.items():
         if isinstance(value, np.ndarray):
             yield f"{prefix}{name}", value
-        elif isinstance(value, _Layer):
+        elif isinstance(value, Layer):
             yield from _tensors(value, f"{prefix}{name}.")

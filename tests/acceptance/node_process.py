@@ -96,7 +96,7 @@ class NodeProcess:
         for pid in descendants(self.process.pid):
             command = Path(f"/proc/{pid}/cmdline")
             arguments = command.read_bytes().split(b"\0") if command.exists() else []
-            spawned = any(b"spawn_main" in argument for argument in arguments)
+            spawned = any(b"attempt_main" in argument for argument in arguments)
             if spawned if role == "attempt" else role.encode() in arguments:
                 return pid
         return None

@@ -86,11 +86,14 @@ def without_pixels(instances: Sequence[Dataset]) -> list[Dataset]:
 
 
 def written(encoded: Sequence[EncodedObject], folder: Path) -> dict[str, Path]:
+    """By "seg", and further ones of a kind as "seg-2" and so on."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = {}
     for kind, ds in encoded:
-        paths[kind] = folder / f"{kind}.dcm"
-        ds.save_as(paths[kind], enforce_file_format=True)
+        before = sum(name.startswith(kind) for name in paths)
+        name = f"{kind}-{before + 1}" if before else kind
+        paths[name] = folder / f"{name}.dcm"
+        ds.save_as(paths[name], enforce_file_format=True)
     return paths
 
 
@@ -98,8 +101,18 @@ def encoded(
     result: Result, instances: Sequence[Dataset], this_run: Run | None = None
 ) -> dict[str, Dataset]:
     """Each object by its kind, after a turn through bytes."""
-    objects = encode(result, without_pixels(instances), this_run or run(), ("seg", "sr"))
-    return {kind: _reread(ds) for kind, ds in objects}
+    return dict(every(result, instances, this_run))
+
+
+def every(
+    result: Result,
+    instances: Sequence[Dataset],
+    this_run: Run | None = None,
+    kinds: Sequence[str] = ("seg", "sr"),
+) -> list[tuple[str, Dataset]]:
+    """All objects, also of one kind, after a turn through bytes."""
+    objects = encode(result, without_pixels(instances), this_run or run(), kinds)
+    return [(kind, _reread(ds)) for kind, ds in objects]
 
 
 def walk(item: Dataset) -> Iterator[Dataset]:

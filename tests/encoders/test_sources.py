@@ -10,7 +10,7 @@ import pytest
 from pydicom import Dataset
 
 from dicom_ai_node.attempt import Report
-from dicom_ai_node.encoders.seg import encode_seg
+from dicom_ai_node.encoders.encode import encode
 from dicom_ai_node.errors import ModelError
 from dicom_ai_node.job import Outcome
 from dicom_ai_node.predict import predict
@@ -143,4 +143,4 @@ def test_a_mask_beside_a_tilted_source_is_the_models_fault(change: str) -> None:
     )
     wrong = Result(outcome=Outcome.FINDINGS, masks=(mask,), segments=made.SEGMENTS[:1])
     with pytest.raises(ModelError, match="does not lie on"):
-        encode_seg(wrong, made.without_pixels(instances), made.run())
+        encode(wrong, made.without_pixels(instances), made.run(), ("seg",))

@@ -11,7 +11,6 @@ from pydicom.tag import BaseTag
 from dicom_ai_node.encoders.encode import encode
 from dicom_ai_node.encoders.ids import DerivedIds
 from dicom_ai_node.encoders.outline import MAX_POINTS, outline
-from dicom_ai_node.encoders.sr import encode_sr
 from dicom_ai_node.errors import ModelError
 from dicom_ai_node.job import Outcome
 from dicom_ai_node.result import Finding, Measurement, Result
@@ -371,7 +370,7 @@ def test_the_order_is_copied_and_the_procedure_reported():
 
 def test_headers_are_not_decoded_by_encoding(instances, result):
     headers = made.without_pixels(instances)
-    encode_sr(result, headers, made.run(), None)
+    encode(result, headers, made.run(), ("sr",))
     encode(result, headers, made.run(), ("seg", "sr"))
     assert all(ds.get_item("PatientName").is_raw for ds in headers)
     assert all(ds.get_item("StudyDescription").is_raw for ds in headers)
@@ -407,7 +406,8 @@ def test_odd_headers_do_not_stop_the_report_that_calls_them_unsuitable(change):
     headers = made.without_pixels(instances)
     for header in headers:
         change(header)
-    report = encode_sr(Result.not_suitable("The headers are odd."), headers, made.run(), None)
+    unsuitable = Result.not_suitable("The headers are odd.")
+    ((_, report),) = encode(unsuitable, headers, made.run(), ("sr",))
     assert report.StudyInstanceUID == instances[0].StudyInstanceUID
 
 

@@ -11,6 +11,7 @@ from dicom_ai_node.config.installed import InstalledModel
 from dicom_ai_node.config.settings import Config
 from dicom_ai_node.database import deliveries, jobs
 from dicom_ai_node.database.engine import Database
+from dicom_ai_node.engines.engine import Room
 from dicom_ai_node.intake.intake import Intake
 from dicom_ai_node.job import Job, JobState
 from dicom_ai_node.models.adapters import open_model
@@ -26,10 +27,12 @@ class Here:
 
     requests: list[Request] = field(default_factory=list)
 
-    def capacity(self) -> int:
-        return 1
+    def room(self) -> Room:
+        return Room.FREE
 
-    def submit(self, request: Request) -> "Here":
+    def wait(self, wait_s: float) -> None: ...
+
+    def submit(self, request: Request, *, alone: bool = False) -> "Here":
         self.requests.append(request)
         return self
 

@@ -1,7 +1,6 @@
 """Images made to mislead a decoder, or to kill it: refused in words and at no cost, and the next
 study is analysed by the same process."""
 
-import multiprocessing
 import struct
 import time
 import zlib
@@ -171,22 +170,22 @@ def check_good(engine: LocalEngine, folder: Path) -> None:
     assert attempt(engine, folder / "good", folder / "good-out").outcome is Outcome.FINDINGS
 
 
-def process_status(keyword: str) -> int:
+def process_status(process: int, keyword: str) -> int:
     """In MiB, of the one attempt process."""
-    (child,) = (each for each in multiprocessing.active_children() if each.name == "attempts")
     if keyword == "VmRSS":
-        Path(f"/proc/{child.pid}/clear_refs").write_text("5")  # the peak begins anew
-    lines = Path(f"/proc/{child.pid}/status").read_text().splitlines()
+        Path(f"/proc/{process}/clear_refs").write_text("5")  # the peak begins anew
+    lines = Path(f"/proc/{process}/status").read_text().splitlines()
     return int(next(line for line in lines if line.startswith(keyword)).split()[1]) >> 10
 
 
 def reason_of_refusal(engine: LocalEngine, folder: Path, study: Path) -> str:
     """Reported as not suitable, soon and in little memory; then a good study is analysed."""
-    before = process_status("VmRSS")
+    (process,) = engine.pids()
+    before = process_status(process, "VmRSS")
     began = time.monotonic()
     report = attempt(engine, study, folder / "out")
     assert time.monotonic() - began < SECONDS
-    assert process_status("VmHWM") - before < MIB
+    assert process_status(process, "VmHWM") - before < MIB
     assert report.outcome is Outcome.NOT_SUITABLE
     assert [each.kind for each in report.objects] == ["sr"]
     assert report.reason is not None

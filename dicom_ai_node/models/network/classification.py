@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from dicom_ai_node.config.outputs import Activation, ClassEntry, ClassificationOutput
+from dicom_ai_node.config.outputs import Activation, ClassEntry, ClassificationOutput, NumbersOutput
 from dicom_ai_node.errors import ModelError
 from dicom_ai_node.models.network.part import Part
 from dicom_ai_node.models.network.seen import Seen
@@ -14,7 +14,7 @@ _ROUNDING = 1e-4  # by how much a network's own softmax may miss 1
 
 
 def probabilities(seen: Seen, output: ClassificationOutput) -> Tensor:
-    """(answers, channels), calibrated."""
+    """(answers, channels, slices), calibrated."""
     slope, intercept = output.calibration
     logits = seen.numbers(output.output) * slope + intercept
     due = max(entry.channel for entry in output.classes) + 1
@@ -37,8 +37,13 @@ def activated(values: Tensor, activation: Activation, name: str, *, channels: in
     return values.clamp(0, 1)
 
 
+def combined(values: Tensor, output: NumbersOutput) -> Tensor:
+    """(answers, channels, slices or images) to (answers, channels)."""
+    return values.mean(-1) if output.combine == "mean" else values.amax(-1)
+
+
 def classification(values: Tensor, output: ClassificationOutput, image: str | None) -> Part:
-    """`values` as from `probabilities`; `image` where they are of one image alone."""
+    """`values` are (answers, channels); `image` where they are of one image alone."""
     spreads = spread_of(values)
     findings: list[Finding] = []
     assessments: list[Assessment] = []

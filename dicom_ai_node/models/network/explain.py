@@ -1,13 +1,15 @@
 """What an answer was drawn from, as a map: Grad-CAM, or what covering parts of the input costs.
 
-Grad-CAM is written out here because MONAI's leaves its hooks in the network, with the activations
-and gradients that they keep; this network stays open for the next study.
+Both are written out here: MONAI's Grad-CAM leaves its hooks in the network, with the activations
+and gradients that they keep, and this network stays open for the next study; its occlusion indexes
+with lists, which torch 2.9 reads as something else.
 """
 
 import math
+from collections.abc import Iterator
+from itertools import product
 
 import torch
-from monai.visualize.occlusion_sensitivity import OcclusionSensitivity
 from monai.visualize.visualizer import default_upsampler
 from torch import Tensor, nn
 
@@ -16,7 +18,7 @@ from dicom_ai_node.config.outputs import ClassificationOutput, DetectionOutput
 from dicom_ai_node.errors import ModelError
 from dicom_ai_node.input import ModelInput
 from dicom_ai_node.models.network.classification import activated
-from dicom_ai_node.models.network.infer import Network, Outputs, infer
+from dicom_ai_node.models.network.infer import Network, infer
 from dicom_ai_node.models.network.part import Part
 from dicom_ai_node.models.network.prepare import Prepared
 from dicom_ai_node.result import MapKind, ResultMap
@@ -31,11 +33,11 @@ class Explainer:
         """ModelError for a layer that the network has not."""
         self._package = package
         self._network = network
-        self._module = module
         self._saliency = package.saliency
         layer = None if package.saliency is None else package.saliency.layer
         if module is not None and layer and layer not in dict(module.named_modules()):
             raise ModelError(f"saliency: {package.name} has no layer {layer}")
+        self._module = module if layer else None  # its weights are not kept twice for nothing
 
     def maps(
         self, part: Part, output: Explained, grid: Prepared, data: ModelInput
@@ -68,17 +70,39 @@ class Explainer:
 
     def _occlusion(self, blocks: int, tensor: Tensor, output: Explained, channel: int) -> Tensor:
         """(*spatial): by how much the probability falls where the mean covers the input."""
-        scored = _Scored(self._network, self._package, output, channel)
-        size = [math.ceil(extent / blocks) for extent in tensor.shape[1:]]
-        covering = OcclusionSensitivity(
-            scored, mask_size=size, n_batch=1, verbose=False, mode="mean_img", overlap=0.5,
-            activate=False,
-        )  # fmt: skip
-        with torch.inference_mode():
-            plain = scored(tensor[None])[0, 0]
-            covered, _ = covering(tensor[None])
-        fallen: Tensor = plain - torch.as_tensor(covered)[0, 0]
-        return fallen
+        plain = self._probability(tensor, output, channel)
+        mean = tensor.mean(dim=tuple(range(1, tensor.ndim)), keepdim=True)
+        fallen, times = torch.zeros(tensor.shape[1:]), torch.zeros(tensor.shape[1:])
+        for block in _blocks(tuple(tensor.shape[1:]), blocks):
+            covered = tensor.clone()
+            covered[(slice(None), *block)] = mean
+            fallen[block] += plain - self._probability(covered, output, channel)
+            times[block] += 1
+        return fallen / times
+
+    def _probability(self, tensor: Tensor, output: Explained, channel: int) -> float:
+        """Of the class, wherever it is."""
+        outputs = infer(self._network, tensor, self._package.inference)
+        name = self._package.name
+        if isinstance(output, ClassificationOutput):
+            slope, intercept = output.calibration
+            logits = outputs[output.output].reshape(-1) * slope + intercept
+            return float(activated(logits, output.activation, name)[channel])
+        if output.form == "heatmap":
+            return float(activated(outputs[output.output], output.activation, name)[channel].max())
+        of_class = outputs[output.labels].reshape(-1) == channel
+        scores = activated(outputs[output.scores].reshape(-1), output.activation, name)[of_class]
+        return float(scores.max()) if len(scores) else 0.0
+
+
+def _blocks(shape: tuple[int, ...], blocks: int) -> Iterator[tuple[slice, ...]]:
+    """All over the grid, each overlapping the next by a half; the last end with the grid."""
+    starts: list[list[slice]] = []
+    for extent in shape:
+        size = math.ceil(extent / blocks)
+        firsts = {*range(0, extent - size, max(1, size // 2)), extent - size}
+        starts.append([slice(first, first + size) for first in sorted(firsts)])
+    yield from product(*starts)
 
 
 def grad_cam(
@@ -105,35 +129,6 @@ def grad_cam(
     field = (weights * activation.detach()).sum(1, keepdim=True).relu()
     upsampled: Tensor = default_upsampler(tensor.shape[1:])(field)
     return upsampled[0, 0].detach().cpu()
-
-
-class _Scored(nn.Module):
-    """The network as a classifier of one class: (1, channels, *spatial) to its probability."""
-
-    def __init__(
-        self, network: Network, package: NetworkPackage, output: Explained, channel: int
-    ) -> None:
-        super().__init__()
-        self._network = network
-        self._package = package
-        self._output = output
-        self._channel = channel
-
-    def forward(self, batch: Tensor) -> Tensor:
-        outputs = infer(self._network, batch[0], self._package.inference)
-        return self._probability(outputs).reshape(1, 1).cpu()
-
-    def _probability(self, outputs: Outputs) -> Tensor:
-        output, name = self._output, self._package.name
-        if isinstance(output, ClassificationOutput):
-            slope, intercept = output.calibration
-            logits = outputs[output.output].reshape(-1) * slope + intercept
-            return activated(logits, output.activation, name)[self._channel]
-        if output.form == "heatmap":
-            return activated(outputs[output.output], output.activation, name)[self._channel].max()
-        of_class = outputs[output.labels].reshape(-1) == self._channel
-        scores = activated(outputs[output.scores].reshape(-1), output.activation, name)
-        return scores[of_class].max() if of_class.any() else scores.new_zeros(())
 
 
 def _score(answer: object, output: Explained, channel: int) -> Tensor:

@@ -16,7 +16,7 @@ from dicom_ai_node.config.outputs import (
 )
 from dicom_ai_node.errors import InputError
 from dicom_ai_node.input import ModelInput
-from dicom_ai_node.models.network.classification import classification, probabilities
+from dicom_ai_node.models.network.classification import classification, combined, probabilities
 from dicom_ai_node.models.network.detection import detection
 from dicom_ai_node.models.network.explain import Explainer
 from dicom_ai_node.models.network.infer import Network
@@ -97,21 +97,22 @@ class NetworkModel:
                 part = segmentation(seen.raw(output.output), output, seen.grid, data, self._package)
                 return doubted(part, seen, output, data)
             case ClassificationOutput():
-                part = classification(probabilities(seen, output), output, image)
+                values = combined(probabilities(seen, output), output)
+                part = classification(values, output, image)
                 return part.with_maps(self._explainer.maps(part, output, seen.grid, data))
             case DetectionOutput():
                 part = detection(seen, output)
                 return part.with_maps(self._explainer.maps(part, output, seen.grid, data))
             case RegressionOutput():
-                return regression(channels(seen, output), output, self._package.name, image)
+                values = combined(channels(seen, output), output)
+                return regression(values, output, self._package.name, image)
 
     def _combinations(self, numbers: Mapping[int, list[Tensor]]) -> list[Part]:
         """One answer for all images; InputError where that cannot be believed."""
         parts: list[Part] = []
         for place, of_images in numbers.items():
             output = self._combined[place]
-            stacked = torch.stack(of_images)
-            values = stacked.amax(0) if output.combine == "max" else stacked.mean(0)
+            values = combined(torch.cat(of_images, dim=-1), output)
             if isinstance(output, ClassificationOutput):
                 parts.append(classification(values, output, None))
             elif isinstance(output, RegressionOutput):

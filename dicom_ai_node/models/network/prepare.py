@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import torch
 from monai.data.meta_tensor import MetaTensor
-from monai.transforms.compose import Compose
+from monai.transforms.croppad.array import CropForeground
+from monai.transforms.inverse import InvertibleTransform
 from monai.transforms.utils import convert_applied_interp_mode
 from numpy.typing import NDArray
 
@@ -31,7 +32,7 @@ class Prepared:
     source_shape: tuple[int, ...]
     source_affine: NDArray[np.float64]
     image: ProjectionImage | None  # the one image, where the input is not a volume
-    _compose: Compose
+    _transforms: Sequence[Transform]
     _applied: Sequence[dict[str, Any]]
     _ras_affine: torch.Tensor
 
@@ -46,13 +47,14 @@ class Prepared:
                 f"the network's answer has the shape {tuple(values.shape[1:])}, "
                 f"and its input {tuple(self.tensor.shape[1:])}"
             )
-        applied = list(self._applied)
-        mode = "nearest" if nearest else "bilinear"
-        applied = convert_applied_interp_mode(applied, mode=mode, align_corners=None)
-        answer = MetaTensor(
-            values.float().cpu(), affine=self._ras_affine, applied_operations=applied
+        back = MetaTensor(
+            values.to("cpu", torch.float32),
+            affine=self._ras_affine,
+            applied_operations=[_interpolated(each, nearest=nearest) for each in self._applied],
         )
-        back = self._compose.inverse(answer)  # type: ignore[no-untyped-call]
+        for transform in reversed(self._transforms):
+            if isinstance(transform, InvertibleTransform):
+                back = transform.inverse(back)
         if tuple(back.shape[1:]) != self.source_shape:
             raise ModelError("the answer cannot be brought back onto the grid of the images")
         array: NDArray[np.float32] = back.as_tensor().numpy()
@@ -65,22 +67,20 @@ def prepared(data: ModelInput, names: Sequence[str], transforms: Sequence[Transf
     A further input that is optional and not there is zero everywhere.
     """
     volume = data.needed_volume()
-    compose = Compose(transforms)
-    first = _transformed(volume.array, volume.affine, compose)
     others = [data.others.get(name) for name in names[1:]]
+    there = [volume, *(other for other in others if other is not None)]
+    first, *further = _transformed([each.array for each in there], volume.affine, transforms)
     channels = [
-        torch.zeros_like(_plain(first))
-        if other is None
-        else _plain(_transformed(other.array, volume.affine, compose))
+        torch.zeros_like(_plain(first)) if other is None else _plain(further.pop(0))
         for other in others
     ]
     return Prepared(
-        tensor=_float(torch.cat([_plain(first), *channels])),
+        tensor=_float(torch.cat([_plain(first), *channels]) if channels else _plain(first)),
         affine=RAS_LPS @ np.asarray(first.affine, np.float64),
         source_shape=tuple(volume.spatial_shape),
         source_affine=np.asarray(volume.affine, np.float64),
         image=None,
-        _compose=compose,
+        _transforms=transforms,
         _applied=first.applied_operations,
         _ras_affine=first.affine,
     )
@@ -88,30 +88,52 @@ def prepared(data: ModelInput, names: Sequence[str], transforms: Sequence[Transf
 
 def prepared_image(image: ProjectionImage, transforms: Sequence[Transform]) -> Prepared:
     """One image by itself: (1, rows, columns), on a grid of its own pixel indices."""
-    compose = Compose(transforms)
-    first = _transformed(image.array, np.eye(3), compose, to_ras=np.eye(3))
+    (first,) = _transformed([image.array], np.eye(3), transforms, to_ras=np.eye(3))
     return Prepared(
         tensor=_float(_plain(first)),
         affine=np.asarray(first.affine, np.float64)[:3, :3],
         source_shape=tuple(image.array.shape),
         source_affine=np.eye(3),
         image=image,
-        _compose=compose,
+        _transforms=transforms,
         _applied=first.applied_operations,
         _ras_affine=first.affine,
     )
 
 
 def _transformed(
-    array: NDArray[Any],
+    arrays: Sequence[NDArray[Any]],
     affine: NDArray[Any],
-    compose: Compose,
+    transforms: Sequence[Transform],
     to_ras: NDArray[np.float64] = RAS_LPS,
-) -> MetaTensor:
-    tensor = torch.from_numpy(np.ascontiguousarray(array))[None]
-    made = MetaTensor(tensor, affine=to_ras @ affine, meta={"original_channel_dim": "no_channel"})
-    found: MetaTensor = compose(made)
-    return found
+) -> list[MetaTensor]:
+    """Each by itself, but all cropped to the foreground of the first: they stay on one grid."""
+    tensors = [
+        MetaTensor(
+            torch.from_numpy(np.ascontiguousarray(array))[None],
+            affine=to_ras @ affine,
+            meta={"original_channel_dim": "no_channel"},
+        )
+        for array in arrays
+    ]
+    for transform in transforms:
+        if isinstance(transform, CropForeground):
+            start, end = transform.compute_bounding_box(tensors[0])
+            tensors = [transform.crop_pad(each, start, end) for each in tensors]
+        else:
+            tensors = [transform(each) for each in tensors]
+    return tensors
+
+
+def _interpolated(applied: dict[str, Any], *, nearest: bool) -> dict[str, Any]:
+    """What a transform remembers, with the interpolation for its way back.
+
+    torch's "nearest" is half a voxel off where sizes change (Resize, Zoom): "nearest-exact" is not.
+    """
+    by_size = applied.get("class") in ("Resize", "Zoom")
+    mode = ("nearest-exact" if by_size else "nearest") if nearest else "bilinear"
+    changed: dict[str, Any] = convert_applied_interp_mode(applied, mode=mode, align_corners=None)
+    return changed
 
 
 def _plain(tensor: MetaTensor) -> torch.Tensor:

@@ -12,7 +12,7 @@ from dicom_ai_node.result import Answer, Assessment, Finding, Measurement
 
 
 def channels(seen: Seen, output: RegressionOutput) -> Tensor:
-    """(answers, channels), as the network gives them."""
+    """(answers, channels, slices), as the network gives them."""
     values = seen.numbers(output.output)
     due = max(entry.channel for entry in output.quantities) + 1
     if values.shape[1] < due:
@@ -21,7 +21,7 @@ def channels(seen: Seen, output: RegressionOutput) -> Tensor:
 
 
 def regression(values: Tensor, output: RegressionOutput, name: str, image: str | None) -> Part:
-    """`values` as from `channels`.
+    """`values` are (answers, channels); `image` where they are of one image alone.
 
     InputError for a quantity that cannot be: the network misunderstood its input, so that nothing
     else that it says of this input is believed either.

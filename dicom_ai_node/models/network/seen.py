@@ -23,6 +23,7 @@ class Seen:
     answers: tuple[Outputs, ...]
     name: str  # of the package
     title: str
+    by_slices: bool  # so that an answer without a place is one for each slice
 
     def raw(self, key: int | str, answer: int = 0) -> Tensor:
         """On the CPU; ModelError where the network has no such output."""
@@ -33,14 +34,18 @@ class Seen:
         return outputs[key].detach().cpu()
 
     def numbers(self, key: int | str) -> Tensor:
-        """(answers, channels), float32; ModelError where an answer has more than that."""
+        """(answers, channels, slices), float32, of one slice unless the network goes by slices.
+
+        ModelError where an answer has more than that.
+        """
         found = [self.raw(key, answer).float() for answer in range(len(self.answers))]
-        for value in found:
-            if value.ndim and value.numel() != value.shape[0]:
-                shape = tuple(value.shape)
-                text = f"{self.name} gave the shape {shape} where one number per channel was due."
-                raise ModelError(text)
-        return torch.stack([value.reshape(-1) for value in found])
+        shape = tuple(found[0].shape)
+        if self.by_slices and len(shape) == 2:
+            return torch.stack(found)
+        if found[0].numel() != (shape[0] if shape else 1):
+            text = f"{self.name} gave the shape {shape} where one number per channel was due."
+            raise ModelError(text)
+        return torch.stack([value.reshape(-1, 1) for value in found])
 
     def fields(self, key: int | str) -> list[Tensor]:
         """Each answer (channels, *spatial), turned back to lie on the grid.
@@ -71,6 +76,7 @@ def look(network: Network, grid: Prepared, package: NetworkPackage, *, often: bo
         ),
         name=package.name,
         title=package.title,
+        by_slices=package.inference.kind == "slices",
     )
 
 

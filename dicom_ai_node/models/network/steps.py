@@ -22,10 +22,14 @@ def transforms_of(steps: Sequence[Step]) -> list[Transform]:
 
 def _transform(step: Step) -> Transform:
     arguments = step.arguments
+    if step.name == "Orientation":
+        arguments.setdefault("labels", None)  # MONAI's default to be; it warns of the one it has
     if isinstance(dtype := arguments.get("dtype"), str):
         if dtype not in _DTYPES:
             raise ModelError(f"{step.name}: dtype is one of {', '.join(_DTYPES)}")
         arguments["dtype"] = _DTYPES[dtype]
+    if arguments.get("align_corners"):
+        raise ModelError(f"{step.name}: align_corners cannot be undone exactly; leave it out")
     try:
         made: Transform = getattr(monai.transforms, step.name)(**arguments)
     except (TypeError, ValueError) as error:

@@ -166,6 +166,25 @@ def test_a_package_that_contradicts_itself_is_not_read(wrong: dict[str, object])
         package(output(**wrong))
 
 
+def test_a_network_of_slices_has_one_answer_for_the_volume() -> None:
+    """Combined are probabilities, and not logits."""
+    array = np.zeros((16, 12, 20))
+    array[5] = 3
+    one = output(classes=[entry(threshold=0.1)])
+    slices = {"kind": "slices", "axis": 0}
+    found = {
+        combine: predict(
+            package(one | {"combine": combine}, inference=slices), mean_of, volume_input(array)
+        ).findings[0]
+        for combine in ("max", "mean")
+    }
+    high = 1 / (1 + np.exp(-3))
+    assert found["max"].probability == pytest.approx(high)
+    assert found["mean"].probability == pytest.approx((high + 15 * 0.5) / 16)
+    with pytest.raises(ValidationError, match="need combine"):
+        package(one, inference=slices)
+
+
 def test_numbers_are_not_put_together_from_windows() -> None:
-    with pytest.raises(ValidationError, match="wants the input at once"):
+    with pytest.raises(ValidationError, match="want the input at once"):
         package(output(), inference={"kind": "sliding_window", "roi_size": (8, 8, 8)})

@@ -275,7 +275,7 @@ def test_boxes_that_cannot_be_are_refused(answer: Any, words: str) -> None:
 
 def test_boxes_are_not_put_together_from_windows() -> None:
     windows = {"kind": "sliding_window", "roi_size": (8, 8, 8)}
-    with pytest.raises(ValidationError, match="form boxes wants the input at once"):
+    with pytest.raises(ValidationError, match="boxes want the input at once"):
         package(boxes(), inference=windows)
     assert package(heatmap(), inference=windows).outputs[0].task == "detection"
 

@@ -1,0 +1,74 @@
+"""The kill switch: models of which no job runs, by markers beside them in the store.
+
+`STORE/.disabled/NAME VERSION.json`, one a model: switched without asking anybody, seen by a worker
+at its next look, and there after a restart.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from dicom_ai_node.config.installed import InstalledModel
+from dicom_ai_node.errors import ConfigError
+
+FOLDER = ".disabled"  # hidden: no model lies there
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disabled:
+    """`at` is in seconds since the epoch."""
+
+    model: str
+    version: str
+    why: str
+    at: float
+
+    @property
+    def sentence(self) -> str:
+        return f"{self.model} {self.version} is disabled: {self.why}"
+
+
+def disable(store: Path, model: InstalledModel, *, why: str, now: float) -> Disabled:
+    """Raises ConfigError where the store cannot be written to."""
+    made = Disabled(model=model.package.name, version=model.package.version, why=why, at=now)
+    folder = store / FOLDER
+    target = folder / f"{model.label}.json"
+    part = folder / f"{model.label}.{os.getpid()}.part"
+    try:
+        folder.mkdir(exist_ok=True)
+        with part.open("w") as file:
+            file.write(json.dumps(asdict(made)))
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(target)
+    except OSError as error:
+        raise ConfigError(
+            f"{model.label} cannot be disabled ({error.strerror}): the node must be able to write "
+            f"to {folder}"
+        ) from None
+    return made
+
+
+def enable(store: Path, model: InstalledModel) -> bool:
+    """Whether it was disabled."""
+    marker = store / FOLDER / f"{model.label}.json"
+    there = marker.exists()
+    marker.unlink(missing_ok=True)
+    return there
+
+
+def read_disabled(store: Path) -> Mapping[tuple[str, str], Disabled]:
+    """By name and version. A marker that cannot be read disables nothing less for that."""
+    found: dict[tuple[str, str], Disabled] = {}
+    for path in sorted((store / FOLDER).glob("*.json")):
+        name, _, version = path.name.removesuffix(".json").partition(" ")
+        try:
+            marker = Disabled(**json.loads(path.read_bytes()))
+        except FileNotFoundError:
+            continue  # it was enabled just now
+        except (OSError, ValueError, TypeError):
+            marker = Disabled(model=name, version=version, why="its marker is unreadable", at=0)
+        found[name, version] = marker
+    return found

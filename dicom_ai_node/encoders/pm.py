@@ -1,0 +1,61 @@
+"""A map of a model as a Parametric Map (PS3.3 A.75): float32, on the source's own grid."""
+
+from collections.abc import Sequence
+
+import highdicom as hd
+from pydicom import Dataset
+from pydicom.sr.codedict import codes
+
+from dicom_ai_node.encoders.finish import finish
+from dicom_ai_node.encoders.identity import Identity
+from dicom_ai_node.encoders.planes import SourceMap, map_on_source, source_planes
+from dicom_ai_node.encoders.run import MANUFACTURER, Run
+from dicom_ai_node.encoders.sources import refer_to_parts, sources_of
+from dicom_ai_node.result import ResultMap
+
+MAX_LO = 64
+
+
+def encode_pm(
+    found: ResultMap, sources: Sequence[Dataset], header: Dataset, run: Run, number: int
+) -> Dataset:
+    """For research, and it says so; `number` counts the maps of the run from 0.
+
+    `header` is one of the source's as it was read, `sources` are all of them as stand-ins.
+    """
+    identity = Identity(run=run, kind="pm", number=number)
+    what = f"{found.kind} map" if number == 0 else f"{found.kind} map {number + 1}"
+    placed = map_on_source(found.volume, source_planes(sources))
+    frames = sources_of(placed)
+    pm = hd.pm.ParametricMap(
+        source_images=frames.headers,
+        pixel_array=frames.pixels,
+        real_world_value_mappings=[_mapping(found, placed)],
+        voi_lut_transformations=[hd.VOILUTTransformation(window_center=0.5, window_width=1.0)],
+        contains_recognizable_visual_features=False,
+        content_qualification=hd.ContentQualificationValues.RESEARCH,
+        content_label=f"AI_{found.kind.upper()}"[:16],
+        content_description=run.description(what),
+        content_creator_name=None,
+        manufacturer=MANUFACTURER,
+        manufacturer_model_name=MANUFACTURER,
+        software_versions=run.node_version,
+        device_serial_number=run.serial_number,
+        **identity.attributes,
+    )
+    identity.derive_dimension_uid(pm)
+    refer_to_parts(pm, frames)
+    return finish(pm, header, run, run.description(what))
+
+
+def _mapping(found: ResultMap, placed: SourceMap) -> hd.pm.RealWorldValueMapping:
+    """The values as they are; from 0 to 1 by their meaning, and further where they go further."""
+    low, high = float(placed.array.min()), float(placed.array.max())
+    return hd.pm.RealWorldValueMapping(
+        lut_label=found.kind.upper()[:16],
+        lut_explanation=found.label[:MAX_LO],
+        unit=codes.UCUM.NoUnits,
+        value_range=(min(low, 0.0), max(high, 1.0)),
+        slope=1.0,
+        intercept=0.0,
+    )

@@ -1,0 +1,267 @@
+"""One slot: a process in which one attempt predicts and perhaps another one loads."""
+
+import signal
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from multiprocessing.connection import wait
+from pathlib import Path
+from typing import Any
+
+from dicom_ai_node.attempt import Report, Request
+from dicom_ai_node.engines.attempt_main import Start
+from dicom_ai_node.engines.child import Child
+from dicom_ai_node.engines.engine import Failure, Room
+from dicom_ai_node.engines.handed_over import take_result
+from dicom_ai_node.engines.watch import memory_mb, resident_mb, size_mb
+from dicom_ai_node.errors import ConfigError
+from dicom_ai_node.log import get_logger
+
+log = get_logger(__name__)
+
+START_S = 300.0  # for imports, and the models that are loaded ahead
+_STARTS = 3  # that may fail, one after another
+_LOOK_EVERY_S = 0.25  # at memory
+_LOOK_AT_FILES_EVERY_S = 1.0
+_KEEPS = 0.8  # of its memory limit: a process that keeps so much between attempts is replaced
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    memory_mb: float
+    scratch_mb: float
+    recycle_after: int
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class LocalAttempt:
+    """An attempt in a slot, with the seconds of its own work: not those behind another one."""
+
+    slot: "Slot"
+    number: int
+    request: Request
+    alone: bool
+    found: Report | Failure | None = None
+    stage: str = "sent"
+    spent_s: float = 0.0
+    working_since: float | None = None  # on the monotonic clock
+
+    def poll(self, wait_s: float) -> Report | Failure | None:
+        deadline = time.monotonic() + wait_s
+        self.slot.step(0)
+        while self.found is None and (left := deadline - time.monotonic()) > 0:
+            self.slot.step(left)
+        return self.found
+
+    def kill(self) -> None:
+        self.slot.withdraw(self)
+
+    def enter(self, stage: str, now: float) -> None:
+        self.spent_s = self.worked(now)
+        self.working_since = now if stage in ("loading", "finishing") else None
+        self.stage = stage
+
+    def worked(self, now: float) -> float:
+        return self.spent_s + (0 if self.working_since is None else now - self.working_since)
+
+
+@dataclass(slots=True, kw_only=True)
+class Slot:
+    """`start` is for a process whose models are warmed ahead; after a death none is, lest a model
+    that brings down its process did so at every start."""
+
+    start: Start
+    home: Path
+    environment: Mapping[str, str]
+    limits: Limits
+    fenced: Mapping[str, str] | None = None  # what the process says of its fence
+    child: Child | None = None
+    attempts: list[LocalAttempt] = field(default_factory=list)  # the first one predicts
+    _is_ready: bool = False
+    _started_at: float = 0.0
+    _failed_starts: int = 0
+    _ended: int = 0  # attempts of this process
+    _number: int = 0
+    _look_at: float = 0.0
+    _look_at_files: float = 0.0
+
+    def begin(self, *, preload: bool = True) -> None:
+        start = self.start if preload else replace(self.start, preload=())
+        self.child = Child(start, home=self.home, environment=self.environment)
+        self._is_ready = False
+        self._started_at = time.monotonic()
+        self._ended = 0
+
+    def room(self) -> Room:
+        if not self.attempts:
+            return Room.FREE
+        (*_, last) = self.attempts
+        is_due = self._ended + len(self.attempts) >= self.limits.recycle_after
+        busy = len(self.attempts) > 1 or last.alone or last.stage != "finishing" or is_due
+        return Room.NONE if busy else Room.BESIDE
+
+    def submit(self, request: Request, *, alone: bool) -> LocalAttempt:
+        room = self.room()
+        if room is Room.NONE or (alone and room is not Room.FREE):
+            raise RuntimeError("the slot is taken")
+        if self.child is None:
+            self.begin(preload=False)
+        self._number += 1
+        made = LocalAttempt(slot=self, number=self._number, request=request, alone=alone)
+        self.attempts.append(made)
+        self._send(made)
+        return made
+
+    def step(self, wait_s: float) -> None:
+        """Hear what the process has said, look whether it lives, and what it costs."""
+        if self.child is None:
+            return
+        if wait_s > 0:
+            wait([self.child.fileno()], min(wait_s, _LOOK_EVERY_S))
+        child = self.child
+        for words in child.said():
+            self._hear(words, time.monotonic())
+            if self.child is not child:
+                return
+        status = child.ended()
+        if status is not None:
+            self._died(status)
+        else:
+            self._look(child, time.monotonic())
+
+    def withdraw(self, attempt: LocalAttempt) -> None:
+        """End one from outside; it is no fault of another one in the process, which begins anew."""
+        if attempt not in self.attempts:
+            return
+        self.attempts.remove(attempt)
+        self._replace(preload=True)
+
+    def close(self) -> None:
+        if self.child is not None:
+            self.child.close()
+            self.child = None
+        self.attempts.clear()
+
+    def _send(self, attempt: LocalAttempt) -> None:
+        assert self.child is not None  # noqa: S101 - who calls has seen to it
+        attempt.stage, attempt.spent_s, attempt.working_since = "sent", 0.0, None
+        self.child.send(attempt.number, attempt.request)
+
+    def _replace(self, *, preload: bool) -> None:
+        """Another process, in which the attempts that are left begin anew."""
+        if self.child is not None:
+            self.child.close()
+        self.begin(preload=preload)
+        for each in self.attempts:
+            self._send(each)
+
+    def _hear(self, words: Mapping[str, Any], now: float) -> None:
+        if "fence" in words:
+            self.fenced = dict(words["fence"])
+            self._must_be_fenced()
+        elif words.get("is_ready"):
+            self._is_ready, self._failed_starts = True, 0
+        attempt = next((a for a in self.attempts if a.number == words.get("number")), None)
+        if attempt is None:
+            return
+        stage = str(words.get("stage", ""))
+        if "failure" in words:
+            kind, text = str(words["failure"])[:32], str(words.get("text", ""))
+            self._end(attempt, Failure(kind=kind, text=text))
+        elif stage == "done":
+            assert self.child is not None  # noqa: S101 - it has just spoken
+            folder = self.child.out / str(attempt.number)
+            self._end(attempt, take_result(folder, attempt.request.folder))
+        else:
+            attempt.enter(stage, now)
+            return
+        self._after_attempt(is_unfit=bool(words.get("is_unfit")))
+
+    def _end(self, attempt: LocalAttempt, found: Report | Failure) -> None:
+        attempt.found = found
+        self.attempts.remove(attempt)
+        self._ended += 1
+
+    def _after_attempt(self, *, is_unfit: bool) -> None:
+        if is_unfit:
+            log.warning("attempt_process_replaced", why="its device is of no more use")
+            self._replace(preload=False)
+        elif not self.attempts and (why := self._worn_out()):
+            log.info("attempt_process_replaced", why=why)
+            self._replace(preload=True)
+
+    def _worn_out(self) -> str | None:
+        assert self.child is not None  # noqa: S101 - it has just spoken
+        if self._ended >= self.limits.recycle_after:
+            return f"it has made {self._ended} attempts"
+        kept = resident_mb(self.child.process.pid)
+        if kept > self.limits.memory_mb * _KEEPS:
+            return f"it keeps {kept:.0f} MB after an attempt"
+        return None
+
+    def _look(self, child: Child, now: float) -> None:
+        for each in self.attempts:
+            if each.worked(now) > each.request.model.package.timeout_s:
+                text = "the attempt ran longer than the model's timeout_s"
+                self._fail(Failure(kind="timeout", text=text))
+                return
+        if not self._is_ready and now - self._started_at > START_S:
+            child.kill()
+            self._died(None)
+            return
+        if now >= self._look_at:
+            self._look_at = now + _LOOK_EVERY_S
+            self._look_at_memory(child)
+        if self.child is child and now >= self._look_at_files:
+            self._look_at_files = now + _LOOK_AT_FILES_EVERY_S
+            used = size_mb(child.folder)
+            if used > self.limits.scratch_mb:
+                text = f"{used:.0f} MB of files, work.scratch_mb is {self.limits.scratch_mb:.0f}"
+                self._fail(Failure(kind="scratch", text=text))
+
+    def _look_at_memory(self, child: Child) -> None:
+        asked = [each.request.model.package.memory_mb for each in self.attempts]
+        limit = min([self.limits.memory_mb, *(mb for mb in asked if mb is not None)])
+        used = memory_mb(child.process.pid, more_than=limit)
+        if used > limit:
+            self._fail(Failure(kind="memory", text=f"{used:.0f} MB of memory, {limit:.0f} allowed"))
+
+    def _fail(self, failure: Failure) -> None:
+        """Every attempt in the process is charged: whose fault it was, nobody can know for sure,
+        and the next time each runs alone."""
+        if len(self.attempts) > 1:
+            failure = replace(failure, text=f"{failure.text} (it or another job beside it)")
+        for each in self.attempts:
+            each.found = failure
+        self.attempts.clear()
+        self._replace(preload=False)
+
+    def _died(self, status: int | None) -> None:
+        how = "by START_S" if status is None else _name_of(status)
+        if self._is_ready:
+            kind = "no_output" if status == 0 else "crash"
+            self._fail(Failure(kind=kind, text=f"the attempt process ended {how}"))
+            return
+        self._must_be_fenced()
+        self._failed_starts += 1
+        log.error("attempt_process_not_started", how=how)
+        if self._failed_starts < _STARTS:
+            self._replace(preload=False)
+        else:
+            self._failed_starts = 0
+            self._fail(Failure(kind="crash", text=f"the attempt process did not start: {how}"))
+
+    def _must_be_fenced(self) -> None:
+        fence = self.start.fence
+        if fence is None or fence.mode != "required" or self.fenced is None:
+            return
+        missing = [f"{part} ({t})" for part, t in self.fenced.items() if not t.startswith("yes")]
+        if missing:
+            raise ConfigError(
+                f"work.fence is required, and these parts do not hold: {', '.join(missing)}; "
+                "see docs/fence.md, or set work.fence: auto"
+            )
+
+
+def _name_of(status: int) -> str:
+    return f"by {signal.Signals(-status).name}" if status < 0 else f"with exit status {status}"

@@ -1,0 +1,1 @@
+"""The case that a package brings: checked, recorded, and disturbed."""
