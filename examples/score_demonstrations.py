@@ -1,6 +1,6 @@
 """Score the demonstrations of the catalogue on a head that training never saw.
 
-    python -m examples.score_demonstrations [--cases 100] [--downloads DIR]
+    python -m examples.score_demonstrations [--cases 60] [--downloads DIR]
 
 Prints the table that stands in the model cards and in examples/README.md.
 """
@@ -29,7 +29,7 @@ Row = tuple[str, str]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--cases", type=int, default=100, help="half of them without a lesion")
+    parser.add_argument("--cases", type=int, default=60, help="half of them without a lesion")
     parser.add_argument("--downloads", type=Path, default=DOWNLOADS)
     asked = parser.parse_args()
     console = Console()

@@ -2,8 +2,8 @@
 
     python -m examples.train_demonstrations [--downloads DIR] [--only NAME]
 
-The same seeds, packages and number of threads give the same weights; they and the calibration are
-written into the catalogue. `examples.known_answers` then makes the cases, and
+The same seeds and packages give the same weights on the same processor; they and the calibration
+are written into the catalogue. `examples.known_answers` then makes the cases, and
 `examples.score_demonstrations` says how good they are on a head that was not trained on.
 """
 
@@ -50,7 +50,7 @@ SEED = 1
 STAGES = {
     DETECTION: [
         Stage(make=patch, steps=500, batch=4, rate=1e-2),
-        Stage(make=patch_anywhere, steps=220, batch=4, rate=5e-3),
+        Stage(make=patch_anywhere, steps=600, batch=4, rate=5e-3),
     ],
     # what a lesion is, it learns from pieces in seconds; what a whole head is, after that
     CLASSIFICATION: [
