@@ -107,8 +107,9 @@ def _piece(head: Head, size: int, rng: np.random.Generator, inside: float = 0.8)
     else:
         center = rng.integers(0, shape)
     low = np.clip(center - size // 2, 0, np.maximum(shape - size, 0))
-    within = ((head.places >= low) & (head.places < low + size)).all(axis=1)
-    x, y, z = (slice(int(at), int(at) + size) for at in low)
+    high = np.minimum(low + size, shape)
+    within = ((head.places >= low) & (head.places < high)).all(axis=1)
+    x, y, z = (slice(int(first), int(last)) for first, last in zip(low, high, strict=True))
     where = (x, y, z)
     inner = head.places[within] - low
     return replace(head, volume=head.volume[where], brain=head.brain[where], places=inner)
