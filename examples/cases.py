@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dicom_ai_node.result import BoxInPatient, Result
-from examples.lesions import Lesion, drawn, random_lesions
+from examples.lesions import Lesion, Range, drawn, random_lesions
 from examples.scenes import varied
 from examples.sources import Head
 
@@ -29,12 +29,12 @@ class Detected:
     false: int
 
 
-def cases(head: Head, count: int, seed: int) -> Iterator[Case]:
+def cases(head: Head, count: int, seed: int, diameter: Range) -> Iterator[Case]:
     """Every second one has one to three lesions; each has noise, gain and shading of its own."""
     rng = np.random.default_rng(seed)
     for number in range(count):
         wanted = int(rng.integers(1, 4)) if number % 2 else 0
-        lesions = random_lesions(head.volume, head.places, head.level, wanted, rng)
+        lesions = random_lesions(head.volume, head.places, head.level, wanted, rng, diameter)
         # in units in which the brain is about where a prepared image has it, for the noise
         units = np.float32(2 * head.level)
         array = varied(np.asarray(drawn(head.volume, lesions).array, np.float32) / units, rng)

@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 from scipy.ndimage import binary_erosion
 from scipy.spatial.transform import Rotation
 
-DIAMETER_MM = (6.0, 15.0)
+Range = tuple[float, float]
+SMALL_MM: Range = (6.0, 15.0)  # diameters: what is detected
+LARGE_MM: Range = (18.0, 30.0)  # what whole heads are classified by
 BRIGHTNESS = (2.2, 3.2)  # times the median of the brain; white matter is at about 1.2
 APART_MM = 25.0  # between two centres, so that each is a finding of its own
 EDGE_MM = 0.7  # over which the edge fades
@@ -60,7 +62,12 @@ def radius_in(volume: hd.Volume, lesion: Lesion) -> tuple[Box, NDArray[np.float6
 
 
 def random_lesions(
-    volume: hd.Volume, places: Indices, level: float, count: int, rng: np.random.Generator
+    volume: hd.Volume,
+    places: Indices,
+    level: float,
+    count: int,
+    rng: np.random.Generator,
+    diameter: Range = SMALL_MM,
 ) -> list[Lesion]:
     """`count` lesions at some of `places` (n, 3), fewer where there is no room for them.
 
@@ -73,12 +80,14 @@ def random_lesions(
         index = places[rng.integers(len(places))] + rng.uniform(-0.5, 0.5, 3)
         center = volume.affine[:3, :3] @ index + volume.affine[:3, 3]
         if all(np.linalg.norm(center - other.center) >= APART_MM for other in lesions):
-            lesions.append(_random_lesion(center, level, rng))
+            lesions.append(_random_lesion(center, level, diameter, rng))
     return lesions
 
 
-def _random_lesion(center: NDArray[np.float64], level: float, rng: np.random.Generator) -> Lesion:
-    low, high = DIAMETER_MM
+def _random_lesion(
+    center: NDArray[np.float64], level: float, diameter: Range, rng: np.random.Generator
+) -> Lesion:
+    low, high = diameter
     axes = np.clip(rng.uniform(low, high) * rng.uniform(0.8, 1.25, 3), low, high)
     turned = Rotation.random(rng=rng).as_matrix()
     value = level * float(rng.uniform(*BRIGHTNESS))

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
@@ -14,11 +15,12 @@ from dicom_ai_node.config.manifest import hashes_of
 from dicom_ai_node.config.store import read_description
 from dicom_ai_node.models.install import CATALOGUE
 from dicom_ai_node.models.torch_network import build_network
-from examples.scenes import patch, whole
 from examples.sources import Head
 
 DETECTION, CLASSIFICATION = "demo-detection", "demo-classification"
 Batch = tuple[Tensor, Tensor]
+# an image, and what the network should answer
+Scene = Callable[[Head, np.random.Generator], tuple[NDArray[np.float32], object]]
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 
@@ -39,9 +41,8 @@ def untrained(name: str, seed: int) -> nn.Module:
     return build_network(installed, package.network)
 
 
-def batches(name: str, heads: list[Head], size: int, rng: np.random.Generator) -> Iterator[Batch]:
+def batches(make: Scene, heads: list[Head], size: int, rng: np.random.Generator) -> Iterator[Batch]:
     """Endless; every head as often as the others."""
-    make = patch if name == DETECTION else whole
     while True:
         pairs = [make(heads[int(rng.integers(len(heads)))], rng) for _ in range(size)]
         images = torch.from_numpy(np.stack([image for image, _ in pairs])[:, None])
@@ -51,7 +52,7 @@ def batches(name: str, heads: list[Head], size: int, rng: np.random.Generator) -
 
 def heat_loss(answer: Tensor, wanted: Tensor) -> Tensor:
     """Voxels of a lesion are few, and weigh the more."""
-    return binary_cross_entropy_with_logits(answer, wanted, weight=1 + 10 * wanted)
+    return binary_cross_entropy_with_logits(answer, wanted, weight=1 + 4 * wanted)
 
 
 def trained(

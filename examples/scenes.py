@@ -11,11 +11,12 @@ from scipy.ndimage import gaussian_filter
 from dicom_ai_node.config.network import NetworkPackage
 from dicom_ai_node.models.network.prepare import prepared
 from dicom_ai_node.models.network.steps import transforms_of
-from examples.lesions import Lesion, drawn, radius_in, random_lesions
+from examples.lesions import LARGE_MM, Lesion, drawn, radius_in, random_lesions
 from examples.sources import Head, given, head_of
 
 Array = NDArray[np.float32]
-PATCH = 32  # voxels
+PATCH = 32  # voxels, of 2 mm
+PART = 20  # voxels, of 4 mm
 
 
 def on_grid(head: Head, package: NetworkPackage) -> Head:
@@ -32,23 +33,40 @@ def on_grid(head: Head, package: NetworkPackage) -> Head:
 
 
 def whole(head: Head, rng: np.random.Generator) -> tuple[Array, float]:
-    """A head that has one to three lesions as often as none, and whether it has."""
+    """A head that has one to three large lesions as often as none, and whether it has."""
     count = int(rng.integers(1, 4)) if rng.random() < 0.5 else 0
-    lesions = random_lesions(head.volume, head.places, head.level, count, rng)
+    lesions = random_lesions(head.volume, head.places, head.level, count, rng, LARGE_MM)
     flips = flips_of(rng)
     array = np.array(drawn(head.volume, lesions).array, np.float32)
     return np.ascontiguousarray(varied(array, rng)[flips]), float(bool(lesions))
 
 
-def patch(head: Head, rng: np.random.Generator) -> tuple[Array, Array]:
-    """A piece of a head, and its heat map: 1 in the middle of a lesion, 0.5 on its surface."""
-    piece = _piece(head, rng)
+def part(head: Head, rng: np.random.Generator) -> tuple[Array, float]:
+    """A piece of a head that has a large lesion or none, to learn from before whole heads."""
+    piece = _piece(head, PART, rng)
+    count = int(rng.integers(0, 2))
+    lesions = random_lesions(piece.volume, piece.places, piece.level, count, rng, LARGE_MM)
+    array = np.array(drawn(piece.volume, lesions).array, np.float32)
+    return np.ascontiguousarray(varied(array, rng)[flips_of(rng)]), float(bool(lesions))
+
+
+def patch(head: Head, rng: np.random.Generator, inside: float = 0.8) -> tuple[Array, Array]:
+    """A piece of a head, and its heat map: 1 in the middle of a lesion, 0.5 on its surface.
+
+    `inside` is the share of pieces around a place in the brain.
+    """
+    piece = _piece(head, PATCH, rng, inside)
     count = int(rng.integers(0, 4))
     lesions = random_lesions(piece.volume, piece.places, piece.level, count, rng)
     array = np.array(drawn(piece.volume, lesions).array, np.float32)
     flips = flips_of(rng)
     pair = varied(array, rng)[flips], heat(piece.volume, lesions)[flips]
     return np.ascontiguousarray(pair[0]), np.ascontiguousarray(pair[1])
+
+
+def patch_anywhere(head: Head, rng: np.random.Generator) -> tuple[Array, Array]:
+    """The same, with more of what is bright and no lesion: scalp, neck, marrow."""
+    return patch(head, rng, inside=0.4)
 
 
 def heat(volume: hd.Volume, lesions: Sequence[Lesion]) -> Array:
@@ -81,16 +99,17 @@ def varied(array: Array, rng: np.random.Generator) -> Array:
     return np.asarray(array + noise, np.float32)
 
 
-def _piece(head: Head, rng: np.random.Generator) -> Head:
+def _piece(head: Head, size: int, rng: np.random.Generator, inside: float = 0.8) -> Head:
     """Around a place in the brain, or now and then around any voxel."""
     shape = np.asarray(head.volume.spatial_shape)
-    if rng.random() < 0.7:
+    if rng.random() < inside:
         center = head.places[rng.integers(len(head.places))]
     else:
         center = rng.integers(0, shape)
-    low = np.clip(center - PATCH // 2, 0, np.maximum(shape - PATCH, 0))
-    inside = ((head.places >= low) & (head.places < low + PATCH)).all(axis=1)
-    x, y, z = (slice(int(at), int(at) + PATCH) for at in low)
+    low = np.clip(center - size // 2, 0, np.maximum(shape - size, 0))
+    high = np.minimum(low + size, shape)
+    within = ((head.places >= low) & (head.places < high)).all(axis=1)
+    x, y, z = (slice(int(first), int(last)) for first, last in zip(low, high, strict=True))
     where = (x, y, z)
-    inner = head.places[inside] - low
+    inner = head.places[within] - low
     return replace(head, volume=head.volume[where], brain=head.brain[where], places=inner)

@@ -1,6 +1,6 @@
 """Score the demonstrations of the catalogue on a head that training never saw.
 
-    python -m examples.score_demonstrations [--cases 100] [--downloads DIR]
+    python -m examples.score_demonstrations [--cases 60] [--downloads DIR]
 
 Prints the table that stands in the model cards and in examples/README.md.
 """
@@ -18,6 +18,7 @@ from dicom_ai_node.models.protocol import Model
 from dicom_ai_node.result import Answer
 from examples.cases import Case, Detected, cases, detected, probability
 from examples.intervals import area, area_interval, wilson
+from examples.lesions import LARGE_MM, SMALL_MM
 from examples.networks import CLASSIFICATION, DETECTION
 from examples.sources import DOWNLOADS, HELD_OUT, given, read_head
 
@@ -28,15 +29,16 @@ Row = tuple[str, str]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--cases", type=int, default=100, help="half of them without a lesion")
+    parser.add_argument("--cases", type=int, default=60, help="half of them without a lesion")
     parser.add_argument("--downloads", type=Path, default=DOWNLOADS)
     asked = parser.parse_args()
     console = Console()
     for name, source in HELD_OUT.items():
         head = read_head(name, source, asked.downloads, console.print)
-        given_cases = list(cases(head, asked.cases, SEED))
-        rows = scored_detection(_opened(DETECTION), given_cases)
-        rows += scored_classification(_opened(CLASSIFICATION), given_cases)
+        small = list(cases(head, asked.cases, SEED, SMALL_MM))
+        large = list(cases(head, asked.cases, SEED, LARGE_MM))
+        rows = scored_detection(_opened(DETECTION), small)
+        rows += scored_classification(_opened(CLASSIFICATION), large)
         console.print(f"{asked.cases} cases drawn into {source.requirement} ({source.what}):\n")
         console.print("| what | value (95 % interval) |\n|---|---|")
         for what, value in rows:

@@ -2,14 +2,15 @@
 
     python -m examples.train_demonstrations [--downloads DIR] [--only NAME]
 
-The same seeds, packages and number of threads give the same weights; they and the calibration are
-written into the catalogue. `examples.known_answers` then makes the cases, and
+The same seeds and packages give the same weights on the same processor; they and the calibration
+are written into the catalogue. `examples.known_answers` then makes the cases, and
 `examples.score_demonstrations` says how good they are on a head that was not trained on.
 """
 
 import argparse
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -23,23 +24,41 @@ from dicom_ai_node.models.install import CATALOGUE
 from examples.networks import (
     CLASSIFICATION,
     DETECTION,
+    Scene,
     batches,
     described,
     heat_loss,
     trained,
     untrained,
 )
-from examples.scenes import on_grid
+from examples.scenes import on_grid, part, patch, patch_anywhere, whole
 from examples.sources import DOWNLOADS, TRAINING, Head, read_head
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    make: Scene
+    steps: int
+    batch: int
+    rate: float
+
 
 THREADS = 1
 SEED = 1
-STEPS = {DETECTION: 600, CLASSIFICATION: 900}
-RATE = {DETECTION: 3e-3, CLASSIFICATION: 3e-3}
-BATCH = {DETECTION: 4, CLASSIFICATION: 8}
-CALIBRATION_BATCHES = 30
-
-Progress = Callable[[str], None]
+STAGES = {
+    DETECTION: [
+        Stage(make=patch, steps=500, batch=4, rate=1e-2),
+        Stage(make=patch_anywhere, steps=600, batch=4, rate=5e-3),
+    ],
+    # what a lesion is, it learns from pieces in seconds; what a whole head is, after that
+    CLASSIFICATION: [
+        Stage(make=part, steps=160, batch=16, rate=1e-2),
+        Stage(make=whole, steps=100, batch=6, rate=3e-3),
+    ],
+}
+CALIBRATION_BATCHES = 12
 
 
 def main() -> None:
@@ -62,14 +81,16 @@ def main() -> None:
 
 def train(name: str, heads: list[Head], say: Progress) -> nn.Module:
     network = untrained(name, SEED)
-    data = batches(name, heads, BATCH[name], np.random.default_rng(SEED))
+    rng = np.random.default_rng(SEED)
     loss = heat_loss if name == DETECTION else binary_cross_entropy_with_logits
-    recent: list[float] = []
-    for step, value in enumerate(trained(network, data, loss, STEPS[name], RATE[name]), start=1):
-        recent.append(value)
-        if step % 50 == 0:
-            say(f"{name}: step {step} of {STEPS[name]}, loss {np.mean(recent):.3f}")
-            recent.clear()
+    for stage in STAGES[name]:
+        data = batches(stage.make, heads, stage.batch, rng)
+        recent: list[float] = []
+        for step, value in enumerate(trained(network, data, loss, stage.steps, stage.rate), 1):
+            recent.append(value)
+            if step % 50 == 0:
+                say(f"{name}: step {step} of {stage.steps}, loss {np.mean(recent):.3f}")
+                recent.clear()
     return network.eval()
 
 
@@ -81,7 +102,7 @@ def save_weights(network: nn.Module, path: Path) -> None:
 
 def calibration(network: nn.Module, heads: list[Head]) -> tuple[float, float]:
     """Slope and intercept for the logits (Platt), on lesions that were not trained on."""
-    data = batches(CLASSIFICATION, heads, BATCH[CLASSIFICATION], np.random.default_rng(SEED + 1))
+    data = batches(whole, heads, 6, np.random.default_rng(SEED + 1))
     logits, wanted = _answers(network, data)
     line = torch.tensor([1.0, 0.0], requires_grad=True)
     # Platt's targets: as if one more of each had been seen, so that the line stays finite

@@ -6,7 +6,7 @@ import pytest
 
 from examples.lesions import (
     APART_MM,
-    DIAMETER_MM,
+    SMALL_MM,
     Lesion,
     deep_places,
     drawn,
@@ -80,7 +80,7 @@ def test_random_lesions_lie_apart_and_well_inside(oblique: hd.Volume) -> None:
     assert len(lesions) == 3
     for number, lesion in enumerate(lesions):
         edges = 2 * np.linalg.norm(lesion.half_axes, axis=1)
-        assert DIAMETER_MM[0] <= edges.min() <= edges.max() <= DIAMETER_MM[1] + 1e-9
+        assert SMALL_MM[0] <= edges.min() <= edges.max() <= SMALL_MM[1] + 1e-9
         assert 80 * 2.2 <= lesion.value <= 80 * 3.2
         for other in lesions[:number]:
             assert np.linalg.norm(lesion.center - other.center) >= APART_MM
