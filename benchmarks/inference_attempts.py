@@ -25,7 +25,7 @@ from dicom_ai_node.config.store import installed
 from dicom_ai_node.engines.engine import Failure
 from dicom_ai_node.folder import series_of
 from dicom_ai_node.job import Outcome
-from dicom_ai_node.models.install import install_folder
+from dicom_ai_node.models.installation.install import install_folder
 from tests import dicom_factory
 
 _spawn = multiprocessing.get_context("spawn")

@@ -60,7 +60,7 @@ def _unet() -> Callable[[hd.Volume, list[Dataset]], Mask]:
 
 def _built_in(model: InstalledModel) -> Callable[[hd.Volume, list[Dataset]], Mask]:
     """The node's own pipeline is that of its authors."""
-    from dicom_ai_node.models.built_in import open_built_in
+    from dicom_ai_node.models.built_in.open import open_built_in
 
     assert isinstance(model.package, BuiltInPackage)
     opened = open_built_in(model, model.package)

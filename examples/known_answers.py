@@ -17,7 +17,7 @@ import numpy as np
 from rich.console import Console
 
 from dicom_ai_node.models.adapters import open_model
-from dicom_ai_node.models.install import CATALOGUE, install_folder
+from dicom_ai_node.models.installation.install import CATALOGUE, install_folder
 from dicom_ai_node.result import Result
 from examples.cases import centers
 from examples.lesions import Lesion, drawn

@@ -13,8 +13,8 @@ from dicom_ai_node.config.installed import InstalledModel
 from dicom_ai_node.config.kinds import TorchPackage
 from dicom_ai_node.config.manifest import hashes_of
 from dicom_ai_node.config.store import read_description
-from dicom_ai_node.models.install import CATALOGUE
-from dicom_ai_node.models.torch_network import build_network
+from dicom_ai_node.models.formats.torch_network import build_network
+from dicom_ai_node.models.installation.install import CATALOGUE
 from examples.sources import Head
 
 DETECTION, CLASSIFICATION = "demo-detection", "demo-classification"

@@ -13,7 +13,7 @@ from pathlib import Path
 from rich.console import Console
 
 from dicom_ai_node.models.adapters import open_model
-from dicom_ai_node.models.install import CATALOGUE, install_folder
+from dicom_ai_node.models.installation.install import CATALOGUE, install_folder
 from dicom_ai_node.models.protocol import Model
 from dicom_ai_node.result import Answer
 from examples.cases import Case, Detected, cases, detected, probability

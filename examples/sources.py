@@ -15,7 +15,7 @@ from pydicom import Dataset
 
 from dicom_ai_node.input import ModelInput
 from dicom_ai_node.models.adapters import open_model
-from dicom_ai_node.models.install import fetch, install
+from dicom_ai_node.models.installation.install import fetch, install
 from examples.lesions import Indices, deep_places
 
 DOWNLOADS = Path("build/examples")  # of a checkout, where git does not look

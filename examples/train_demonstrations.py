@@ -20,7 +20,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from dicom_ai_node.models.install import CATALOGUE
+from dicom_ai_node.models.installation.install import CATALOGUE
 from examples.networks import (
     CLASSIFICATION,
     DETECTION,

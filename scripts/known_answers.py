@@ -17,7 +17,7 @@ from pydicom import Dataset
 from dicom_ai_node.config.store import find
 from dicom_ai_node.input import ModelInput, ProjectionImage
 from dicom_ai_node.models.adapters import open_model
-from dicom_ai_node.models.install import CATALOGUE
+from dicom_ai_node.models.installation.install import CATALOGUE
 from dicom_ai_node.result import Result
 from scripts.synthetic_bodies import Body, head, radiograph, thorax
 

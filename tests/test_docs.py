@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from dicom_ai_node.cli.app import app
 from dicom_ai_node.config.settings import Config, DimsePeer, FolderPeer, Route
-from dicom_ai_node.models.install import install
+from dicom_ai_node.models.installation.install import install
 from tests import dicom_factory
 
 ROOT = Path(__file__).parents[1]

@@ -54,7 +54,7 @@ def convert(
     memory_mb: Annotated[int, typer.Option(min=512, help="It may hold so much.")] = 16_384,
 ) -> None:
     """Turn weights that may hold code into ones that hold none, in a process without network."""
-    from dicom_ai_node.models.convert import convert as convert_file
+    from dicom_ai_node.models.formats.convert import convert as convert_file
 
     shape = _shape(input_shape)
     with Console(stderr=True).status(f"Converting {file.name}."):

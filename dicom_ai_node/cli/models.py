@@ -39,7 +39,7 @@ def install(
 ) -> None:
     """Put a model into the store, whole or not at all, each file pinned by its SHA-256."""
     from dicom_ai_node.known_answer.check import require_answer
-    from dicom_ai_node.models.install import Terms, install_source
+    from dicom_ai_node.models.installation.install import Terms, install_source
 
     node = load(config).node
     said: list[str] = []
@@ -135,7 +135,7 @@ def verify(
     """
     from dicom_ai_node.config.store import find
     from dicom_ai_node.known_answer.check import check_answer
-    from dicom_ai_node.models.install import verify as verify_files
+    from dicom_ai_node.models.installation.install import verify as verify_files
 
     node = load(config).node
     found = find(node.models, name, version, trusted=node.trusted_models)

@@ -28,7 +28,7 @@ def remove(
 ) -> None:
     """Take a model out of the store; refused while a route or a queued job wants it."""
     from dicom_ai_node.config.store import find, read_store
-    from dicom_ai_node.models.placing import remove as remove_folder
+    from dicom_ai_node.models.installation.placing import remove as remove_folder
 
     settings = load(config)
     found = find(settings.node.models, name, version)

@@ -22,7 +22,7 @@ from dicom_ai_node.demo.show import Say, print_facts, print_stages, step
 from dicom_ai_node.demo.stopping import Stopped, stopping
 from dicom_ai_node.errors import PeerUnreachable
 from dicom_ai_node.job import DeliveryState, Job, JobState, Outcome
-from dicom_ai_node.models.install import install
+from dicom_ai_node.models.installation.install import install
 
 MODEL = "brain-mr"
 _ANSWER_WITHIN_S = 600

@@ -12,9 +12,9 @@ from dicom_ai_node.folder import series_of
 from dicom_ai_node.input import ModelInput
 from dicom_ai_node.loading.fuse import load_inputs
 from dicom_ai_node.models.adapters import open_model
+from dicom_ai_node.models.answering.case import CASE, MASK, case_of, read_arrays
+from dicom_ai_node.models.answering.comparison import Compared, Labels, compare
 from dicom_ai_node.models.apart import apart
-from dicom_ai_node.models.case import CASE, MASK, case_of, read_arrays
-from dicom_ai_node.models.comparison import Compared, Labels, compare
 from dicom_ai_node.models.pinned import pinned_path, read_pinned
 from dicom_ai_node.result import Result
 from dicom_ai_node.study import Instance

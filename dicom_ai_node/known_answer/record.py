@@ -23,9 +23,9 @@ from dicom_ai_node.errors import ConfigError, ModelError
 from dicom_ai_node.job import Outcome
 from dicom_ai_node.known_answer.check import load_case
 from dicom_ai_node.models.adapters import open_model
+from dicom_ai_node.models.answering.case import CASE, MASK, arrays_of, case_of
+from dicom_ai_node.models.answering.comparison import Compared, compare, labels_of
 from dicom_ai_node.models.apart import apart
-from dicom_ai_node.models.case import CASE, MASK, arrays_of, case_of
-from dicom_ai_node.models.comparison import Compared, compare, labels_of
 from dicom_ai_node.result import BoxInPatient, Result
 
 FOLDER = "known_answer"

@@ -1,4 +1,4 @@
-"""The known case disturbed, in all the ways of `models.stress`, and the answers to it."""
+"""The known case disturbed, in all the ways of `models.answering.stress`, and the answers to it."""
 
 from collections.abc import Iterator
 
@@ -8,9 +8,9 @@ from dicom_ai_node.errors import InputError, ModelError
 from dicom_ai_node.input import ModelInput
 from dicom_ai_node.known_answer.check import case
 from dicom_ai_node.models.adapters import open_model
+from dicom_ai_node.models.answering.stress import Stressed, disturbances, disturbed, moved
 from dicom_ai_node.models.apart import apart
 from dicom_ai_node.models.protocol import Model
-from dicom_ai_node.models.stress import Stressed, disturbances, disturbed, moved
 from dicom_ai_node.result import Result
 
 ATTACK = "adversarial step (FGSM), 1 % of the range"
@@ -41,7 +41,7 @@ def _attacked(installed: InstalledModel, data: ModelInput, before: Result) -> St
     if not isinstance(package, TorchPackage):
         text = f"not applicable: a model of kind {package.kind} shows no gradient"
         return Stressed(disturbance=ATTACK, outcome=text, moved=())
-    from dicom_ai_node.models.adversary import attacked
+    from dicom_ai_node.models.answering.adversary import attacked
 
     after = _answer(attacked(installed, package, 0.01), data)
     return Stressed(disturbance=ATTACK, outcome=_outcome(after), moved=moved(before, after))

@@ -38,30 +38,30 @@ def _adapter(installed: InstalledModel) -> Model:
         case ThresholdPackage() as package:
             return Threshold(package)
         case BuiltInPackage() as package:
-            from dicom_ai_node.models.built_in import open_built_in
+            from dicom_ai_node.models.built_in.open import open_built_in
 
             return open_built_in(installed, package)
         case TorchPackage() as package:
-            from dicom_ai_node.models.torch_network import open_torch
+            from dicom_ai_node.models.formats.torch_network import open_torch
 
             return open_torch(installed, package)
         case TorchExportPackage() as package:
-            from dicom_ai_node.models.torch_export_network import open_torch_export
+            from dicom_ai_node.models.formats.torch_export_network import open_torch_export
 
             return open_torch_export(installed, package)
         case OnnxPackage() as package:
-            from dicom_ai_node.models.onnx_network import open_onnx
+            from dicom_ai_node.models.formats.onnx_network import open_onnx
 
             return open_onnx(installed, package)
         case MonaiBundlePackage() as package:
-            from dicom_ai_node.models.monai_bundle import open_monai_bundle
+            from dicom_ai_node.models.bundle.monai_bundle import open_monai_bundle
 
             return open_monai_bundle(installed, package)
         case CommandPackage() as package:
-            from dicom_ai_node.models.command import open_command
+            from dicom_ai_node.models.program.command import open_command
 
             return open_command(installed, package)
         case PythonPackage() as package:
-            from dicom_ai_node.models.python_model import open_python
+            from dicom_ai_node.models.formats.python_model import open_python
 
             return open_python(installed, package)

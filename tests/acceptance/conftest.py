@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dicom_ai_node.models.install import install
+from dicom_ai_node.models.installation.install import install
 from tests.acceptance.loopback import own_network
 from tests.acceptance.node_process import NodeProcess
 from tests.acceptance.orthanc import Orthanc, executable

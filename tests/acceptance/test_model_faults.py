@@ -15,7 +15,7 @@ from pynetdicom import AE
 from typer.testing import CliRunner
 
 from dicom_ai_node.cli.app import app
-from dicom_ai_node.models.install import install
+from dicom_ai_node.models.installation.install import install
 from dicom_ai_node.peers.association import leave_answers
 from dicom_ai_node.uids import derived_uid
 from tests.acceptance.loopback import own_network

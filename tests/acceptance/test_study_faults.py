@@ -10,7 +10,7 @@ import pydicom
 import pytest
 from pynetdicom import AE
 
-from dicom_ai_node.models.install import install_folder
+from dicom_ai_node.models.installation.install import install_folder
 from dicom_ai_node.peers.association import leave_answers
 from tests.acceptance.loopback import own_network
 from tests.acceptance.node_process import NodeProcess

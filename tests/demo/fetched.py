@@ -12,7 +12,7 @@ import pytest
 
 from dicom_ai_node.demo import head
 from dicom_ai_node.errors import ConfigError
-from dicom_ai_node.models.install import install
+from dicom_ai_node.models.installation.install import install
 from tests.models_fixture import HEAD, cache_folder
 
 

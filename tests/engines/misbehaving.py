@@ -8,7 +8,7 @@ from pydicom import Dataset
 from safetensors.torch import save_file
 
 from dicom_ai_node.config.installed import InstalledModel
-from dicom_ai_node.models.install import install_folder
+from dicom_ai_node.models.installation.install import install_folder
 from tests.dicom_factory import asymmetric, series
 
 SHAPE = (6, 24, 20)

@@ -12,7 +12,7 @@ from dicom_ai_node.config.store import read_description
 from dicom_ai_node.input import ModelInput
 from dicom_ai_node.job import Outcome
 from dicom_ai_node.models.adapters import open_model
-from dicom_ai_node.models.install import CATALOGUE, install_folder
+from dicom_ai_node.models.installation.install import CATALOGUE, install_folder
 from dicom_ai_node.models.protocol import Model
 from dicom_ai_node.result import Answer, Finding, Result
 from examples.cases import centers

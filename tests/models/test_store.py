@@ -10,7 +10,7 @@ import pytest
 from dicom_ai_node.config.manifest import MANIFEST, hashes_of, manifest_bytes
 from dicom_ai_node.config.store import find, installed, read_package, read_store, version_order
 from dicom_ai_node.errors import ConfigError
-from dicom_ai_node.models.install import CATALOGUE
+from dicom_ai_node.models.installation.install import CATALOGUE
 
 MODEL_YAML = (CATALOGUE / "threshold-ct" / "model.yaml").read_text()
 

@@ -9,7 +9,7 @@ from monai.networks.nets.unet import UNet
 from torch import nn
 
 from dicom_ai_node.config.installed import InstalledModel
-from dicom_ai_node.models.install import install_folder
+from dicom_ai_node.models.installation.install import install_folder
 
 NETWORK: dict[str, Any] = {
     "name": "UNet",

@@ -1,0 +1,1 @@
+"""Models whose code is this node's own."""

@@ -1,0 +1,1 @@
+"""MONAI bundles, read as data."""

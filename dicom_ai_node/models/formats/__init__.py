@@ -1,0 +1,1 @@
+"""Networks and code in the formats that authors have."""

@@ -1,0 +1,1 @@
+"""How a package comes into the store, and its weights from where they are published."""

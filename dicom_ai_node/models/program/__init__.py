@@ -1,0 +1,1 @@
+"""Programs and containers as models: folders in, folders out."""
