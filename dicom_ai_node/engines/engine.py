@@ -19,7 +19,8 @@ class Failure:
     `text` names classes and places in code, never values: it is logged and shown.
     """
 
-    kind: str  # crash, timeout, memory, scratch, error, no_output, model_changed, no_device
+    # crash, timeout, memory, scratch, processes, error, no_output, model_changed, no_device
+    kind: str
     text: str
 
 

@@ -14,7 +14,7 @@ from dicom_ai_node.engines.child import Child
 from dicom_ai_node.engines.engine import Failure, Room
 from dicom_ai_node.engines.handed_over import take_result
 from dicom_ai_node.engines.local_attempt import LocalAttempt
-from dicom_ai_node.engines.watch import memory_mb, resident_mb, size_mb
+from dicom_ai_node.engines.watch import family, memory_mb, resident_mb, size_mb
 from dicom_ai_node.errors import ConfigError
 from dicom_ai_node.log import get_logger
 
@@ -22,8 +22,9 @@ log = get_logger(__name__)
 
 START_S = 300.0  # for imports, and the models that are loaded ahead
 _STARTS = 3  # that may fail, one after another
-_LOOK_EVERY_S = 0.25  # at memory
+_LOOK_EVERY_S = 0.25  # at processes and their memory
 _LOOK_AT_FILES_EVERY_S = 1.0
+_PROCESSES = 128  # of one attempt process, itself included
 _KEEPS = 0.8  # of its memory limit: a process that keeps so much between attempts is replaced
 
 
@@ -181,7 +182,7 @@ class Slot:
             return
         if now >= self._look_at:
             self._look_at = now + _LOOK_EVERY_S
-            self._look_at_memory(child)
+            self._look_at_processes(child)
         if self.child is child and now >= self._look_at_files:
             self._look_at_files = now + _LOOK_AT_FILES_EVERY_S
             used = size_mb(child.folder)
@@ -189,10 +190,15 @@ class Slot:
                 text = f"{used:.0f} MB of files, work.scratch_mb is {self.limits.scratch_mb:.0f}"
                 self._fail(Failure(kind="scratch", text=text))
 
-    def _look_at_memory(self, child: Child) -> None:
+    def _look_at_processes(self, child: Child) -> None:
+        pids = family(child.process.pid)
+        if len(pids) > _PROCESSES:
+            text = f"{len(pids)} processes, {_PROCESSES} allowed"
+            self._fail(Failure(kind="processes", text=text))
+            return
         asked = [each.request.model.package.memory_mb for each in self.attempts]
         limit = min([self.limits.memory_mb, *(mb for mb in asked if mb is not None)])
-        used = memory_mb(child.process.pid, more_than=limit)
+        used = memory_mb(pids, more_than=limit)
         if used > limit:
             self._fail(Failure(kind="memory", text=f"{used:.0f} MB of memory, {limit:.0f} allowed"))
 

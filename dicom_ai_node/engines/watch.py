@@ -1,7 +1,7 @@
 """What a process costs, with whatever it has started: memory, processes, files. From /proc."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -17,10 +17,9 @@ def family(pid: int) -> list[int]:
     return found
 
 
-def memory_mb(pid: int, *, more_than: float) -> float:
-    """Of the process and its descendants. What they share is counted once where it matters: when
-    the plain sum is more than that."""
-    pids = family(pid)
+def memory_mb(pids: Sequence[int], *, more_than: float) -> float:
+    """Of these processes. What they share is counted once where it matters: when the plain sum is
+    more than that."""
     plain = sum(_resident(each) for each in pids) / _MB
     if plain <= more_than:
         return plain

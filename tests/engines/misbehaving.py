@@ -83,6 +83,12 @@ def _have_children(places):
                      start_new_session=True)
     time.sleep(3600)
 
+def _multiply(places):
+    while True:
+        if os.fork() == 0:
+            time.sleep(3600)
+        time.sleep(0.002)
+
 def _take_a_second(places):
     time.sleep(1)
 
@@ -117,7 +123,7 @@ def _break_out(places):
 ACTS = {number: act for number, act in enumerate((
     _raise, _sleep, _hold_the_lock_of_python, _deadlock, _crash, _exit, _be_killed, _hog, _fill,
     _leak, _lose_the_gpu, _have_children, _take_a_second, _break_out,
-    _take_five_seconds), start=2000)}
+    _take_five_seconds, _multiply), start=2000)}
 
 class Told(torch.nn.Module):
     def __init__(self, places):
@@ -143,6 +149,7 @@ RAISES, SLEEPS, HOLDS_THE_GIL, DEADLOCKS, CRASHES, EXITS, IS_KILLED, HOGS, FILLS
 LEAKS, LOSES_THE_GPU, HAS_CHILDREN, TAKES_A_SECOND, BREAKS_OUT, TAKES_FIVE_SECONDS = range(
     2009, 2015
 )
+MULTIPLIES = 2015
 WRONG_SHAPE, NOT_A_NUMBER, WRONG_CLASS = range(2100, 2103)
 
 

@@ -183,6 +183,13 @@ def test_a_model_that_takes_all_memory_is_ended(bench: Bench) -> None:
 
 
 @pytest.mark.fault("E10")
+def test_a_model_that_multiplies_is_ended_with_all_of_them(bench: Bench) -> None:
+    found = failure(bench.run(told.MULTIPLIES))
+    assert found.kind == "processes"
+    assert bench.run(told.GOOD).outcome is Outcome.FINDINGS
+
+
+@pytest.mark.fault("E10")
 def test_a_model_that_fills_the_disk_is_ended_and_its_files_go(bench: Bench) -> None:
     found = failure(bench.run(told.FILLS))
     assert found.kind == "scratch"

@@ -38,7 +38,12 @@ def infer(network: Network, tensor: Tensor, how: Inference) -> Outputs:
 
 
 def named(answer: object) -> dict[int | str, Tensor]:
-    """An answer's tensors by their places or keys; ModelError for anything else."""
+    """An answer's tensors by their places or keys; ModelError for anything else.
+
+    A list of one mapping, as detectors answer to a batch of one, is that mapping.
+    """
+    if isinstance(answer, list) and len(answer) == 1 and isinstance(answer[0], Mapping):
+        (answer,) = answer
     if isinstance(answer, Tensor):
         return {0: answer}
     if isinstance(answer, Mapping):
