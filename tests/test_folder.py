@@ -11,6 +11,7 @@ import pytest
 
 from dicom_ai_node.errors import InputError
 from dicom_ai_node.folder import series_of
+from dicom_ai_node.models.installation.install import install
 from tests.dicom_factory import series, write
 
 ROOT = Path(__file__).parents[1]
@@ -33,11 +34,11 @@ def begins_with(path: Path, magic: bytes) -> None:
 
 def predict(study: Path, out: Path) -> subprocess.CompletedProcess[str]:
     """The command, where everything may be done with every new file (umask 0)."""
+    install("threshold-ct", out.parent / "models", print)
     command = [sys.executable, "-m", "dicom_ai_node", "predict", str(study), "--out", str(out)]
     return subprocess.run(
         [*command, "--model", "threshold-ct", "--config", str(ROOT / "config")],
-        env=os.environ
-        | {"DICOM_AI_NODE__NODE__MODELS": str(ROOT / "dicom_ai_node" / "models" / "catalogue")},
+        env=os.environ | {"DICOM_AI_NODE__NODE__MODELS": str(out.parent / "models")},
         umask=0,
         capture_output=True,
         text=True,

@@ -24,6 +24,7 @@ from pydicom.uid import (
     VideoEndoscopicImageStorage,
 )
 
+from dicom_ai_node.models.installation.install import install
 from tests.acceptance.node_process import NodeProcess
 from tests.receive.raw_scu import (
     BY_PROVIDER,
@@ -478,7 +479,8 @@ def test_what_no_model_reads_is_stored_where_it_is_accepted_and_never_processed(
     tmp_path: Path,
 ) -> None:
     """The whole node, whose administrator also sees why nothing was done."""
-    models = Path(__file__).parents[2] / "dicom_ai_node" / "models" / "catalogue"
+    models = tmp_path / "models"
+    install("threshold-ct", models, print)
     what: dict[str, Any] = {
         "models": models,
         "peers": {"results": {"kind": "folder", "path": str(tmp_path / "results")}},
