@@ -1,11 +1,11 @@
-"""A study read, predicted and encoded: by a bare script, and by this node's attempt process.
+"""A study read, predicted and encoded: by a bare script, and by this node's engine.
 
 Each way lives in a spawned process of its own, and they take turns.
 """
 
 import json
 import multiprocessing
-import resource
+import os
 import statistics
 import tempfile
 import time
@@ -23,13 +23,14 @@ from dicom_ai_node.attempt import Request
 from dicom_ai_node.config.installed import InstalledModel
 from dicom_ai_node.config.store import installed
 from dicom_ai_node.engines.engine import Failure
+from dicom_ai_node.engines.local import LocalEngine
 from dicom_ai_node.folder import series_of
 from dicom_ai_node.job import Outcome
 from dicom_ai_node.models.installation.install import install_folder
 from tests import dicom_factory
 
 _spawn = multiprocessing.get_context("spawn")
-BARE, NODE = "bare script", "this node's attempt"
+BARE, NODE = "bare script", "this node's worker"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,37 +121,52 @@ class Process:
 
 
 def _serve(pipe: Connection, way: str, case: Case, threads: int) -> None:
-    run = _bare(case, threads) if way == BARE else _attempt(case, threads)
-    while pipe.recv() == "run":
-        with tempfile.TemporaryDirectory() as folder:
-            began = time.perf_counter()
-            run(Path(folder))
-            pipe.send(time.perf_counter() - began)
-    pipe.send(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+    with tempfile.TemporaryDirectory() as home:
+        run, peak_mb = (_bare if way == BARE else _attempt)(case, threads, Path(home))
+        while pipe.recv() == "run":
+            with tempfile.TemporaryDirectory(dir=home) as folder:
+                began = time.perf_counter()
+                run(Path(folder))
+                pipe.send(time.perf_counter() - began)
+        pipe.send(peak_mb())
 
 
-def _bare(case: Case, threads: int) -> Callable[[Path], None]:
+Ways = tuple[Callable[[Path], None], Callable[[], int]]  # what is timed; the most memory, in MB
+
+
+def _bare(case: Case, threads: int, _home: Path) -> Ways:
     import torch
 
     torch.set_num_threads(threads)
-    return bare(case.study, case.model)
+    return bare(case.study, case.model), lambda: _peak_mb(os.getpid())
 
 
-def _attempt(case: Case, threads: int) -> Callable[[Path], None]:
-    from dicom_ai_node.engines.attempt_process import AttemptProcess
-
-    process = AttemptProcess(threads=threads)
-    process.warm([case.model])
+def _attempt(case: Case, threads: int, home: Path) -> Ways:
+    """The engine that `work` has, with its fenced process, from a request to its report."""
     (series,) = series_of(case.study)  # which the node knows from its database
+    engine = LocalEngine(
+        threads=threads,
+        readable=[case.model.folder, case.study],
+        home=home,
+        preload=[case.model],
+    )
+    engine.start()
 
     def run(folder: Path) -> None:
         inputs = {case.model.package.inputs[0]: series.instances}
-        out = folder / "attempt"
-        report = process.run(Request(job_key="k", model=case.model, inputs=inputs, folder=out))
+        request = Request(job_key="k", model=case.model, inputs=inputs, folder=folder / "attempt")
+        attempt = engine.submit(request)
+        while (report := attempt.poll(1)) is None:
+            pass
         assert not isinstance(report, Failure), report
         assert report.outcome in (Outcome.FINDINGS, Outcome.NONE), report.reason
 
-    return run
+    return run, lambda: _peak_mb(engine.pids()[0])
+
+
+def _peak_mb(pid: int) -> int:
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) // 1024
 
 
 def _unet(scratch: Path, backend: str) -> InstalledModel:
