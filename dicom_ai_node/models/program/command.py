@@ -70,7 +70,8 @@ def taken(data: ModelInput, folder: Path, package: CommandPackage) -> Result:
     for kind, read in (("nifti", nifti_masks), ("dicom_seg", seg_masks)):
         if kind in package.take:
             grid = data.needed_volume()
-            masks = [*masks, *layers(read(folder, grid, package), grid)]
+            found = layers(read(folder, grid, package).items())
+            masks = [*masks, *(grid.with_array(array) for array in found)]
     segments = present(package, [mask.array for mask in masks])
     found = Result(
         outcome=Outcome.FINDINGS,
