@@ -115,8 +115,9 @@ def grad_cam(
     device = tensor.device if parameter is None else parameter.device
     try:
         with torch.enable_grad():
-            batch = tensor[None].to(device).detach().clone().requires_grad_()
-            score = _score(module(batch), output, channel)
+            batch = tensor[None].to(device).detach().requires_grad_()
+            # a copy: a network may begin in place, which a leaf of the graph does not bear
+            score = _score(module(batch.clone()), output, channel)
             activation = held[-1] if held else None
             if not isinstance(activation, Tensor) or activation.ndim != batch.ndim:
                 raise ModelError(f"saliency: the layer {layer} has no values with a place")

@@ -66,13 +66,13 @@ class Prepared:
 
     def unseen(self) -> NDArray[np.bool_] | None:
         """Where on the source's grid the network saw nothing; None where it saw everything."""
-        shape = self.tensor.shape[1:]
+        shape = np.array(self.tensor.shape[1:])
         to_prepared = np.linalg.inv(self.affine) @ self.source_affine
         corners = np.array(list(product(*((0, size - 1) for size in self.source_shape))))
         at = corners @ to_prepared[:-1, :-1].T + to_prepared[:-1, -1]
-        if (at >= -1).all() and (at <= shape).all():
+        if (at >= -0.51).all() and (at <= shape - 0.49).all():  # half a voxel, and rounding
             return None
-        seen = self.restored(torch.ones((1, *shape)), nearest=True)[0]
+        seen = self.restored(torch.ones_like(self.tensor[:1]), nearest=True)[0]
         return np.asarray(seen == 0)
 
 

@@ -66,7 +66,9 @@ def test_a_runtime_answers_in_float32_by_the_networks_own_keys(backend: str) -> 
     module = Named().eval()
     windows = torch.randn(3, 1, 8, 8, 8)
     plain = named(eager(module, package(), CPU)(windows))
-    fast = named(on_backend(module, package(backend=backend), CPU)(windows))
+    run = on_backend(module, package(backend=backend), CPU)
+    fast = named(run(windows))
+    run(windows + 1)  # whose answers must not lie where these do
     assert list(fast) == ["seg", "sum"]
     for key, expected in plain.items():
         assert fast[key].dtype == torch.float32
