@@ -35,7 +35,7 @@ def result_from_mask(mask: hd.Volume, package: Package) -> Result:
 
 def findings_of_masks(masks: Sequence[hd.Volume], package: Package) -> tuple[Finding, ...]:
     """One for each segment that has a voxel, with its volume in mL."""
-    counts = np.sum([voxel_counts(mask.array) for mask in masks], axis=0)
+    counts = voxel_counts(*(mask.array for mask in masks))
     found = []
     for entry in package.segments:
         if voxels := int(counts[entry.number]):
@@ -62,7 +62,7 @@ def findings_of_images(
 
 def present(package: Package, arrays: Sequence[NDArray[np.uint8]]) -> tuple[Segment, ...]:
     """The declared segments of which a mask holds a voxel."""
-    counts = np.sum([voxel_counts(array) for array in arrays], axis=0) if arrays else np.zeros(256)
+    counts = voxel_counts(*arrays)
     return tuple(segment for segment in declared_segments(package) if counts[segment.number])
 
 
@@ -79,12 +79,13 @@ def declared_segments(package: Package) -> tuple[Segment, ...]:
     )
 
 
-def voxel_counts(array: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Of each of the 256 numbers, the background's 0 included; slab by slab, since bincount makes
-    eight bytes of each voxel."""
+def voxel_counts(*arrays: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Of each of the 256 numbers in all of them, the background's 0 included; slab by slab, since
+    bincount makes eight bytes of each voxel."""
     counts = np.zeros(256, np.int64)
-    for slab in array:
-        counts += np.bincount(slab.ravel(), minlength=256)
+    for array in arrays:
+        for slab in array:
+            counts += np.bincount(slab.ravel(), minlength=256)
     return counts
 
 

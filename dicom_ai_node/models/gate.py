@@ -1,7 +1,6 @@
 """What stands around every model: the right input before it, a believable answer after it."""
 
 import math
-from collections.abc import Sequence
 
 import highdicom as hd
 import numpy as np
@@ -39,10 +38,16 @@ class GatedModel:
 
 def implausible(result: Result, package: Package) -> str | None:
     """Which segment has a size that cannot be, or None; each image is judged by itself."""
+    if not package.plausible:
+        return None
+    counts = voxel_counts(*(mask.array for mask in result.masks))
+    judged = [(voxel_counts(mask.array), mask.array.size) for mask in result.image_masks]
+    if result.masks:
+        judged.append((counts, result.masks[0].array.size))
     for limit in package.plausible:
         entry = next(each for each in package.segments if each.number == limit.segment)
         if limit.between_ml is not None and result.masks:
-            volume = volume_ml(_voxels(result.masks, limit.segment), result.masks[0])
+            volume = volume_ml(int(counts[limit.segment]), result.masks[0])
             low, high = limit.between_ml
             if volume and not low <= volume <= high:
                 return (
@@ -51,28 +56,14 @@ def implausible(result: Result, package: Package) -> str | None:
                 )
         if limit.between_percent is not None:
             low, high = limit.between_percent
-            for share in _shares(result, limit.segment):
+            for found, size in judged:
+                share = 100 * float(found[limit.segment]) / size
                 if share and not low <= share <= high:
                     return (
                         f"{entry.label} was found in {share:.1f} % of the image; "
                         f"{package.name} believes {low:g}–{high:g} %."
                     )
     return None
-
-
-def _voxels(masks: Sequence[hd.Volume], number: int) -> int:
-    return sum(int(voxel_counts(mask.array)[number]) for mask in masks)
-
-
-def _shares(result: Result, number: int) -> list[float]:
-    """The part (%) of the voxels, and of the pixels of each image, that a segment covers."""
-    shares = [
-        100 * float(np.count_nonzero(mask.array == number)) / mask.array.size
-        for mask in result.image_masks
-    ]
-    if result.masks:
-        shares.append(100 * _voxels(result.masks, number) / result.masks[0].array.size)
-    return shares
 
 
 def check_contract(result: Result, data: ModelInput, package: Package) -> None:
@@ -130,9 +121,9 @@ def _check_mask(mask: hd.Volume, source: hd.Volume | None, package: Package) -> 
 def _check_apart(result: Result, package: Package) -> None:
     """A segment has one place: a number that two masks hold would be two segments of one name."""
     declared = {0, *(entry.number for entry in package.segments)}
-    arrays = [(None, mask.array) for mask in result.masks]
+    arrays = [("", mask.array) for mask in result.masks]
     arrays += [(mask.sop_instance_uid, mask.array) for mask in result.image_masks]
-    held: set[tuple[str | None, int]] = set()
+    held: set[tuple[str, int]] = set()
     for image, array in arrays:
         numbers = {int(number) for number in np.flatnonzero(voxel_counts(array))}
         if not numbers <= declared:

@@ -36,4 +36,6 @@ def _transform(step: Step) -> Transform:
         made: Transform = getattr(monai.transforms, step.name)(**arguments)
     except (TypeError, ValueError) as error:
         raise ModelError(f"the step {step.name} of model.yaml: {error}") from error
-    return made if step.name not in _IN_PLACE else lambda values: made(values.clone())
+    if step.name in _IN_PLACE:
+        return lambda values: made(values.clone())  # type: ignore[no-untyped-call]
+    return made

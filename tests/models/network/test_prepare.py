@@ -276,7 +276,7 @@ def test_spacing_of_an_image_is_in_mm() -> None:
     values[10:20, 5:12] = 1
     image = ProjectionImage(array=values, sop_instance_uid="1.2.3.4", pixel_spacing=(0.5, 0.25))
     made = prepared_image(image, chain({"name": "Spacing", "pixdim": [1.0, 0.5]}))
-    assert made.tensor.shape == (1, 20, 15)
+    assert made.tensor.shape == (1, 20, 16)
     assert np.allclose(made.affine, np.diag([2.0, 2.0, 1.0]))
     back = made.restored(made.tensor, nearest=False)[0] > 0.5
     assert np.abs(centre(back) - centre(values > 0)).max() < 0.6
