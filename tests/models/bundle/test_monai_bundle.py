@@ -377,7 +377,7 @@ def test_a_bundle_with_code_runs_once_it_is_trusted(tmp_path: Path, data: ModelI
         name
         for name in sys.modules
         if name.partition(".")[0] == "scripts"
-        and str(tmp_path) in str(getattr(sys.modules[name], "__path__", ""))
+        and str(tmp_path) in str([*getattr(sys.modules[name], "__path__", [])])
     ]
     verify(trusted)
 
