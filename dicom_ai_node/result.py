@@ -96,6 +96,7 @@ class Assessment:
     code: Code
     answer: Answer
     probability: float | None = None
+    site: Code | None = None
     image: str | None = None
 
 

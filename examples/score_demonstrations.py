@@ -73,13 +73,15 @@ def scored_classification(model: Model, given_cases: Sequence[Case]) -> list[Row
     with_lesion = [p for p, h in zip(said, has, strict=True) if h]
     without = [p for p, h in zip(said, has, strict=True) if not h]
     low, high = area_interval(with_lesion, without)
+    # drawing again from cases that are all told apart draws nothing else
+    interval = f"{low:.2f}–{high:.2f}" if low < high else "no interval: all were told apart"
     return [
         ("classification: sensitivity, where decided", _share([f for h, f in decided if h])),
         ("classification: specificity, where decided", _share(silent)),
         ("classification: undecided", _share(undecided)),
         (
             "classification: area under the ROC curve",
-            f"{area(with_lesion, without):.2f} ({low:.2f}–{high:.2f})",
+            f"{area(with_lesion, without):.2f} ({interval})",
         ),
     ]
 

@@ -3,7 +3,8 @@
     python -m examples.train_demonstrations [--downloads DIR] [--only NAME]
 
 The same seeds and packages give the same weights on the same processor; they and the calibration
-are written into the catalogue. `examples.known_answers` then makes the cases, and
+are written into the catalogue. (The detection that is shipped took three such runs, started by
+hand: see README.md here.) `examples.known_answers` then makes the cases, and
 `examples.score_demonstrations` says how good they are on a head that was not trained on.
 """
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from dicom_ai_node.config.code import ConceptCode
 from dicom_ai_node.config.gate import InputGate, Plausible
@@ -68,6 +68,17 @@ class Package(Strict):
         if len(set(inputs)) != len(inputs):
             raise ValueError("two inputs have the same name")
         return inputs
+
+    @model_validator(mode="after")
+    def _limits_can_apply(self) -> "Package":
+        if not {each.segment for each in self.plausible} <= {each.number for each in self.segments}:
+            raise ValueError("plausible speaks of a segment that is not among segments")
+        if self.input == "images":
+            if any(each.between_ml for each in self.plausible):
+                raise ValueError("single images have no mL: write between_percent in plausible")
+            if self.gate.extent_mm or self.gate.slices:
+                raise ValueError("gate: extent_mm and slices are of a volume, not of single images")
+        return self
 
     @property
     def brings_code(self) -> bool:

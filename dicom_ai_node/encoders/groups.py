@@ -12,7 +12,7 @@ from pydicom.sr.coding import Code
 from dicom_ai_node.encoders.run import MANUFACTURER, Run
 from dicom_ai_node.encoders.status import STATUS, evaluations
 from dicom_ai_node.errors import ModelError
-from dicom_ai_node.result import Finding, Measurement, Result
+from dicom_ai_node.result import Assessment, Finding, Measurement, Result
 
 Group: TypeAlias = (
     sr.MeasurementsAndQualitativeEvaluations
@@ -129,8 +129,8 @@ def comments(*sentences: str) -> list[sr.TextContentItem]:
     ]
 
 
-def sites_of(finding: Finding) -> list[sr.FindingSite] | None:
-    return [sr.FindingSite(finding.site)] if finding.site else None
+def sites_of(said: Finding | Assessment) -> list[sr.FindingSite] | None:
+    return [sr.FindingSite(said.site)] if said.site else None
 
 
 def sources_of_group(

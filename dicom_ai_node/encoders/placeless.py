@@ -56,6 +56,7 @@ def assessment_group(assessment: Assessment, image: Dataset | None, run: Run) ->
         qualitative_evaluations=[
             sr.QualitativeEvaluation(assessment.code, ANSWERS[assessment.answer])
         ],
+        finding_sites=sites_of(assessment),
         algorithm_id=algorithm(run),
         source_images=sources_of_group(image),
     )
@@ -75,15 +76,21 @@ def finding_item(finding: Finding, image: Dataset | None) -> sr.ContentItem:
         for each in measurements_of(finding)
     ]
     label = _text(codes.DCM.TrackingIdentifier, named_with_probability(finding))
-    sites = sites_of(finding) or []
-    for site in sites:
-        site.RelationshipType = HAS_PROPERTIES.value
-    return _item(codes.DCM.Finding, finding.code, [label, *sites, *measured], image)
+    below = [label, *_sites_below(finding), *measured]
+    return _item(codes.DCM.Finding, finding.code, below, image)
 
 
 def assessment_item(assessment: Assessment, image: Dataset | None) -> sr.ContentItem:
-    below = [_text(codes.DCM.Comment, sentence) for sentence in _probability(assessment)]
+    said = [_text(codes.DCM.Comment, sentence) for sentence in _probability(assessment)]
+    below = [*_sites_below(assessment), *said]
     return _item(assessment.code, ANSWERS[assessment.answer], below, image)
+
+
+def _sites_below(said: Finding | Assessment) -> list[sr.FindingSite]:
+    sites = sites_of(said) or []
+    for site in sites:
+        site.RelationshipType = HAS_PROPERTIES.value
+    return sites
 
 
 def _item(
@@ -112,7 +119,8 @@ def _text(name: Code, value: str) -> sr.TextContentItem:
 
 
 def _in_words(assessment: Assessment) -> str:
-    words = f"AI {assessment.code.meaning}: {assessment.answer.upper()}"
+    site = f" ({assessment.site.meaning})" if assessment.site else ""
+    words = f"AI {assessment.code.meaning}{site}: {assessment.answer.upper()}"
     if assessment.probability is None:
         return words
     return f"{words} (probability {percent(assessment.probability)})"
@@ -127,5 +135,7 @@ def _probability(assessment: Assessment) -> list[str]:
 
 def _assessment_uid(assessment: Assessment, ids: DerivedIds) -> str:
     code = assessment.code
-    image = [] if assessment.image is None else [assessment.image]
-    return ids.uid("tracking", "assessment", code.scheme_designator, code.value, *image)
+    site, image = assessment.site, assessment.image
+    further = [] if site is None else ["site", site.scheme_designator, site.value]
+    further += [] if image is None else [image]
+    return ids.uid("tracking", "assessment", code.scheme_designator, code.value, *further)

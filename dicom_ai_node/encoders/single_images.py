@@ -19,12 +19,12 @@ def image_masks(result: Result, headers: Sequence[Dataset]) -> list[SourceMask]:
     """One for each object that is to be made: images of one grid that say where they lie share one.
 
     An image without a place (a radiograph) has one to itself: frames that differ in their source
-    alone would share their dimension index (PS3.3 C.7.6.17). Empty masks are left aside, and the
-    second mask of an image lies in another object than the first.
+    alone would share their dimension index (PS3.3 C.7.6.17). So would two masks of one place, of
+    one image or of two: the second lies in another object. Empty masks are left aside.
     """
     sheets: dict[Hashable, list[tuple[SourcePlane, NDArray[np.uint8]]]] = {}
     by_uid = {str(header.SOPInstanceUID): header for header in headers}
-    layers: Counter[str] = Counter()
+    layers: Counter[Hashable] = Counter()
     for mask in sorted(result.image_masks, key=lambda mask: mask.sop_instance_uid):
         uid = mask.sop_instance_uid
         header = by_uid.get(uid)
@@ -32,8 +32,9 @@ def image_masks(result: Result, headers: Sequence[Dataset]) -> list[SourceMask]:
             raise ModelError("A mask does not fit an image that was analysed.")
         if mask.array.any():
             plane, grid = _place(header)
-            sheets.setdefault((layers[uid], grid), []).append((plane, mask.array))
-            layers[uid] += 1
+            place = (grid, tuple(plane.position.round(3))) if plane.has_place else uid
+            sheets.setdefault((layers[place], grid), []).append((plane, mask.array))
+            layers[place] += 1
     return [_sheet(sheet) for sheet in sheets.values()]
 
 

@@ -17,6 +17,7 @@ VOLUME = Code(codes.SCT.Volume.value, "SCT", codes.SCT.Volume.meaning)
 AREA = Code(codes.SCT.Area.value, "SCT", codes.SCT.Area.meaning)
 MILLILITRE = Code("mL", "UCUM", "mL")
 SQUARE_CENTIMETRE = Code("cm2", "UCUM", "cm2")
+PERCENT = Code("%", "UCUM", "%")
 
 
 def result_from_mask(mask: hd.Volume, package: Package) -> Result:
@@ -34,10 +35,10 @@ def result_from_mask(mask: hd.Volume, package: Package) -> Result:
 
 def findings_of_masks(masks: Sequence[hd.Volume], package: Package) -> tuple[Finding, ...]:
     """One for each segment that has a voxel, with its volume in mL."""
+    counts = voxel_counts(*(mask.array for mask in masks))
     found = []
     for entry in package.segments:
-        voxels = sum(voxel_counts(mask, package)[entry.number] for mask in masks)
-        if voxels:
+        if voxels := int(counts[entry.number]):
             value = round(volume_ml(voxels, masks[0]), 3)
             found.append(_finding(entry, Measurement(name=VOLUME, value=value, unit=MILLILITRE)))
     return tuple(found)
@@ -51,21 +52,18 @@ def findings_of_images(
     found = []
     for mask in masks:
         spacing = spacings[mask.sop_instance_uid]
+        counts = voxel_counts(mask.array)
         for entry in package.segments:
-            pixels = int(np.count_nonzero(mask.array == entry.number))
-            if pixels:
-                area = () if spacing is None else (_area(pixels, spacing),)
-                found.append(_finding(entry, *area, image=mask.sop_instance_uid))
+            if pixels := int(counts[entry.number]):
+                size = () if spacing is None else (area(pixels, spacing),)
+                found.append(_finding(entry, *size, image=mask.sop_instance_uid))
     return tuple(found)
 
 
 def present(package: Package, arrays: Sequence[NDArray[np.uint8]]) -> tuple[Segment, ...]:
     """The declared segments of which a mask holds a voxel."""
-    return tuple(
-        segment
-        for segment in declared_segments(package)
-        if any((slab == segment.number).any() for array in arrays for slab in array)
-    )
+    counts = voxel_counts(*arrays)
+    return tuple(segment for segment in declared_segments(package) if counts[segment.number])
 
 
 def declared_segments(package: Package) -> tuple[Segment, ...]:
@@ -81,12 +79,14 @@ def declared_segments(package: Package) -> tuple[Segment, ...]:
     )
 
 
-def voxel_counts(mask: hd.Volume, package: Package) -> dict[int, int]:
-    """{declared segment number: voxels}; slab by slab, for a whole-mask copy may be gigabytes."""
-    return {
-        entry.number: sum(int(np.count_nonzero(slab == entry.number)) for slab in mask.array)
-        for entry in package.segments
-    }
+def voxel_counts(*arrays: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Of each of the 256 numbers in all of them, the background's 0 included; slab by slab, since
+    bincount makes eight bytes of each voxel."""
+    counts = np.zeros(256, np.int64)
+    for array in arrays:
+        for slab in array:
+            counts += np.bincount(slab.ravel(), minlength=256)
+    return counts
 
 
 def volume_ml(voxels: int, geometry: hd.Volume) -> float:
@@ -103,6 +103,7 @@ def _finding(entry: SegmentEntry, *measurements: Measurement, image: str | None 
     )
 
 
-def _area(pixels: int, spacing: tuple[float, float]) -> Measurement:
+def area(pixels: int, spacing: tuple[float, float]) -> Measurement:
+    """In cm²; `spacing` in mm."""
     value = round(pixels * spacing[0] * spacing[1] / 100, 2)  # mm² to cm²
     return Measurement(name=AREA, value=value, unit=SQUARE_CENTIMETRE)

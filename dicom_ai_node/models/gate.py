@@ -1,7 +1,6 @@
 """What stands around every model: the right input before it, a believable answer after it."""
 
 import math
-from collections.abc import Sequence
 
 import highdicom as hd
 import numpy as np
@@ -39,10 +38,16 @@ class GatedModel:
 
 def implausible(result: Result, package: Package) -> str | None:
     """Which segment has a size that cannot be, or None; each image is judged by itself."""
+    if not package.plausible:
+        return None
+    counts = voxel_counts(*(mask.array for mask in result.masks))
+    judged = [(voxel_counts(mask.array), mask.array.size) for mask in result.image_masks]
+    if result.masks:
+        judged.append((counts, result.masks[0].array.size))
     for limit in package.plausible:
         entry = next(each for each in package.segments if each.number == limit.segment)
         if limit.between_ml is not None and result.masks:
-            volume = volume_ml(_voxels(result.masks, limit.segment), result.masks[0])
+            volume = volume_ml(int(counts[limit.segment]), result.masks[0])
             low, high = limit.between_ml
             if volume and not low <= volume <= high:
                 return (
@@ -51,7 +56,8 @@ def implausible(result: Result, package: Package) -> str | None:
                 )
         if limit.between_percent is not None:
             low, high = limit.between_percent
-            for share in _shares(result, limit.segment):
+            for found, size in judged:
+                share = 100 * float(found[limit.segment]) / size
                 if share and not low <= share <= high:
                     return (
                         f"{entry.label} was found in {share:.1f} % of the image; "
@@ -60,43 +66,34 @@ def implausible(result: Result, package: Package) -> str | None:
     return None
 
 
-def _voxels(masks: Sequence[hd.Volume], number: int) -> int:
-    """Slab by slab, for a whole-mask copy may be gigabytes."""
-    return sum(int(np.count_nonzero(slab == number)) for mask in masks for slab in mask.array)
-
-
-def _shares(result: Result, number: int) -> list[float]:
-    """The part (%) of the voxels, and of the pixels of each image, that a segment covers."""
-    shares = [
-        100 * float(np.count_nonzero(mask.array == number)) / mask.array.size
-        for mask in result.image_masks
-    ]
-    if result.masks:
-        shares.append(100 * _voxels(result.masks, number) / result.masks[0].array.size)
-    return shares
-
-
 def check_contract(result: Result, data: ModelInput, package: Package) -> None:
     """Raises ModelError when the result is not what `Model.predict` promises."""
+    _check_said(result, package)
+    _check_numbers(result, package)
+    for mask in result.masks:
+        _check_mask(mask, data.volume, package)
+    shapes = {image.sop_instance_uid: image.array.shape for image in data.images}
+    for each in result.image_masks:
+        if each.array.dtype != np.uint8 or each.array.shape != shapes.get(each.sop_instance_uid):
+            raise ModelError(f"A mask of {package.name} does not fit the image that it is of.")
+    _check_apart(result, package)
+    for shown in result.maps:
+        if data.volume is None or not _lies_on(shown.volume, data.volume):
+            raise ModelError(f"A map of {package.name} does not lie where the images lie.")
+
+
+def _check_said(result: Result, package: Package) -> None:
     declared = {entry.number for entry in package.segments}
     present = {segment.number for segment in result.segments}
     located = {finding.segment_number for finding in result.findings} - {None}
     if result.outcome is Outcome.FINDINGS and not result.findings:
         raise ModelError(f"{package.name} reported findings, and named none.")
+    if result.findings and result.outcome not in (Outcome.FINDINGS, Outcome.PARTLY):
+        raise ModelError(f"{package.name} named findings, and reported that there are none.")
     if not present <= declared or not located <= present:
         raise ModelError(f"{package.name} named a segment that its model.yaml does not declare.")
     if present and not (result.masks or result.image_masks):
         raise ModelError(f"{package.name} named segments, and gave no mask.")
-    _check_numbers(result, package)
-    for mask in result.masks:
-        if data.volume is None:
-            raise ModelError(f"{package.name} gave a mask of images that have no volume.")
-        _check_mask(mask, data.volume, package)
-    _check_apart(result, package)
-    _check_image_masks(result, data, package)
-    for each in result.maps:
-        if data.volume is None or not _lies_on(each.volume, data.volume):
-            raise ModelError(f"A map of {package.name} does not lie where the images lie.")
 
 
 def _check_numbers(result: Result, package: Package) -> None:
@@ -109,7 +106,9 @@ def _check_numbers(result: Result, package: Package) -> None:
         raise ModelError(f"{package.name} gave a probability that is not from 0 to 1.")
 
 
-def _check_mask(mask: hd.Volume, source: hd.Volume, package: Package) -> None:
+def _check_mask(mask: hd.Volume, source: hd.Volume | None, package: Package) -> None:
+    if source is None:
+        raise ModelError(f"{package.name} gave a mask of images that have no volume.")
     if mask.dtype != np.uint8 or mask.shape != source.spatial_shape:
         raise ModelError(
             f"{package.name} gave a mask of {mask.dtype} {mask.shape}, "
@@ -117,29 +116,22 @@ def _check_mask(mask: hd.Volume, source: hd.Volume, package: Package) -> None:
         )
     if not _lies_on(mask, source):
         raise ModelError(f"The mask of {package.name} does not lie where the images lie.")
-    labelled = sum(int(np.count_nonzero(slab)) for slab in mask.array)
-    if labelled != sum(voxel_counts(mask, package).values()):
-        raise ModelError(f"The mask of {package.name} holds numbers that no segment has.")
 
 
 def _check_apart(result: Result, package: Package) -> None:
     """A segment has one place: a number that two masks hold would be two segments of one name."""
-    held = [
-        {number for number, voxels in voxel_counts(mask, package).items() if voxels}
-        for mask in result.masks
-    ]
-    if sum(map(len, held)) != len(set().union(*held)):
-        raise ModelError(f"Two masks of {package.name} hold the same segment.")
-
-
-def _check_image_masks(result: Result, data: ModelInput, package: Package) -> None:
-    shapes = {image.sop_instance_uid: image.array.shape for image in data.images}
-    declared = [0, *(entry.number for entry in package.segments)]
-    for mask in result.image_masks:
-        if mask.array.dtype != np.uint8 or mask.array.shape != shapes.get(mask.sop_instance_uid):
-            raise ModelError(f"A mask of {package.name} does not fit the image that it is of.")
-        if not np.isin(mask.array, declared).all():
+    declared = {0, *(entry.number for entry in package.segments)}
+    arrays = [("", mask.array) for mask in result.masks]
+    arrays += [(mask.sop_instance_uid, mask.array) for mask in result.image_masks]
+    held: set[tuple[str, int]] = set()
+    for image, array in arrays:
+        numbers = {int(number) for number in np.flatnonzero(voxel_counts(array))}
+        if not numbers <= declared:
             raise ModelError(f"The mask of {package.name} holds numbers that no segment has.")
+        here = {(image, number) for number in numbers - {0}}
+        if here & held:
+            raise ModelError(f"Two masks of {package.name} hold the same segment.")
+        held |= here
 
 
 def _lies_on(volume: hd.Volume, source: hd.Volume) -> bool:

@@ -1,5 +1,6 @@
 """Whether images are those that a model was made for; refusals are sentences for radiologists."""
 
+import math
 from collections.abc import Iterator, Sequence
 from datetime import date
 
@@ -31,9 +32,12 @@ def _reasons(data: ModelInput, package: Package) -> Iterator[str]:
     yield from _age(data.headers, gate, name)
     if data.volume is not None:
         yield from _geometry(data.volume, gate, name)
-    arrays = [data.volume.array] if data.volume is not None else []
-    for array in arrays or [image.array for image in data.images]:
-        yield from _intensities(array, gate, name)
+        yield from _spacing(data.volume.spacing, gate, name)
+        yield from _intensities(data.volume.array, gate, name)
+        return
+    for image in data.images:
+        yield from _spacing(image.pixel_spacing or (), gate, name)
+        yield from _intensities(image.array, gate, name)
 
 
 def _kind(headers: Sequence[Dataset], gate: InputGate, name: str) -> Iterator[str]:
@@ -81,13 +85,13 @@ def _geometry(volume: hd.Volume, gate: InputGate, name: str) -> Iterator[str]:
         for extent, wanted, way in zip(extent_mm(volume), gate.extent_mm, _WAYS, strict=True):
             if extent < wanted:
                 yield f"Only {extent:.0f} mm were scanned {way}; {name} needs {wanted:g} mm."
-    if gate.spacing_mm is not None:
-        low, high = gate.spacing_mm
-        for spacing in volume.spacing:
-            if not low <= spacing <= high:
-                yield (
-                    f"Voxels are {spacing:.2g} mm apart; {name} is made for {low:g} to {high:g} mm."
-                )
+
+
+def _spacing(spacing_mm: Sequence[float], gate: InputGate, name: str) -> Iterator[str]:
+    low, high = gate.spacing_mm or (0, math.inf)
+    for spacing in spacing_mm:
+        if not low <= spacing <= high:
+            yield f"Voxels are {spacing:.2g} mm apart; {name} is made for {low:g} to {high:g} mm."
 
 
 def extent_mm(volume: hd.Volume) -> tuple[float, float, float]:
@@ -136,7 +140,10 @@ def _years(ds: Dataset) -> float | None:
         )
     except ValueError:
         return None
-    return (seen - born).days / _DAYS["Y"] if born <= seen else None
+    # years differ in length: on a birthday the days alone may be one short
+    birthdays = seen.year - born.year - ((seen.month, seen.day) < (born.month, born.day))
+    years = min(max((seen - born).days / _DAYS["Y"], birthdays), birthdays + 0.999)
+    return years if born <= seen else None
 
 
 def _values(headers: Sequence[Dataset], keyword: str) -> set[str]:

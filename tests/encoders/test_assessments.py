@@ -92,6 +92,27 @@ def test_the_same_answer_on_two_images_is_tracked_apart(images):
     assert len({item.UID for item in made.named(sr, "112040")}) == 3  # and the status
 
 
+def test_the_same_answer_at_two_sites_says_which(images):
+    """Absent on the left, present on the right: without the site the two contradict each other."""
+    sites = (made.Code("44029006", "SCT", "Left lung"), made.Code("3341006", "SCT", "Right lung"))
+    both = tuple(pneumothorax(site=site) for site in sites)
+    sr = report(images, Outcome.NONE, assessments=both)
+    _, *groups = made.groups(sr, "1501")
+    assert [made.coded(made.named(group, "363698007")[0]) for group in groups] == [
+        site.value for site in sites
+    ]
+    labels = [made.named(group, "112039")[0].TextValue for group in groups]
+    assert labels[0] == "AI Pneumothorax (Left lung): ABSENT (probability 4 %)"
+    assert len({made.named(group, "112040")[0].UID for group in groups}) == 2
+    uid = images[0].SOPInstanceUID
+    box = BoxInImage(sop_instance_uid=uid, low=(1.0, 1.0), high=(9.0, 9.0))
+    nodule = Finding(tracking_identifier="Nodule 1", code=made.LUNG, region=box)
+    beside = report(images, findings=(nodule,), assessments=both)
+    items = made.named(made.named(beside, QUALITATIVE_EVALUATIONS)[0], PNEUMOTHORAX.value)
+    found = [made.coded(made.named(item, "363698007")[0]) for item in items]
+    assert found == [site.value for site in sites]
+
+
 def test_a_failed_analysis_answers_nothing(images):
     sr = report(images, Outcome.FAILED, assessments=(pneumothorax(),), reason="Out of memory.")
     assert not made.named(sr, PNEUMOTHORAX.value)
@@ -148,7 +169,7 @@ def test_independent_programs_find_no_error(images, drawn, tmp_path):
     result = Result(
         outcome=Outcome.FINDINGS,
         findings=(effusion(site=made.LUNG, image=uid), *([nodule] if drawn else [])),
-        assessments=(pneumothorax(image=uid), pneumothorax(Answer.UNDECIDED)),
+        assessments=(pneumothorax(image=uid, site=made.LUNG), pneumothorax(Answer.UNDECIDED)),
     )
     encoded = encode(result, made.without_pixels(images), made.run(), ("seg", "sr"))
     paths = made.written(encoded, tmp_path)

@@ -137,6 +137,15 @@ def test_the_second_mask_of_an_image_lies_in_another_object():
     ]
 
 
+def test_images_of_one_place_lie_in_different_objects():
+    """Two moments of a slice, say: as frames of one object they would share an index."""
+    images = dicom_factory.series(name="moments", shape=(2, 40, 48))
+    images[1].ImagePositionPatient = images[0].ImagePositionPatient
+    (_, first), (_, second), _ = made.every(result_of(images), images)
+    assert {_source_of(first), _source_of(second)} == {ds.SOPInstanceUID for ds in images}
+    assert first.SOPInstanceUID != second.SOPInstanceUID
+
+
 def test_the_report_names_frame_and_image_of_each_finding():
     images = radiographs()
     *segs, (_, sr) = made.every(result_of(images), images)

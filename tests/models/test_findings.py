@@ -3,7 +3,7 @@
 import numpy as np
 
 from dicom_ai_node.job import Outcome
-from dicom_ai_node.models.findings import result_from_mask
+from dicom_ai_node.models.findings import result_from_mask, voxel_counts
 from tests.models.phantom import package, volume
 
 
@@ -37,3 +37,10 @@ def test_an_empty_mask_finds_nothing() -> None:
     assert (result.outcome, result.masks, result.segments, result.findings) == (
         Outcome.NONE, (), (), (),
     )  # fmt: skip
+
+
+def test_voxels_are_counted_by_number() -> None:
+    labels = np.random.default_rng(0).integers(0, 256, (7, 11, 13)).astype(np.uint8)
+    turned = labels.transpose(2, 0, 1)[::-1]
+    expected = [np.count_nonzero(labels == number) for number in range(256)]
+    assert voxel_counts(turned).tolist() == expected

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import highdicom as hd
 import numpy as np
 import pytest
+from pydantic import ValidationError
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import (
     JPEG2000,
@@ -129,6 +130,17 @@ def test_a_volume_out_of_range_is_not_believed(
         assert result == Result.not_suitable(expected)
 
 
+@pytest.mark.parametrize("change", [
+    {"plausible": ({"segment": 4, "between_ml": (1, 2)},)},
+    {"input": "images", "plausible": ({"segment": 3, "between_ml": (1, 2)},)},
+    {"input": "images", "gate": {"slices": (1, 2)}},
+    {"input": "images", "gate": {"extent_mm": (1, 2, 3)}},
+])  # fmt: skip
+def test_a_limit_that_can_never_apply_is_a_mistake(change: dict[str, object]) -> None:
+    with pytest.raises(ValidationError, match=r"not among segments|single images"):
+        package(**change)
+
+
 def test_no_finding_and_not_suitable_pass_through() -> None:
     for answer in (Result(outcome=Outcome.NONE), Result.not_suitable("No bone was found.")):
         model = GatedModel(Answers(lambda _, answer=answer: answer), package())
@@ -178,6 +190,8 @@ def measured(value: float) -> Callable[[Result], Result]:
         (lambda r: dataclasses.replace(r, masks=()), "no mask"),
         (lambda r: dataclasses.replace(r, findings=()), "named none"),
         (lambda r: dataclasses.replace(r, segments=()), "does not declare"),
+        (lambda r: dataclasses.replace(r, outcome=Outcome.NONE), "that there are none"),
+        (lambda r: dataclasses.replace(r, masks=r.masks * 2), "hold the same segment"),
         (measured(float("nan")), "not a number"),
         (measured(float("inf")), "not a number"),
     ],

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from pydicom import Dataset
 
 from dicom_ai_node.config.gate import InputGate, Plausible
-from dicom_ai_node.input import ModelInput
+from dicom_ai_node.input import ModelInput, ProjectionImage
 from dicom_ai_node.job import Outcome
 from dicom_ai_node.models.gate import implausible
 from dicom_ai_node.models.input_gate import extent_mm, unsuitable
@@ -32,6 +32,9 @@ def reason(data: ModelInput, **gate: object) -> str | None:
         ({"PatientAge": "003W"}, True),
         ({"PatientBirthDate": "20200102", "StudyDate": "20250102"}, True),
         ({"PatientBirthDate": "19700102", "StudyDate": "20250102"}, False),
+        # from the birthday on, however many leap years lie between
+        ({"PatientBirthDate": "20000301", "StudyDate": "20180301"}, False),
+        ({"PatientBirthDate": "20000301", "StudyDate": "20180228"}, True),
         # nothing is known of the age
         ({}, False),
         ({"PatientAge": "000Y"}, False),
@@ -44,6 +47,13 @@ def test_a_child_is_refused_by_a_model_for_adults(header: dict[str, str], refuse
     said = reason(model_input(**header), age_years=(18, 120))
     younger = "The patient is younger than 18 years; bright is made for older ones."
     assert said == (younger if refused else None)
+
+
+@pytest.mark.fault("D25")
+@pytest.mark.parametrize(("born", "refused"), [("19440302", False), ("19440301", True)])
+def test_the_last_year_of_a_range_ends_with_the_birthday(born: str, refused: bool) -> None:
+    data = model_input(PatientBirthDate=born, StudyDate="20250301")
+    assert bool(reason(data, age_years=(18, 80))) == refused
 
 
 @pytest.mark.fault("D25")
@@ -121,7 +131,17 @@ def test_a_limit_has_one_range() -> None:
         InputGate(age_years=(18, 3))
 
 
-def test_images_are_judged_by_their_intensities_too() -> None:
-    data = model_input()
-    assert unsuitable(ModelInput(headers=data.headers), package(gate={"slices": (1, 2)})) is None
-    assert unsuitable(ModelInput(headers=[Dataset()]), package()) is None
+def test_images_are_judged_by_their_pixels_each() -> None:
+    dark, bright = (
+        ProjectionImage(
+            array=np.full((8, 8), value, np.float32), sop_instance_uid=uid, pixel_spacing=spacing
+        )
+        for value, uid, spacing in ((-1000, "1.2.1", None), (50, "1.2.2", (0.2, 0.15)))
+    )
+    data = ModelInput(headers=[Dataset()], images=(bright, dark))
+    assert reason(data) is None
+    between = ({"percentile": 50, "between": (0, 100)},)
+    assert reason(data, intensities=between) == DARK
+    coarse = "Voxels are 0.15 mm apart; bright is made for 0.18 to 0.3 mm."
+    assert reason(data, spacing_mm=(0.18, 0.3)) == coarse
+    assert reason(data, spacing_mm=(0.1, 0.3)) is None

@@ -13,6 +13,7 @@ def eager(network: nn.Module, package: NetworkPackage, device: torch.device) -> 
 
     def run(batch: Tensor) -> object:
         with torch.autocast(device.type, enabled=mixed):
-            return network(batch.to(device))
+            # a copy: a network may begin in place, and windows are views of the study
+            return network(batch.to(device, copy=True))
 
     return run

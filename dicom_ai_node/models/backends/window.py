@@ -21,7 +21,7 @@ def window_shape(package: NetworkPackage) -> tuple[int, ...] | None:
 def _spatial(package: NetworkPackage) -> tuple[int, ...] | None:
     how = package.inference
     if isinstance(how, SlidingWindow):
-        return how.roi_size
+        return how.roi_size if min(how.roi_size) > 0 else None  # 0 is MONAI's word for the input's
     changes = [step for step in package.preprocess if step.name in _CHANGES]
     if not changes or changes[-1].name not in _FIXES:
         return None

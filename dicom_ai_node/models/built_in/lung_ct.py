@@ -19,7 +19,7 @@ from dicom_ai_node.errors import ModelError
 from dicom_ai_node.input import ModelInput
 from dicom_ai_node.job import Outcome
 from dicom_ai_node.models.built_in.lung_ct_anatomy import AIR, LEFT, RIGHT, Anatomy, Coarse, anatomy
-from dicom_ai_node.models.findings import MILLILITRE, VOLUME, declared_segments, volume_ml
+from dicom_ai_node.models.findings import MILLILITRE, PERCENT, VOLUME, declared_segments, volume_ml
 from dicom_ai_node.result import Finding, Measurement, Result
 
 Array = NDArray[Any]
@@ -36,7 +36,6 @@ CUT = "The scan begins below the tops of the lungs, so their volumes cannot be m
 MEAN_HU = codes.DCM.MeanAttenuationCoefficient
 LAA_950 = Code("LAA-950", "99DICOMAINODE", "Low attenuation area below -950 HU")
 HOUNSFIELD = Code("[hnsf'U]", "UCUM", "Hounsfield unit")
-PERCENT = Code("%", "UCUM", "%")
 
 
 class LungCt:

@@ -21,7 +21,7 @@ from dicom_ai_node.input import ModelInput, ProjectionImage
 from dicom_ai_node.job import Outcome
 from dicom_ai_node.models.built_in.radiograph import NotFrontal, header_of, left_is_right
 from dicom_ai_node.models.built_in.vgg_unet import VggUNet
-from dicom_ai_node.models.findings import AREA, SQUARE_CENTIMETRE, present
+from dicom_ai_node.models.findings import PERCENT, area, present
 from dicom_ai_node.result import Finding, ImageMask, Measurement, Result
 
 SHAPE = (512, 512)
@@ -30,7 +30,6 @@ LEAST_SHARE = 0.05  # of all that was found; smaller pieces are none of a lung
 LEFT, RIGHT = 1, 2
 NO_LUNGS = "No lungs were found in this image."
 SHARE = Code("AREA-SHARE", "99DICOMAINODE", "Part of the image area")
-PERCENT = Code("%", "UCUM", "%")
 
 Mask = NDArray[np.bool_]
 Sides = NDArray[np.uint8]
@@ -157,8 +156,7 @@ def _size(pixels: int, image: ProjectionImage) -> Measurement:
     if image.pixel_spacing is None:
         share = 100 * pixels / image.array.size
         return Measurement(name=SHARE, value=round(share, 2), unit=PERCENT)
-    area = pixels * image.pixel_spacing[0] * image.pixel_spacing[1] / 100  # mm² to cm²
-    return Measurement(name=AREA, value=round(area, 2), unit=SQUARE_CENTIMETRE)
+    return area(pixels, image.pixel_spacing)
 
 
 def _network(weights: bytes, name: str, device: torch.device) -> VggUNet:

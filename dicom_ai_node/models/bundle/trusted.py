@@ -114,7 +114,8 @@ class TrustedBundle:
 
     def _run(self, batch: Tensor, *, affine: NDArray[np.float64]) -> Tensor:
         """From the source's voxels to the bundle's answer on them."""
-        image = MetaTensor(batch[0], affine=torch.from_numpy(affine))
+        # a copy: steps of the bundle may write over their input, which is the study
+        image = MetaTensor(batch[0].clone(), affine=torch.from_numpy(affine))
         found = self._before({"image": image})
         answer = self._inferer(found["image"][None].to(self._device), self._network)
         found["pred"] = answer[0].cpu()

@@ -57,7 +57,13 @@ def classification(values: Tensor, output: ClassificationOutput, image: str | No
             findings.append(found(entry, probability, spread, image))
         else:
             assessments.append(
-                Assessment(code=entry.finding, answer=answer, probability=probability, image=image)
+                Assessment(
+                    code=entry.finding,
+                    answer=answer,
+                    probability=probability,
+                    site=entry.site,
+                    image=image,
+                )
             )
     return Part(findings=tuple(findings), assessments=tuple(assessments))
 

@@ -64,7 +64,9 @@ def detection(seen: Seen, output: DetectionOutput) -> Part:
 
 def _assessment(entry: ClassEntry, doubtful: float | None, image: str | None) -> Assessment:
     answer = Answer.ABSENT if doubtful is None else Answer.UNDECIDED
-    return Assessment(code=entry.finding, answer=answer, probability=doubtful, image=image)
+    return Assessment(
+        code=entry.finding, answer=answer, probability=doubtful, site=entry.site, image=image
+    )
 
 
 def _finding(

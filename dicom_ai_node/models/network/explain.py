@@ -18,7 +18,7 @@ from dicom_ai_node.config.outputs import ClassificationOutput, DetectionOutput
 from dicom_ai_node.errors import ModelError
 from dicom_ai_node.input import ModelInput
 from dicom_ai_node.models.network.classification import activated
-from dicom_ai_node.models.network.infer import Network, infer
+from dicom_ai_node.models.network.infer import Network, infer, named
 from dicom_ai_node.models.network.part import Part
 from dicom_ai_node.models.network.prepare import Prepared
 from dicom_ai_node.result import MapKind, ResultMap
@@ -115,8 +115,9 @@ def grad_cam(
     device = tensor.device if parameter is None else parameter.device
     try:
         with torch.enable_grad():
-            batch = tensor[None].to(device).detach().clone().requires_grad_()
-            score = _score(module(batch), output, channel)
+            batch = tensor[None].to(device).detach().requires_grad_()
+            # a copy: a network may begin in place, which a leaf of the graph does not bear
+            score = _score(module(batch.clone()), output, channel)
             activation = held[-1] if held else None
             if not isinstance(activation, Tensor) or activation.ndim != batch.ndim:
                 raise ModelError(f"saliency: the layer {layer} has no values with a place")
@@ -133,16 +134,11 @@ def grad_cam(
 
 def _score(answer: object, output: Explained, channel: int) -> Tensor:
     """One number of the network's raw answer, with its gradient."""
+    answers = named(answer)
     if isinstance(output, DetectionOutput) and output.form == "boxes":
-        of_class = _at(answer, output.labels).reshape(-1) == channel
-        return _at(answer, output.scores).reshape(-1)[of_class].max()
-    raw = _at(answer, output.output)
-    return raw[0, channel].max()
-
-
-def _at(answer: object, key: int | str) -> Tensor:
-    raw: Tensor = answer if isinstance(answer, Tensor) else answer[key]  # type: ignore[index]
-    return raw
+        of_class = answers[output.labels].reshape(-1) == channel
+        return answers[output.scores].reshape(-1)[of_class].max()
+    return answers[output.output][0, channel].max()
 
 
 def _from_0_to_1(field: Tensor) -> Tensor:

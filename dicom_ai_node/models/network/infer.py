@@ -93,11 +93,13 @@ def _slices(network: Network, tensor: Tensor, how: Slices) -> dict[int | str, Te
     found = [
         {key: _numbers(value) for key, value in named(network(part)).items()} for part in batches
     ]
-    return {
-        # a number for each slice stays a row of numbers: (classes, slices)
-        key: value.movedim(0, min(how.axis + 1, value.ndim - 1))
-        for key, value in joined(found).items()
-    }
+    return {key: _put_together(value, how.axis) for key, value in joined(found).items()}
+
+
+def _put_together(value: Tensor, axis: int) -> Tensor:
+    """A number for each slice stays a row of numbers: (classes, slices)."""
+    row = value[:, None] if value.ndim == 1 else value
+    return row.movedim(0, min(axis + 1, row.ndim - 1))
 
 
 def _halving(network: Network) -> Network:

@@ -65,7 +65,9 @@ class NetworkModel:
                 continue
             for place, output in enumerate(self._combined):
                 numbers.setdefault(place, []).append(_numbers(seen, output))
-        if refusals and len(refusals) == images:
+        if not images:
+            raise InputError("This model needs single images, and was given none.")
+        if len(refusals) == images:
             raise refusals[0]
         parts += self._combinations(numbers)
         refusal = f"{len(refusals)} of {images} images: {refusals[0]}" if refusals else None

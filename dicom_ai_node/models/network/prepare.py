@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any, cast
 
 import numpy as np
@@ -9,10 +10,11 @@ import torch
 from monai.data.meta_tensor import MetaTensor
 from monai.transforms.croppad.array import CropForeground
 from monai.transforms.inverse import InvertibleTransform
+from monai.transforms.spatial.array import Spacing
 from monai.transforms.utils import convert_applied_interp_mode
 from numpy.typing import NDArray
 
-from dicom_ai_node.errors import ModelError
+from dicom_ai_node.errors import InputError, ModelError
 from dicom_ai_node.input import ModelInput, ProjectionImage
 from dicom_ai_node.models.network.resample import back_by_axes
 from dicom_ai_node.models.network.steps import Transform
@@ -62,6 +64,17 @@ class Prepared:
         array: NDArray[np.float32] = back.as_tensor().numpy()
         return array
 
+    def unseen(self) -> NDArray[np.bool_] | None:
+        """Where on the source's grid the network saw nothing; None where it saw everything."""
+        shape = np.array(self.tensor.shape[1:])
+        to_prepared = np.linalg.inv(self.affine) @ self.source_affine
+        corners = np.array(list(product(*((0, size - 1) for size in self.source_shape))))
+        at = corners @ to_prepared[:-1, :-1].T + to_prepared[:-1, -1]
+        if (at >= -0.51).all() and (at <= shape - 0.49).all():  # half a voxel, and rounding
+            return None
+        seen = self.restored(torch.ones_like(self.tensor[:1]), nearest=True)[0]
+        return np.asarray(seen == 0)
+
 
 def prepared(data: ModelInput, names: Sequence[str], transforms: Sequence[Transform]) -> Prepared:
     """The inputs of `names`, each transformed by itself, as channels of one tensor.
@@ -89,11 +102,17 @@ def prepared(data: ModelInput, names: Sequence[str], transforms: Sequence[Transf
 
 
 def prepared_image(image: ProjectionImage, transforms: Sequence[Transform]) -> Prepared:
-    """One image by itself: (1, rows, columns), on a grid of its own pixel indices."""
-    (first,) = _transformed([image.array], np.eye(3), transforms, to_ras=np.eye(3))
+    """One image by itself: (1, rows, columns), on a grid of its own pixel indices.
+
+    InputError where a step wants mm, and the pixels have no known size.
+    """
+    if image.pixel_spacing is None and any(isinstance(each, Spacing) for each in transforms):
+        raise InputError("The image does not say how large its pixels are, and this model asks.")
+    to_mm = np.diag([*(image.pixel_spacing or (1.0, 1.0)), 1.0])
+    (first,) = _transformed([image.array], to_mm, transforms, to_ras=np.eye(3))
     return Prepared(
         tensor=_float(_plain(first)),
-        affine=np.asarray(first.affine, np.float64)[:3, :3],
+        affine=np.linalg.inv(to_mm) @ np.asarray(first.affine, np.float64),
         source_shape=tuple(image.array.shape),
         source_affine=np.eye(3),
         image=image,
@@ -109,7 +128,10 @@ def _transformed(
     transforms: Sequence[Transform],
     to_ras: NDArray[np.float64] = RAS_LPS,
 ) -> list[MetaTensor]:
-    """Each by itself, but all cropped to the foreground of the first: they stay on one grid."""
+    """Each by itself, but all cropped to the foreground of the first: they stay on one grid.
+
+    InputError where that has no foreground.
+    """
     tensors = [
         MetaTensor(
             torch.from_numpy(np.ascontiguousarray(array))[None],
@@ -121,6 +143,8 @@ def _transformed(
     for transform in transforms:
         if isinstance(transform, CropForeground):
             start, end = transform.compute_bounding_box(tensors[0])
+            if (end <= start).any():
+                raise InputError("The images show nothing: none of their values is above 0.")
             tensors = [_meta(transform.crop_pad(each, start, end)) for each in tensors]
         else:
             tensors = [transform(each) for each in tensors]

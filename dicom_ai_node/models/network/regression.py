@@ -34,7 +34,11 @@ def regression(values: Tensor, output: RegressionOutput, name: str, image: str |
         _check_plausible(entry, value, name)
         spread = None if spreads is None else abs(entry.slope) * float(spreads[entry.channel])
         if wavers(spread, output.abstain_above):
-            assessments.append(Assessment(code=entry.finding, answer=Answer.UNDECIDED, image=image))
+            assessments.append(
+                Assessment(
+                    code=entry.finding, answer=Answer.UNDECIDED, site=entry.site, image=image
+                )
+            )
             continue
         findings.append(_finding(entry, value, spread, image))
     return Part(findings=tuple(findings), assessments=tuple(assessments))

@@ -19,7 +19,7 @@ def back_by_axes(values: MetaTensor) -> MetaTensor | None:
     """Undoes the last transform that was applied; None where that was something else."""
     applied = values.applied_operations[-1]
     how = applied[TraceKeys.EXTRA_INFO]
-    if applied["class"] != "SpatialResample" or how["padding_mode"] != "border":
+    if applied["class"] != "SpatialResample" or how["padding_mode"] != "border" or values.ndim != 4:
         return None
     there = np.asarray(how["src_affine"], np.float64)
     steps = np.linalg.inv(np.asarray(values.affine, np.float64)) @ there

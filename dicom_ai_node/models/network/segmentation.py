@@ -15,6 +15,7 @@ from dicom_ai_node.config.steps import RESTORE, Step
 from dicom_ai_node.errors import ModelError
 from dicom_ai_node.input import ModelInput
 from dicom_ai_node.models.findings import findings_of_images, findings_of_masks, present
+from dicom_ai_node.models.layers import layers
 from dicom_ai_node.models.network.part import Part
 from dicom_ai_node.models.network.prepare import Prepared
 from dicom_ai_node.models.network.steps import transforms_of
@@ -32,15 +33,18 @@ def segmentation(
 ) -> Part:
     """`raw` is (channels, *spatial) on the prepared grid."""
     values = postprocessed(raw, output.postprocess, grid)
-    layers = _layers(values, output, package)
+    found = _layers(values, output, package)
     if grid.image is not None:
-        masks = [ImageMask(sop_instance_uid=grid.image.sop_instance_uid, array=a) for a in layers]
-        found = findings_of_images(masks, [grid.image], package)
-        return Part(image_masks=tuple(masks), segments=present(package, layers), findings=found)
-    volumes: list[hd.Volume] = [data.needed_volume().with_array(array) for array in layers]
+        masks = [ImageMask(sop_instance_uid=grid.image.sop_instance_uid, array=a) for a in found]
+        return Part(
+            image_masks=tuple(masks),
+            segments=present(package, found),
+            findings=findings_of_images(masks, [grid.image], package),
+        )
+    volumes: list[hd.Volume] = [data.needed_volume().with_array(array) for array in found]
     return Part(
         masks=tuple(volumes),
-        segments=present(package, layers),
+        segments=present(package, found),
         findings=findings_of_masks(volumes, package),
     )
 
@@ -62,6 +66,8 @@ def postprocessed(raw: Tensor, steps: Sequence[Step], grid: Prepared) -> NDArray
     restored = grid.restored(values, nearest=nearest)
     for transform in transforms_of(after):
         restored = _tensor(transform(MetaTensor(torch.from_numpy(restored)))).numpy()
+    if after and (unseen := grid.unseen()) is not None:
+        restored[:, unseen] = 0  # as before the steps: to a sigmoid, 0 is 50 %
     return restored
 
 
@@ -75,20 +81,23 @@ def _layers(
                 f"{package.name} gave {len(values)} channels where one label map was due: "
                 "postprocess with AsDiscrete, or set overlapping"
             )
-        return [values[0].round().clip(0, 255).astype(np.uint8)]
+        return [_label_map(values[0], package)]
     if len(values) != len(package.segments):
         raise ModelError(
             f"{package.name} gave {len(values)} channels for {len(package.segments)} segments"
         )
-    layers: list[Labels] = []
-    for channel, entry in zip(values, package.segments, strict=True):
-        inside = channel > 0.5
-        free = next((layer for layer in layers if not layer[inside].any()), None)
-        if free is None:
-            free = np.zeros(channel.shape, np.uint8)
-            layers.append(free)
-        free[inside] = entry.number
-    return layers
+    numbers = (entry.number for entry in package.segments)
+    return layers(zip(numbers, (channel > 0.5 for channel in values), strict=True))
+
+
+def _label_map(values: NDArray[np.float32], package: NetworkPackage) -> Labels:
+    numbers = values.round()
+    if numbers.min() < 0 or numbers.max() > 255:
+        raise ModelError(
+            f"{package.name} gave a label map of numbers from {numbers.min():g} to "
+            f"{numbers.max():g}, where 0 to 255 were due: postprocess with AsDiscrete"
+        )
+    return numbers.astype(np.uint8)
 
 
 def _holds_labels(values: Tensor) -> bool:

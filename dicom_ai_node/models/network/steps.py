@@ -11,6 +11,8 @@ from dicom_ai_node.errors import ModelError
 
 Transform = Callable[[MetaTensor], MetaTensor]
 
+# MONAI's write their answer over their input, which is the study's own voxels, or the raw answer
+_IN_PLACE = ("NormalizeIntensity", "KeepLargestConnectedComponent", "FillHoles")
 # by the package's author as words, since YAML has no types of torch
 _DTYPES = {"float32": torch.float32, "uint8": torch.uint8, "int64": torch.int64}
 
@@ -34,4 +36,6 @@ def _transform(step: Step) -> Transform:
         made: Transform = getattr(monai.transforms, step.name)(**arguments)
     except (TypeError, ValueError) as error:
         raise ModelError(f"the step {step.name} of model.yaml: {error}") from error
+    if step.name in _IN_PLACE:
+        return lambda values: made(values.clone())  # type: ignore[no-untyped-call]
     return made

@@ -91,7 +91,10 @@ def _withheld(part: Part, numbers: set[int]) -> Part:
         findings=tuple(f for f in part.findings if f.segment_number not in numbers),
         assessments=(
             *part.assessments,
-            *(Assessment(code=f.code, answer=Answer.UNDECIDED, image=f.image) for f in doubtful),
+            *(
+                Assessment(code=f.code, answer=Answer.UNDECIDED, site=f.site, image=f.image)
+                for f in doubtful
+            ),
         ),
     )
 

@@ -12,10 +12,11 @@ from dicom_ai_node.config.kinds import CommandPackage
 from dicom_ai_node.input import ModelInput
 from dicom_ai_node.job import Outcome
 from dicom_ai_node.models.findings import findings_of_masks, present
+from dicom_ai_node.models.layers import layers
 from dicom_ai_node.models.pinned import pinned_path
 from dicom_ai_node.models.program.exchange import give
 from dicom_ai_node.models.program.returned_answer import read_answer
-from dicom_ai_node.models.program.returned_masks import layers, nifti_masks, seg_masks
+from dicom_ai_node.models.program.returned_masks import nifti_masks, seg_masks
 from dicom_ai_node.models.program.run import environment, filled_in, run
 from dicom_ai_node.models.protocol import Model
 from dicom_ai_node.result import Result
@@ -70,7 +71,8 @@ def taken(data: ModelInput, folder: Path, package: CommandPackage) -> Result:
     for kind, read in (("nifti", nifti_masks), ("dicom_seg", seg_masks)):
         if kind in package.take:
             grid = data.needed_volume()
-            masks = [*masks, *layers(read(folder, grid, package), grid)]
+            arrays = layers(read(folder, grid, package).items())
+            masks = [*masks, *(grid.with_array(array) for array in arrays)]
     segments = present(package, [mask.array for mask in masks])
     found = Result(
         outcome=Outcome.FINDINGS,

@@ -1,6 +1,6 @@
 """Masks that a program left behind, brought onto the grid of the images."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,18 +60,6 @@ def seg_masks(folder: Path, grid: hd.Volume, package: CommandPackage) -> dict[in
     if not masks:
         raise ModelError(f"The DICOM SEG of {package.name} has none of the declared segments.")
     return masks
-
-
-def layers(masks: Mapping[int, Inside], grid: hd.Volume) -> list[hd.Volume]:
-    """As few masks as hold them all without one lying over another."""
-    arrays: list[NDArray[np.uint8]] = []
-    for number, inside in masks.items():
-        free = next((array for array in arrays if not array[inside].any()), None)
-        if free is None:
-            free = np.zeros(grid.spatial_shape, np.uint8)
-            arrays.append(free)
-        free[inside] = number
-    return [grid.with_array(array) for array in arrays]
 
 
 def _the_mask(folder: Path, package: CommandPackage) -> Path:

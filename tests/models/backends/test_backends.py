@@ -66,7 +66,9 @@ def test_a_runtime_answers_in_float32_by_the_networks_own_keys(backend: str) -> 
     module = Named().eval()
     windows = torch.randn(3, 1, 8, 8, 8)
     plain = named(eager(module, package(), CPU)(windows))
-    fast = named(on_backend(module, package(backend=backend), CPU)(windows))
+    run = on_backend(module, package(backend=backend), CPU)
+    fast = named(run(windows))
+    run(windows + 1)  # whose answers must not lie where these do
     assert list(fast) == ["seg", "sum"]
     for key, expected in plain.items():
         assert fast[key].dtype == torch.float32
@@ -100,6 +102,35 @@ def test_auto_stays_with_torch_where_openvino_does_not_do(
     assert reason in said.out + said.err
     with pytest.raises(ModelError, match=r"small does not run in openvino: .*backend: auto"):
         on_backend(module, package(backend="openvino"), CPU)
+
+
+class Writing(nn.Module):
+    """Begins in place, as one that normalises its input may."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.sub_(1)
+
+
+def test_a_network_that_writes_over_its_input_writes_over_a_copy() -> None:
+    """Windows are views of the prepared input, which overlap; and that may be the study itself."""
+    given = torch.ones(1, 1, 8, 8, 8)
+    eager(Writing(), package(), CPU)(given)
+    assert bool((given == 1).all())
+
+
+class Silent(nn.Module):
+    """Finds no box in noise, as a detector may."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.flatten(1)[:, :0]
+
+
+def test_a_runtime_that_cannot_be_compared_is_not_taken(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    on_backend(Silent(), package(), CPU)
+    said = capsys.readouterr()
+    assert "cannot be compared" in said.out + said.err
 
 
 def test_a_missing_runtime_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

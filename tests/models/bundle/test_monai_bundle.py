@@ -377,8 +377,7 @@ def test_a_bundle_with_code_runs_once_it_is_trusted(tmp_path: Path, data: ModelI
         name
         for name in sys.modules
         if name.partition(".")[0] == "scripts"
-        # as a list: a namespace of that name that was there before looks for its folders anew
-        and str(tmp_path) in str([*getattr(sys.modules[name], "__path__", ())])
+        and str(tmp_path) in str([*getattr(sys.modules[name], "__path__", [])])
     ]
     verify(trusted)
 

@@ -80,6 +80,22 @@ def test_grad_cam_shows_the_place_that_the_class_was_drawn_from(
     np.testing.assert_array_equal(found.volume.array > 0.5, bright() > 0)
 
 
+def test_grad_cam_reads_detectors_that_answer_with_a_list_of_one() -> None:
+    net = Net(task="boxes")
+    plain = net.forward
+    net.forward = lambda batch: [plain(batch)]  # type: ignore[method-assign]
+    (found,) = explained(BOXES, net, {"layer": "features"}).maps
+    np.testing.assert_array_equal(found.volume.array > 0.5, bright() > 0)
+
+
+def test_grad_cam_bears_a_network_that_begins_in_place() -> None:
+    net = Net()
+    plain = net.forward
+    net.forward = lambda batch: plain(batch.mul_(1))  # type: ignore[method-assign]
+    (found,) = explained(CLASSIFICATION, net, {"layer": "features"}).maps
+    np.testing.assert_array_equal(found.volume.array > 0.5, bright() > 0)
+
+
 def test_a_map_comes_back_onto_the_grid_of_the_source() -> None:
     steps = [
         {"name": "Flip", "spatial_axis": 2},

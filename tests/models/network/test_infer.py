@@ -45,6 +45,13 @@ def test_a_number_for_each_slice_is_a_row() -> None:
     assert found.shape == (1, 6)
 
 
+def test_a_network_that_gives_one_number_without_a_channel_gives_a_row() -> None:
+    found = infer(
+        lambda batch: batch.mean(dim=(1, 2, 3)), torch.ones(1, 4, 5, 6), Slices(kind="slices")
+    )[0]
+    assert found.shape == (1, 6)
+
+
 def test_several_outputs_keep_their_names() -> None:
     def two(batch: Tensor) -> dict[str, Tensor]:
         return {"seg": batch * 2, "logits": batch.half()}

@@ -14,7 +14,7 @@ from monai.transforms.utils import convert_applied_interp_mode
 from pydicom import Dataset
 
 from dicom_ai_node.config.steps import Step
-from dicom_ai_node.errors import ModelError
+from dicom_ai_node.errors import InputError, ModelError
 from dicom_ai_node.input import ModelInput, ProjectionImage
 from dicom_ai_node.models.network.prepare import RAS_LPS, Prepared, prepared, prepared_image
 from dicom_ai_node.models.network.resample import back_by_axes
@@ -269,6 +269,24 @@ def test_an_image_comes_back_to_its_pixels() -> None:
     back = resized.restored((resized.tensor > 25).float(), nearest=True)[0]
     assert np.array_equal(back > 0, values > 25)
     assert np.allclose(resized.affine @ [59.5, 47.5, 1], [29.5, 23.5, 1], atol=0.3)
+
+
+def test_spacing_of_an_image_is_in_mm() -> None:
+    values = np.zeros((40, 30), np.float32)
+    values[10:20, 5:12] = 1
+    image = ProjectionImage(array=values, sop_instance_uid="1.2.3.4", pixel_spacing=(0.5, 0.25))
+    made = prepared_image(image, chain({"name": "Spacing", "pixdim": [1.0, 0.5]}))
+    assert made.tensor.shape == (1, 20, 16)
+    assert np.allclose(made.affine, np.diag([2.0, 2.0, 1.0]))
+    back = made.restored(made.tensor, nearest=False)[0] > 0.5
+    assert np.abs(centre(back) - centre(values > 0)).max() < 0.6
+
+
+def test_an_image_whose_pixels_have_no_known_size_cannot_be_brought_to_one() -> None:
+    values = np.ones((8, 8), np.float32)
+    image = ProjectionImage(array=values, sop_instance_uid="1.2.3.4", pixel_spacing=None)
+    with pytest.raises(InputError, match="how large its pixels are"):
+        prepared_image(image, chain({"name": "Spacing", "pixdim": [1.0, 1.0]}))
 
 
 def test_an_answer_of_another_shape_is_refused() -> None:
