@@ -136,9 +136,10 @@ def test_a_checkpoint_that_is_code_is_not_opened(tmp_path: Path) -> None:
 
 @pytest.mark.fault("E13")
 def test_torchscript_that_never_ends_is_ended(tmp_path: Path) -> None:
+    """Sooner than torch could find out that it makes no program of such a loop."""
     source = script(Hanging(), tmp_path / "a.pt")
-    with pytest.raises(ModelError, match=r"a\.pt was not converted: it took longer than 15 s"):
-        convert(source, tmp_path / "a.pt2", (1, 1), timeout_s=15, memory_mb=8192)
+    with pytest.raises(ModelError, match=r"a\.pt was not converted: it took longer than 1 s"):
+        convert(source, tmp_path / "a.pt2", (1, 1), timeout_s=1, memory_mb=8192)
     assert [path.name for path in tmp_path.iterdir()] == ["a.pt"]
 
 

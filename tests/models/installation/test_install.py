@@ -379,7 +379,7 @@ def test_a_bundle_without_its_files_is_not_installed(tmp_path: Path, lacking: st
     (source / lacking).unlink()
     (source / "model.yaml").write_text(
         "{name: b, version: 1.0.0, title: B, kind: monai_bundle, outputs: [{task: classification, "
-        'classes: [{label: x, finding: "SCT:72704001:Fracture"}]}]}'
+        'classes: [{channel: 0, label: x, finding: "SCT:72704001:Fracture"}]}]}'
     )
     with pytest.raises(ConfigError, match=rf"names {lacking}, which is not in the package"):
         install_folder(source, tmp_path / "store")
