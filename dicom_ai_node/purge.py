@@ -1,12 +1,10 @@
 """Retention: what is delivered and old is deleted, never to make room (P29)."""
 
-import shutil
-
 from dicom_ai_node.config.settings import Config
 from dicom_ai_node.database import expectations, jobs, studies
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.log import get_logger, pseudonym
-from dicom_ai_node.spool import Spool
+from dicom_ai_node.spool import Spool, remove_folder
 
 log = get_logger(__name__)
 
@@ -28,7 +26,7 @@ def purge_expired(config: Config, spool: Spool, database: Database, *, now: floa
         for file in files:  # after the commit: a row without a file would be a lost instance
             spool.instance_path(file).unlink(missing_ok=True)
         for key in keys:
-            shutil.rmtree(spool.outbox_path(key), ignore_errors=True)
+            remove_folder(spool.outbox_path(key))
         log.info("study_purged", study=pseudonym(row["study_instance_uid"]), instances=len(files))
     with database.write() as connection:
         expectations.forget(connection, before=before)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from dicom_ai_node.config.settings import Config
-from dicom_ai_node.database import leases
+from dicom_ai_node.database import jobs, leases
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.intake.intake import Intake
 from dicom_ai_node.job import JobState
@@ -28,7 +28,7 @@ def start(config: Config, spool: Spool, database: Database, intake: Intake) -> B
     )
     ticks: tuple[tuple[str, float, Callable[[], object]], ...] = (
         ("settle", SETTLE_EVERY_S, lambda: intake.settle_quiet(now=database.now())),
-        ("reap", REAP_EVERY_S, lambda: reap_leases(config, database, now=database.now())),
+        ("reap", REAP_EVERY_S, lambda: reap_leases(config, spool, database, now=database.now())),
         (
             "purge",
             PURGE_EVERY_S,
@@ -41,11 +41,15 @@ def start(config: Config, spool: Spool, database: Database, intake: Intake) -> B
     return scheduler
 
 
-def reap_leases(config: Config, database: Database, *, now: float) -> int:
+def reap_leases(config: Config, spool: Spool, database: Database, *, now: float) -> int:
     """Jobs whose worker went silent run again elsewhere, or are quarantined (P10, P12)."""
     with database.write() as connection:
         expired = leases.expired_leases(connection, now=now)
         for job in expired:
+            if spool.outbox_path(job.key).exists():  # to be published; that is no attempt
+                why, attempts = leases.RESULT_IS_THERE, job.attempts - 1
+                jobs.move(connection, job, JobState.QUEUED, now=now, why=why, attempts=attempts)
+                continue
             state = leases.give_back(
                 connection,
                 job,

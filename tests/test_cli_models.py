@@ -154,6 +154,30 @@ def test_a_model_that_is_disabled_is_listed_as_such(node: Node, package: Path) -
     assert json.loads(node.must("models", "list", "--json"))[0]["disabled"]["why"] == "recalled"
 
 
+def test_a_card_does_not_speak_to_the_terminal(node: Node, package: Path) -> None:
+    (package / "MODEL_CARD.md").write_text("# A card\x1b]52;c;cm0gLXJm\x07\n")
+    node.must("models", "install", package, "--no-verify")
+    shown = node.must("models", "show", "threshold-ct")
+    assert "# A card" in shown
+    assert "\x1b" not in shown
+
+
+def test_a_disabled_model_is_said_where_it_matters(node: Node, package: Path) -> None:
+    """By `check`, and when it is installed again; and it can be enabled while it is not there."""
+    node.must("models", "install", package, "--no-verify")
+    node.route({"model": "threshold-ct"})
+    node.must("models", "disable", "threshold-ct", "--why", "recalled")
+    sentence = "threshold-ct 1.0.0 is disabled: recalled"
+    assert f"Jobs of it wait: {sentence}" in node.must("check")
+    node.must("models", "remove", "threshold-ct", "--force")
+    assert sentence in node.must("models", "install", package, "--no-verify")
+    node.must("models", "remove", "threshold-ct", "--force")
+    assert "threshold-ct 1.0.0 is enabled" in node.must("models", "enable", "threshold-ct")
+    node.must("models", "install", package, "--no-verify")
+    assert "was not disabled" in node.must("models", "enable", "threshold-ct")
+    assert "Jobs of it wait" not in node.must("check")
+
+
 def test_versions_stand_side_by_side(node: Node, package: Path) -> None:
     node.must("models", "install", package, "--no-verify")
     change(package, "[300, 3000]", "[250, 3000]")

@@ -22,7 +22,7 @@ DAY_S = 86_400
 
 
 def test_a_job_whose_workers_fall_silent_is_quarantined_in_the_end(
-    config: Config, database: Database
+    config: Config, spool: Spool, database: Database
 ) -> None:
     with database.write() as connection:
         enqueued(connection)
@@ -32,13 +32,26 @@ def test_a_job_whose_workers_fall_silent_is_quarantined_in_the_end(
         now = NOW + 1000 * attempt
         with database.write() as connection:
             job = claimed(connection, now=now, lease_s=60)
-        assert schedule.reap_leases(config, database, now=now + 60) == 0
-        assert schedule.reap_leases(config, database, now=now + 61) == 1
+        assert schedule.reap_leases(config, spool, database, now=now + 60) == 0
+        assert schedule.reap_leases(config, spool, database, now=now + 61) == 1
         with database.read() as connection:
             found = again(connection, job)
         states.append(found.state)
         assert (found.error_kind, found.lease_id) == (leases.WORKER_LOST, None)
     assert states == [JobState.QUEUED] * (chances - 1) + [JobState.QUARANTINED]
+
+
+def test_a_result_that_its_worker_did_not_publish_is_no_lost_attempt(
+    config: Config, spool: Spool, database: Database
+) -> None:
+    with database.write() as connection:
+        enqueued(connection)
+        job = claimed(connection, now=NOW, lease_s=60)
+    spool.outbox_path(job.key).mkdir(parents=True)
+    assert schedule.reap_leases(config, spool, database, now=NOW + 61) == 1
+    with database.read() as connection:
+        found = again(connection, job)
+    assert (found.state, found.attempts, found.error_kind) == (JobState.QUEUED, 0, None)
 
 
 @pytest.mark.parametrize("config", [{"study": {"quiet_s": 0.1}}], indirect=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from dicom_ai_node.errors import AlreadyRunning, ConfigError
-from dicom_ai_node.spool import Spool, durable_write
+from dicom_ai_node.spool import Spool, durable_write, remove_folder
 from tests.made import empty_place
 
 HOLD = """
@@ -173,3 +173,18 @@ def test_a_spool_that_cannot_be_made_is_the_administrators(tmp_path: Path) -> No
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(ConfigError, match=r"check node\.spool"):
         Spool(tmp_path / "file")
+
+
+def test_a_folder_goes_whatever_its_writer_did_to_it(tmp_path: Path) -> None:
+    """Without the right to look inside, or to delete; and what a link leads to stays."""
+    (tmp_path / "kept").mkdir(mode=0o500)
+    folder = tmp_path / "attempt"
+    for path in (folder / "closed" / "below", folder / "kept from us"):
+        path.mkdir(parents=True)
+        (path / "file").touch()
+    (folder / "link").symlink_to(tmp_path / "kept")
+    for path in (folder / "closed" / "below", folder / "closed", folder):
+        path.chmod(0)
+    remove_folder(folder)
+    assert [path.name for path in tmp_path.iterdir()] == ["kept"]
+    assert (tmp_path / "kept").stat().st_mode & 0o777 == 0o500

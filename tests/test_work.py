@@ -359,6 +359,29 @@ def test_a_worker_takes_back_what_its_killed_predecessor_had(
     assert now_is(database, job).state is JobState.READY
 
 
+@pytest.mark.fault("E11")
+def test_a_worker_that_is_killed_between_folder_and_row_loses_no_result(
+    worker: Callable[..., Worker], job: Job, database: Database, spool: Spool, stop: threading.Event
+) -> None:
+    """Not even that of the last attempt."""
+    crashing = Scripted(lambda _: Failure(kind="crash", text="SIGSEGV"))
+    for _ in range(2):
+        worker(crashing).work_once(stop)
+        retried(database)
+    worker(Scripted(report)).work_once(stop)
+    with database.write() as connection:
+        connection.exec_driver_sql("DELETE FROM delivery")
+        connection.exec_driver_sql(
+            "UPDATE job SET state = 'running', worker = 'here', lease_id = 'l', outcome = NULL"
+        )
+    worker(Scripted(report)).take_back()
+    found = now_is(database, job)
+    assert (found.state, found.attempts) == (JobState.QUEUED, 2)
+    engine = Scripted(report)
+    worker(engine).work_once(stop)
+    assert (now_is(database, job).state, engine.requests) == (JobState.READY, [])
+
+
 def test_another_workers_job_is_left_alone(
     worker: Callable[..., Worker], job: Job, database: Database
 ) -> None:
@@ -529,7 +552,7 @@ def test_jobs_of_a_disabled_model_wait_and_its_attempt_is_ended(
         last = jobs.events(connection, job.id)[-1]
     assert last["why"] == "bright 1.0 is disabled: a test"
     assert not worker(engine).work_once(stop)
-    assert enable(store, model)
+    assert enable(store, model.package.name, model.package.version)
     assert worker(Scripted(report)).work_once(stop)
     assert now_is(database, job).state is JobState.READY
 
@@ -552,11 +575,35 @@ def test_a_model_that_was_changed_is_disabled_and_its_job_not_charged(
     assert not worker(engine).work_once(stop)
 
 
-@pytest.mark.fault("E7")
-def test_a_job_that_finds_no_gpu_waits_and_is_not_charged(
-    worker: Callable[..., Worker], job: Job, database: Database, stop: threading.Event
+@pytest.mark.parametrize("text", ["removed", "read-only store"])
+def test_a_model_that_cannot_be_disabled_is_no_endless_loop(
+    worker: Callable[..., Worker],
+    job: Job,
+    config: Config,
+    database: Database,
+    model: InstalledModel,
+    stop: threading.Event,
+    text: str,
 ) -> None:
-    engine = Scripted(lambda _: Failure(kind="no_device", text="no cuda"))
+    """One that was removed needs no marker: its jobs end, and say what they lack. Where none can be
+    written, they wait."""
+    removed = text == "removed"
+    gone = model.model_copy(update={"folder": model.folder / "gone"}) if removed else model
+    engine = Scripted(lambda _: Failure(kind="model_changed", text="weights cannot be read"))
+    assert worker(engine, models={"bright": gone}).work_once(stop)
+    found = now_is(database, job)
+    assert (found.state, found.attempts) == (JobState.QUEUED, int(removed))
+    assert found.error_kind == ("no_model" if removed else None)
+    assert not worker(engine).work_once(stop)  # not at once
+    assert read_disabled(config.node.models) == {}
+
+
+@pytest.mark.fault("E7")
+@pytest.mark.parametrize("kind", ["no_device", "not_started"])
+def test_a_job_that_finds_no_gpu_waits_and_is_not_charged(
+    worker: Callable[..., Worker], job: Job, database: Database, stop: threading.Event, kind: str
+) -> None:
+    engine = Scripted(lambda _: Failure(kind=kind, text="no cuda"))
     for _ in range(4):
         assert worker(engine).work_once(stop)
         assert not worker(engine).work_once(stop)  # not at once

@@ -18,13 +18,20 @@ def add_to(app: typer.Typer) -> None:
 
 def check(config: ConfigDir = DEFAULT_CONFIG) -> None:
     """Name every mistake in the configuration with file, line and key; exit 2 if there is one."""
+    from dicom_ai_node.config.disabled import read_disabled
+    from dicom_ai_node.config.installed import model_label
     from dicom_ai_node.config.store import read_store
 
     found = load(config, need_models=True)
     routes = ", ".join(route.label for route in found.routes) or "none"
     typer.echo(f"{config}: no mistakes. Routes: {routes}. Peers: {', '.join(found.peers)}.")
-    for fault in read_store(found.node.models).faults.values():
+    store, disabled = read_store(found.node.models), read_disabled(found.node.models)
+    for fault in store.faults.values():
         typer.echo(f"In the model store, and cannot be used: {fault}")
+    routed = {store.by_label()[route.model_label].label for route in found.routes}
+    for switch in disabled.values():
+        if model_label(switch.model, switch.version) in routed:
+            typer.echo(f"Jobs of it wait: {switch.sentence}")
     if not found.accept:
         typer.echo("Nobody may store yet: name your PACS under accept:")
 

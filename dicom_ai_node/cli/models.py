@@ -38,6 +38,7 @@ def install(
     config: ConfigDir = DEFAULT_CONFIG,
 ) -> None:
     """Put a model into the store, whole or not at all, each file pinned by its SHA-256."""
+    from dicom_ai_node.config.disabled import read_disabled
     from dicom_ai_node.known_answer.check import require_answer
     from dicom_ai_node.models.installation.install import Terms, install_source
 
@@ -48,7 +49,7 @@ def install(
         def check(model: "InstalledModel") -> None:
             if not verify or model.package.known_answer is None:
                 return
-            if model.package.brings_code and not model.trusted:
+            if model.needs_trust:
                 said.append("Its known answer was not tried, since that would run its code.")
                 return
             shown.update(f"Asking {model.label} about its known case.")
@@ -58,6 +59,8 @@ def install(
         terms = Terms(trusted=node.trusted_models, replace=replace, check=check)
         made = install_source(source, node.models, shown.update, terms)
     typer.echo(f"{made.label} is in {made.folder}")
+    if switch := read_disabled(node.models).get((made.package.name, made.package.version)):
+        said.append(f"{switch.sentence}. Let it run: `dicom-ai-node models enable {switch.model}`.")
     for line in (*said, *_wishes(made)):
         typer.echo(line)
 
@@ -119,7 +122,8 @@ def show(
         if value:
             out.print(f"{key:>16}  {value}")
     out.print()
-    out.print(card.read_text() if card.exists() else found.package.intended_use)
+    text = card.read_text(errors="replace") if card.exists() else found.package.intended_use
+    out.print(_harmless(text))
 
 
 @app.command()
@@ -140,7 +144,7 @@ def verify(
     node = load(config).node
     found = find(node.models, name, version, trusted=node.trusted_models)
     verify_files(found)
-    may_run = found.trusted or not found.package.brings_code
+    may_run = not found.needs_trust
     with Console(stderr=True).status(f"Asking {found.label} about its known case."):
         ran = may_run and found.package.known_answer is not None
         lines = check_answer(found) if ran else []
@@ -157,10 +161,18 @@ def verify(
         raise typer.Exit(1)
 
 
+def _harmless(text: str) -> str:
+    """A card is not ours: it must not speak to the terminal."""
+    return "".join(
+        each if each.isprintable() or each in "\n\t" else "\N{REPLACEMENT CHARACTER}"
+        for each in text
+    )
+
+
 def _remarks(model: "InstalledModel", disabled: Switches) -> str:
     """What keeps it from running."""
     found = []
-    if model.package.brings_code and not model.trusted:
+    if model.needs_trust:
         found.append("its code is not trusted")
     if switch := disabled.get((model.package.name, model.package.version)):
         found.append(f"disabled: {switch.why}")
@@ -175,7 +187,7 @@ def _fields(model: "InstalledModel", disabled: Switches) -> dict[str, Any]:
 def _wishes(model: "InstalledModel") -> list[str]:
     """What an administrator should still do, or ask for."""
     lines = []
-    if model.package.brings_code and not model.trusted:
+    if model.needs_trust:
         lines.append(
             "It brings code of its own, which runs only when you have read it and write into the "
             f"configuration: node: {{trusted_models: [{model.sha256}]}}"

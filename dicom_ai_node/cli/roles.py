@@ -115,6 +115,7 @@ def _listen(node: Node, stop: threading.Event, hung_up: "SimpleQueue[None]") -> 
 
 def work(config: ConfigDir = DEFAULT_CONFIG, supervised: Supervised = False) -> None:
     """Run models on queued jobs."""
+    from dicom_ai_node.config.disabled import read_disabled
     from dicom_ai_node.engines.local import LocalEngine
     from dicom_ai_node.work import Worker
 
@@ -122,11 +123,12 @@ def work(config: ConfigDir = DEFAULT_CONFIG, supervised: Supervised = False) -> 
         node.spool.sweep_incoming("attempt-*")
         routed = {route.model_label for route in node.config.routes}
         spool = node.spool
+        off = {f"{name} {version}" for name, version in read_disabled(node.config.node.models)}
         engine = LocalEngine(
             node.config.work,
             readable=[node.config.node.models, spool.instances, spool.outbox],
             home=spool.incoming,
-            preload=[model for label, model in node.models.items() if label in routed],
+            preload=[m for k, m in node.models.items() if k in routed and m.label not in off],
         )
         try:
             engine.start()

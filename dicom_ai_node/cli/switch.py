@@ -48,11 +48,17 @@ def disable(
 def enable(name: Name, version: Version = None, config: ConfigDir = DEFAULT_CONFIG) -> None:
     """Let jobs of a disabled model run again."""
     from dicom_ai_node.config import disabled
+    from dicom_ai_node.config.installed import model_label
 
     store = load(config).node.models
-    for model in _versions(store, name, version):
-        was = disabled.enable(store, model)
-        typer.echo(f"{model.label} is enabled." if was else f"{model.label} was not disabled.")
+    switched = [of for of in disabled.read_disabled(store) if of[0] == name]
+    found = [of for of in switched if version in (None, of[1])]
+    for each in found:
+        disabled.enable(store, *each)
+        typer.echo(f"{model_label(*each)} is enabled.")
+    if not found:
+        for model in _versions(store, name, version):
+            typer.echo(f"{model.label} was not disabled.")
 
 
 def _versions(store: Path, name: str, version: str | None) -> list["InstalledModel"]:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from dicom_ai_node.config.installed import InstalledModel
+from dicom_ai_node.config.installed import InstalledModel, model_label
 from dicom_ai_node.errors import ConfigError
 
 FOLDER = ".disabled"  # hidden: no model lies there
@@ -37,8 +37,11 @@ def disable(store: Path, model: InstalledModel, *, why: str, now: float) -> Disa
     target = folder / f"{model.label}.json"
     part = folder / f"{model.label}.{os.getpid()}.part"
     try:
-        folder.mkdir(exist_ok=True)
+        if not folder.exists():
+            folder.mkdir(exist_ok=True)
+            folder.chmod(0o755)  # who disables may be another user than the node is
         with part.open("w") as file:
+            os.fchmod(file.fileno(), 0o644)
             file.write(json.dumps(asdict(made)))
             file.flush()
             os.fsync(file.fileno())
@@ -51,18 +54,29 @@ def disable(store: Path, model: InstalledModel, *, why: str, now: float) -> Disa
     return made
 
 
-def enable(store: Path, model: InstalledModel) -> bool:
-    """Whether it was disabled."""
-    marker = store / FOLDER / f"{model.label}.json"
-    there = marker.exists()
-    marker.unlink(missing_ok=True)
-    return there
+def enable(store: Path, name: str, version: str) -> bool:
+    """Whether it was disabled; it need not be in the store. Raises ConfigError where the store
+    cannot be written to."""
+    marker = store / FOLDER / f"{model_label(name, version)}.json"
+    try:
+        marker.unlink()
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise ConfigError(
+            f"{model_label(name, version)} cannot be enabled ({error.strerror}): remove {marker} "
+            "as a user who may"
+        ) from None
+    return True
 
 
 def read_disabled(store: Path) -> Mapping[tuple[str, str], Disabled]:
-    """By name and version. A marker that cannot be read disables nothing less for that."""
+    """By name and version. A marker that cannot be read disables nothing less for that.
+
+    ConfigError where nobody can tell what is disabled.
+    """
     found: dict[tuple[str, str], Disabled] = {}
-    for path in sorted((store / FOLDER).glob("*.json")):
+    for path in _markers(store / FOLDER):
         name, _, version = path.name.removesuffix(".json").partition(" ")
         try:
             marker = Disabled(**json.loads(path.read_bytes()))
@@ -72,3 +86,15 @@ def read_disabled(store: Path) -> Mapping[tuple[str, str], Disabled]:
             marker = Disabled(model=name, version=version, why="its marker is unreadable", at=0)
         found[name, version] = marker
     return found
+
+
+def _markers(folder: Path) -> list[Path]:
+    try:
+        return sorted(path for path in folder.iterdir() if path.suffix == ".json")
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise ConfigError(
+            f"{folder} cannot be read ({error.strerror}), so nobody knows which models are "
+            "disabled: let the user of the node read it"
+        ) from None

@@ -22,6 +22,16 @@ class InstalledModel(Strict):
     trusted: bool = False
 
     @property
+    def needs_trust(self) -> str | None:
+        """What has to be done before it may run, where its code is its own and not trusted."""
+        if self.trusted or not self.package.brings_code:
+            return None
+        return (
+            f"{self.label} brings code of its own: read it, then name its hash in the "
+            f"configuration, node.trusted_models: [{self.sha256}]"
+        )
+
+    @property
     def label(self) -> str:
         return model_label(self.package.name, self.package.version)
 

@@ -153,9 +153,11 @@ def _missing_models(config: Config, tree: _Tree) -> list[str]:
         place, key = tree.place(loc)
         lines.append(f"{place}: {key}: {mistake}")
     for index, route in enumerate(config.routes):
-        if route.model_label in there:
-            continue
         place, key = tree.place(("routes", index, "model"))
+        if (model := there.get(route.model_label)) is not None:
+            if model.needs_trust:
+                lines.append(f"{place}: {key}: {model.needs_trust}")
+            continue
         try:
             find(config.node.models, route.model, route.version)
         except ConfigError as error:
@@ -182,6 +184,8 @@ def _read(file: Path) -> CommentedMap:
         raise ConfigError(f"{file}:{line}: {error.problem or error}") from None
     except YAMLError as error:
         raise ConfigError(f"{file}: {' '.join(str(error).split())}") from None
+    except (ValueError, RecursionError):  # such as the 13th month, or a thousand brackets
+        raise ConfigError(f"{file}: a date, a number or its nesting cannot be read") from None
     if document is None:
         return CommentedMap()
     if not isinstance(document, CommentedMap):
@@ -243,7 +247,7 @@ def _override(tree: _Tree, environ: Mapping[str, str]) -> None:
             target = below
         try:
             target[parts[-1]] = yaml.load(text)
-        except YAMLError:
+        except (YAMLError, ValueError, RecursionError):
             raise ConfigError(f"environment {name}: the value is not YAML") from None
         tree.places[parts] = f"environment {name}"
 

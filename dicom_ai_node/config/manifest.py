@@ -62,6 +62,6 @@ def read_manifest(folder: Path) -> tuple[Files, str]:
         raise ConfigError(f"{path} cannot be read ({error.strerror}): {again}") from None
     try:
         files = _FILES.validate_python(json.loads(content[: MAX_MANIFEST + 1])["files"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise ConfigError(f"{path} is not the manifest of a model: {again}") from None
     return files, hashlib.sha256(content).hexdigest()

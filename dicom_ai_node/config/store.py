@@ -140,10 +140,17 @@ def _folders(store: Path) -> Iterator[Path]:
     if not store.is_dir():
         return
     for name in sorted(path for path in store.iterdir() if not path.name.startswith(".")):
-        if (name / MODEL_YAML).exists():
+        if _is_there(name / MODEL_YAML):
             yield name
         elif name.is_dir():
             yield from sorted(path.parent for path in name.glob(f"[!.]*/{MODEL_YAML}"))
+
+
+def _is_there(file: Path) -> bool:
+    try:
+        return file.exists()
+    except PermissionError:
+        return False  # lost+found, where the store is a disk of its own
 
 
 def _described(folder: Path) -> tuple[bytes, AnyPackage]:
@@ -164,7 +171,7 @@ def _parse(content: bytes, file: Path) -> Any:
     yaml = YAML(typ="safe", pure=True)
     yaml.version = "1.2"
     try:
-        return yaml.load(content.decode("utf-8-sig"))
+        found = yaml.load(content.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         raise ConfigError(f"{file}: not UTF-8 text (byte {error.start})") from None
     except MarkedYAMLError as error:
@@ -172,6 +179,27 @@ def _parse(content: bytes, file: Path) -> Any:
         raise ConfigError(f"{file}:{line}: {error.problem or error}") from None
     except YAMLError as error:
         raise ConfigError(f"{file}: {error}") from None
+    except (ValueError, RecursionError) as error:  # such as the 13th month, or a thousand brackets
+        raise ConfigError(
+            f"{file}: a value cannot be read ({error}): quote it, or mend it"
+        ) from None
+    if _is_endless(found):
+        raise ConfigError(f"{file}: it repeats itself by anchors (&, *): write out what you mean")
+    return found
+
+
+def _is_endless(value: Any) -> bool:
+    """Whether it is larger than any file without anchors could be: they can hold themselves, or
+    ten times what holds ten times something."""
+    waiting, number = [value], 0
+    while waiting and number <= MAX_MODEL_YAML:
+        each = waiting.pop()
+        number += 1
+        if isinstance(each, dict):
+            waiting += each.values()
+        elif isinstance(each, list | tuple | set):
+            waiting += each
+    return number > MAX_MODEL_YAML
 
 
 def _describe(error: ValidationError, file: Path, *, tag: bool = True) -> list[str]:

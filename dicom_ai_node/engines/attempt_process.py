@@ -14,7 +14,7 @@ from dicom_ai_node.attempt import Loaded, Request
 from dicom_ai_node.config.installed import InstalledModel
 from dicom_ai_node.engines.engine import MODEL_CHANGED, NO_DEVICE
 from dicom_ai_node.engines.warm import WarmModels
-from dicom_ai_node.errors import ModelChanged, ModelError
+from dicom_ai_node.errors import ModelChanged
 from dicom_ai_node.log import get_logger, where
 from dicom_ai_node.models.protocol import Model
 
@@ -56,7 +56,7 @@ class AttemptProcess:
         for each in installed:
             try:
                 self._models.get(each)
-            except (ModelError, ModelChanged):
+            except Exception:
                 log.exception("model_not_loaded", model=each.package.name)
 
     def serve(self) -> None:

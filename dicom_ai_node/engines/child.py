@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import pickle
-import shutil
 import signal
 import socket
 import subprocess
@@ -19,8 +18,15 @@ from dicom_ai_node.attempt import Request
 from dicom_ai_node.engines.attempt_main import FENCE, START, Start
 from dicom_ai_node.engines.environment import scratch_variables
 from dicom_ai_node.engines.watch import family
+from dicom_ai_node.log import get_logger
+from dicom_ai_node.spool import remove_folder
+
+log = get_logger(__name__)
 
 _MAX_LINE = 1 << 16
+_MOST_READS = 16  # in a row
+_MOST_KILLED = 10_000  # one by one; those of its session are killed together
+_KILL_S = 10.0
 PREFIX = "attempt-process-"
 
 
@@ -67,7 +73,9 @@ class Child:
 
     def said(self) -> Iterator[dict[str, Any]]:
         """What it has said since. Models run there: nothing of it is believed beyond its form."""
-        while self._is_open:
+        for _ in range(_MOST_READS):  # who never stops must not keep us from the others
+            if not self._is_open:
+                break
             try:
                 content = self._line.recv(_MAX_LINE)
             except BlockingIOError:
@@ -90,21 +98,34 @@ class Child:
                 self.kill()
         return self.process.poll()
 
+    def forget(self, number: int) -> None:
+        """An attempt has ended: its request, and what it had written if that was not taken."""
+        (self._inbox / str(number)).unlink(missing_ok=True)
+        remove_folder(self.out / str(number))
+
     def kill(self) -> None:
-        """With all that it has started."""
-        pids = family(self.process.pid) if self.process.poll() is None else []
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)
+        """With all that it has started, which is stopped first, lest it start more meanwhile."""
+        is_there = self.process.poll() is None
+        self._signal_group(signal.SIGSTOP)
+        pids = family(self.process.pid, enough=_MOST_KILLED) if is_there else []
+        self._signal_group(signal.SIGKILL)
         for pid in pids[1:]:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        self.process.wait()
+        try:
+            self.process.wait(_KILL_S)
+        except subprocess.TimeoutExpired:  # in the kernel, for a device that does not answer
+            log.error("attempt_process_not_killed", pid=self.process.pid)  # noqa: TRY400 - no news
+
+    def _signal_group(self, number: int) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, number)
 
     def close(self) -> None:
         self.kill()
         self._line.close()
         self._is_open = False
-        shutil.rmtree(self.folder, ignore_errors=True)
+        remove_folder(self.folder)
 
     def _give_to(self, uid: int, gid: int) -> None:
         """`in` stays ours: what is read from there as it was written is from nobody else."""
@@ -120,6 +141,6 @@ def _write(path: Path, value: object) -> None:
 def _parsed(line: bytes) -> dict[str, Any]:
     try:
         found = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -8,8 +8,9 @@ from dicom_ai_node.attempt import Report, Request
 
 MODEL_CHANGED = "model_changed"
 NO_DEVICE = "no_device"
+NOT_STARTED = "not_started"
 # they say nothing of the study: such an attempt is not counted
-NOT_COUNTED = frozenset({MODEL_CHANGED, NO_DEVICE})
+NOT_COUNTED = frozenset({MODEL_CHANGED, NO_DEVICE, NOT_STARTED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,7 +20,7 @@ class Failure:
     `text` names classes and places in code, never values: it is logged and shown.
     """
 
-    # crash, timeout, memory, scratch, processes, error, no_output, model_changed, no_device
+    # crash, timeout, memory, scratch, processes, error, no_output, and those of NOT_COUNTED
     kind: str
     text: str
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Literal
 
 import dicom_ai_node
-from dicom_ai_node.engines import landlock, privileges
+from dicom_ai_node import privileges
+from dicom_ai_node.engines import landlock
 
 # a core dump holds patients' images: 1 byte stops a file, and a program that takes dumps (core(5))
 _NO_CORE = (1, 1)

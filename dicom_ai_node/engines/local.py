@@ -13,11 +13,12 @@ from dicom_ai_node.attempt import Request
 from dicom_ai_node.config.installed import InstalledModel
 from dicom_ai_node.config.settings import WorkSettings
 from dicom_ai_node.engines.attempt_main import Start
+from dicom_ai_node.engines.costs import Limits
 from dicom_ai_node.engines.engine import Room
 from dicom_ai_node.engines.environment import cuda_devices, environment
 from dicom_ai_node.engines.fence import Fence
 from dicom_ai_node.engines.local_attempt import LocalAttempt
-from dicom_ai_node.engines.slot import Limits, Slot
+from dicom_ai_node.engines.slot import Slot
 from dicom_ai_node.engines.watch import memory_limit_mb
 from dicom_ai_node.errors import ConfigError
 from dicom_ai_node.log import get_logger
@@ -75,7 +76,7 @@ class LocalEngine:
         if fenced.start.fence is None:
             return
         deadline = time.monotonic() + _FENCE_S
-        while fenced.fenced is None and time.monotonic() < deadline:
+        while fenced.fenced is None and fenced.child and time.monotonic() < deadline:
             fenced.step(0.1)
         said = fenced.fenced or {"all": "no: the process did not start"}
         holds = all(text.startswith("yes") for text in said.values())

@@ -39,10 +39,8 @@ class LocalAttempt:
     def kill(self) -> None:
         self.slot.withdraw(self)
 
-    def enter(self, stage: str, now: float) -> None:
-        self.spent_s = self.worked(now)
-        self.working_since = now if stage in ("loading", "finishing") else None
-        self.stage = stage
-
-    def worked(self, now: float) -> float:
-        return self.spent_s + (0 if self.working_since is None else now - self.working_since)
+    def keep_time(self, now: float, *, works: bool) -> None:
+        """Count what has passed since the last call, if it worked; and whether it does from now."""
+        if self.working_since is not None:
+            self.spent_s += now - self.working_since
+        self.working_since = now if works else None

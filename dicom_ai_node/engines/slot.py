@@ -11,10 +11,10 @@ from typing import Any
 from dicom_ai_node.attempt import Report, Request
 from dicom_ai_node.engines.attempt_main import Start
 from dicom_ai_node.engines.child import Child
-from dicom_ai_node.engines.engine import Failure, Room
+from dicom_ai_node.engines.costs import Costs, Limits
+from dicom_ai_node.engines.engine import NOT_STARTED, Failure, Room
 from dicom_ai_node.engines.handed_over import take_result
 from dicom_ai_node.engines.local_attempt import LocalAttempt
-from dicom_ai_node.engines.watch import family, memory_mb, resident_mb, size_mb
 from dicom_ai_node.errors import ConfigError
 from dicom_ai_node.log import get_logger
 
@@ -22,17 +22,7 @@ log = get_logger(__name__)
 
 START_S = 300.0  # for imports, and the models that are loaded ahead
 _STARTS = 3  # that may fail, one after another
-_LOOK_EVERY_S = 0.25  # at processes and their memory
-_LOOK_AT_FILES_EVERY_S = 1.0
-_PROCESSES = 128  # of one attempt process, itself included
-_KEEPS = 0.8  # of its memory limit: a process that keeps so much between attempts is replaced
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    memory_mb: float
-    scratch_mb: float
-    recycle_after: int
+_LOOK_EVERY_S = 0.25
 
 
 @dataclass(slots=True, kw_only=True)
@@ -47,18 +37,22 @@ class Slot:
     fenced: Mapping[str, str] | None = None  # what the process says of its fence
     child: Child | None = None
     attempts: list[LocalAttempt] = field(default_factory=list)  # the first one predicts
+    _has_spoken: bool = False
     _is_ready: bool = False
     _started_at: float = 0.0
     _failed_starts: int = 0
     _ended: int = 0  # attempts of this process
     _number: int = 0
-    _look_at: float = 0.0
-    _look_at_files: float = 0.0
+    _costs: Costs = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._costs = Costs(limits=self.limits)
 
     def begin(self, *, preload: bool = True) -> None:
         start = self.start if preload else replace(self.start, preload=())
+        self.child = None  # so it stays, if there is no room for another one
         self.child = Child(start, home=self.home, environment=self.environment)
-        self._is_ready = False
+        self._has_spoken = self._is_ready = False
         self._started_at = time.monotonic()
         self._ended = 0
 
@@ -78,8 +72,8 @@ class Slot:
             self.begin(preload=False)
         self._number += 1
         made = LocalAttempt(slot=self, number=self._number, request=request, alone=alone)
-        self.attempts.append(made)
         self._send(made)
+        self.attempts.append(made)
         return made
 
     def step(self, wait_s: float) -> None:
@@ -90,9 +84,10 @@ class Slot:
             wait([self.child.fileno()], min(wait_s, _LOOK_EVERY_S))
         child = self.child
         for words in child.said():
-            self.hear(words, time.monotonic())
+            self.hear(words)
             if self.child is not child:
                 return
+        self._keep_time(time.monotonic())
         status = child.ended()
         if status is not None:
             self._died(status)
@@ -125,10 +120,17 @@ class Slot:
         for each in self.attempts:
             self._send(each)
 
-    def hear(self, words: Mapping[str, Any], now: float) -> None:
+    def _keep_time(self, now: float) -> None:
+        """The first attempt works, whatever its process says or does not say; the second one only
+        while it loads."""
+        for place, each in enumerate(self.attempts):
+            each.keep_time(now, works=self._is_ready and (place == 0 or each.stage == "loading"))
+
+    def hear(self, words: Mapping[str, Any]) -> None:
         """One line of the process; raises ConfigError where a required fence does not hold."""
-        if "fence" in words:
-            self.fenced = dict(words["fence"])
+        is_first, self._has_spoken = not self._has_spoken, True
+        if is_first and isinstance(said := words.get("fence"), dict):  # before any model's code
+            self.fenced = {str(part): str(text) for part, text in said.items()}
             self._must_be_fenced()
         elif words.get("is_ready"):
             self._is_ready, self._failed_starts = True, 0
@@ -144,11 +146,13 @@ class Slot:
             folder = self.child.out / str(attempt.number)
             self._end(attempt, take_result(folder, attempt.request.folder))
         else:
-            attempt.enter(stage, now)
+            attempt.stage = stage
             return
         self._after_attempt(is_unfit=bool(words.get("is_unfit")))
 
     def _end(self, attempt: LocalAttempt, found: Report | Failure) -> None:
+        assert self.child is not None  # noqa: S101 - it has just spoken
+        self.child.forget(attempt.number)
         attempt.found = found
         self.attempts.remove(attempt)
         self._ended += 1
@@ -165,14 +169,11 @@ class Slot:
         assert self.child is not None  # noqa: S101 - it has just spoken
         if self._ended >= self.limits.recycle_after:
             return f"it has made {self._ended} attempts"
-        kept = resident_mb(self.child.process.pid)
-        if kept > self.limits.memory_mb * _KEEPS:
-            return f"it keeps {kept:.0f} MB after an attempt"
-        return None
+        return self._costs.kept(self.child)
 
     def _look(self, child: Child, now: float) -> None:
         for each in self.attempts:
-            if each.worked(now) > each.request.model.package.timeout_s:
+            if each.spent_s > each.request.model.package.timeout_s:
                 text = "the attempt ran longer than the model's timeout_s"
                 self._fail(Failure(kind="timeout", text=text))
                 return
@@ -180,27 +181,9 @@ class Slot:
             child.kill()
             self._died(None)
             return
-        if now >= self._look_at:
-            self._look_at = now + _LOOK_EVERY_S
-            self._look_at_processes(child)
-        if self.child is child and now >= self._look_at_files:
-            self._look_at_files = now + _LOOK_AT_FILES_EVERY_S
-            used = size_mb(child.folder)
-            if used > self.limits.scratch_mb:
-                text = f"{used:.0f} MB of files, work.scratch_mb is {self.limits.scratch_mb:.0f}"
-                self._fail(Failure(kind="scratch", text=text))
-
-    def _look_at_processes(self, child: Child) -> None:
-        pids = family(child.process.pid)
-        if len(pids) > _PROCESSES:
-            text = f"{len(pids)} processes, {_PROCESSES} allowed"
-            self._fail(Failure(kind="processes", text=text))
-            return
-        asked = [each.request.model.package.memory_mb for each in self.attempts]
-        limit = min([self.limits.memory_mb, *(mb for mb in asked if mb is not None)])
-        used = memory_mb(pids, more_than=limit)
-        if used > limit:
-            self._fail(Failure(kind="memory", text=f"{used:.0f} MB of memory, {limit:.0f} allowed"))
+        requests = [each.request for each in self.attempts]
+        if failure := self._costs.too_much(child, requests, now):
+            self._fail(failure)
 
     def _fail(self, failure: Failure) -> None:
         """Every attempt in the process is charged: whose fault it was, nobody can know for sure,
@@ -223,9 +206,12 @@ class Slot:
         log.error("attempt_process_not_started", how=how)
         if self._failed_starts < _STARTS:
             self._replace(preload=False)
-        else:
+        else:  # no study has reached it, so none is charged; the next attempt starts another one
             self._failed_starts = 0
-            self._fail(Failure(kind="crash", text=f"the attempt process did not start: {how}"))
+            text = f"the attempt process did not start: {how}"
+            for each in self.attempts:
+                each.found = Failure(kind=NOT_STARTED, text=text)
+            self.close()
 
     def _must_be_fenced(self) -> None:
         fence = self.start.fence

@@ -1,18 +1,25 @@
 """What a process costs, with whatever it has started: memory, processes, files. From /proc."""
 
+import math
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _MB = 1 << 20
+_LEAST = 64 << 10  # bytes that one file or folder is counted for
 _SHARE = 0.8  # of the machine's memory, where nobody says
 
 
-def family(pid: int) -> list[int]:
-    """The process and its descendants, as far as they have not been adopted by others."""
+def family(pid: int, *, enough: int) -> list[int]:
+    """The process and its descendants, as far as they have not been adopted by others.
+
+    Not more than about `enough`: they may multiply faster than anybody counts.
+    """
     found = [pid]
     for each in found:
+        if len(found) >= enough:
+            break
         found += list(_children(each))
     return found
 
@@ -31,16 +38,34 @@ def resident_mb(pid: int) -> float:
     return _resident(pid) / _MB
 
 
-def size_mb(folder: Path) -> float:
-    """Of the files below it that are there while we look, on the disk; links are not followed."""
+def size_mb(folder: Path, *, enough: float) -> float:
+    """Of what lies below it while we look, on the disk; links are not followed.
+
+    Not counted beyond `enough`. Many files cost at least `_LEAST` each, for they cost inodes, and
+    time to look. Infinite where a folder lets nobody look inside.
+    """
     total = 0
-    for root, _folders, names in os.walk(folder):
-        for name in names:
-            try:
-                total += os.lstat(os.path.join(root, name)).st_blocks * 512  # noqa: PTH118
-            except OSError:
-                continue  # gone meanwhile
+    try:
+        for root, folders, names in os.walk(folder, onerror=_unless_gone):
+            for name in (*folders, *names):
+                total += max(_LEAST, _on_disk(os.path.join(root, name)))  # noqa: PTH118
+            if total > enough * _MB:
+                break
+    except PermissionError:
+        return math.inf
     return total / _MB
+
+
+def _on_disk(path: str) -> int:
+    try:
+        return os.lstat(path).st_blocks * 512
+    except OSError:
+        return 0  # gone meanwhile
+
+
+def _unless_gone(error: OSError) -> None:
+    if isinstance(error, PermissionError):
+        raise error
 
 
 def memory_limit_mb(root: Path = Path("/")) -> int:

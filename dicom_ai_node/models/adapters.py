@@ -24,11 +24,8 @@ def open_model(installed: InstalledModel) -> Model:
     ModelChanged where a file is not the one that was installed; ModelError where it cannot be used,
     or brings code that nobody has trusted.
     """
-    if installed.package.brings_code and not installed.trusted:
-        raise ModelError(
-            f"{installed.label} brings code of its own: read it, then name its hash in the "
-            f"configuration, node.trusted_models: [{installed.sha256}]"
-        )
+    if installed.needs_trust:
+        raise ModelError(installed.needs_trust)
     return GatedModel(_adapter(installed), installed.package, known_images(installed))
 
 

@@ -1,5 +1,6 @@
 """What an administrator writes about routes, and what is said when it cannot be used."""
 
+import hashlib
 from pathlib import Path
 from typing import Any, get_args
 
@@ -232,3 +233,37 @@ def test_an_expression_that_could_run_for_ever_is_refused(tmp_path: Path, patter
     clause = {"attr": "SeriesDescription", "op": "matches", "value": pattern}
     with pytest.raises(ValidationError, match="the regular expression"):
         route(require=[clause])
+
+
+PROGRAM = """\
+{name: tool, version: 1.0.0, title: A tool, kind: command, command: ["true"], take: json}
+"""
+
+
+def test_a_route_to_code_that_nobody_has_trusted_is_a_mistake(tmp_path: Path) -> None:
+    """Else every study would be reported as failed."""
+    home = tmp_path / "models" / "tool" / "1.0.0"
+    home.mkdir(parents=True)
+    (home / "model.yaml").write_text(PROGRAM)
+    content = manifest_bytes(hashes_of(home))
+    (home / MANIFEST).write_bytes(content)
+    sha256 = hashlib.sha256(content).hexdigest()
+    (found,) = mistakes(tmp_path, ONE.replace("lungs", "tool"), need_models=True)
+    assert found == (
+        "a.yaml:6: routes.0.model: tool 1.0.0 brings code of its own: read it, then name its hash "
+        f"in the configuration, node.trusted_models: [{sha256}]"
+    )
+    trusted = HEAD.replace("MODELS}", f"MODELS, trusted_models: [{sha256}]}}")
+    text = trusted.replace("MODELS", str(tmp_path / "models")) + ONE.replace("lungs", "tool")
+    (tmp_path / "a.yaml").write_text(text)
+    load(tmp_path, {}, need_models=True)
+
+
+@pytest.mark.parametrize("value", ["2024-13-45", "!!int x", "[" * 2000])
+def test_a_value_that_yaml_cannot_make_is_a_mistake_like_others(tmp_path: Path, value: str) -> None:
+    (tmp_path / "a.yaml").write_text(f"node: {value}")
+    with pytest.raises(ConfigError, match=r"a\.yaml: a date, a number or its nesting"):
+        load(tmp_path, {})
+    (tmp_path / "a.yaml").write_text("node: {ae_title: AI}")
+    with pytest.raises(ConfigError, match="environment DICOM_AI_NODE__NODE__PORT"):
+        load(tmp_path, {"DICOM_AI_NODE__NODE__PORT": value})

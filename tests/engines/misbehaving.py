@@ -38,6 +38,8 @@ from dicom_ai_node.errors import ModelError
 LEAKED = []
 
 def _raise(places):
+    print("SECRET^NAME", file=sys.stderr, flush=True)
+    os.write(2, b"SECRET^NAME")
     raise ValueError("SECRET^NAME")
 
 def _sleep(places):
@@ -120,10 +122,45 @@ def _break_out(places):
     raw = b"SECRET" in open("/proc/self/environ", "rb").read()
     raise ModelError("; ".join(found) + f"; secrets {len(secret) + raw}")
 
+def _tell_the_worker(line):
+    os.write(int(sys.argv[1]), line + b"\\n")
+
+def _lie(places):
+    _tell_the_worker(b"[" * 50_000)
+    for number in range(200):
+        _tell_the_worker(b'{"number": %d, "stage": "loaded"}' % number)
+    for line in (b'{"fence": 5}', b'{"fence": {"files": "no"}}', b'{"number": []}', b"\\xff"):
+        _tell_the_worker(line)
+    time.sleep(3600)
+
+def _never_stop_talking(places):
+    while True:
+        _tell_the_worker(b"{}")
+
+def _hide(places):
+    hidden = os.path.join(os.environ["TMPDIR"], "hidden")
+    os.mkdir(hidden)
+    with open(os.path.join(hidden, "full"), "wb") as file:
+        os.chmod(hidden, 0)
+        while True:
+            file.write(bytes(1 << 20))
+            file.flush()
+            time.sleep(0.005)
+
+def _make_many_files(places):
+    for number in range(2000):
+        open(os.path.join(os.environ["TMPDIR"], str(number)), "w").close()
+    time.sleep(3600)
+
+def _leave_files(places):
+    with open(os.path.join(os.environ["TMPDIR"], "left"), "wb") as file:
+        file.write(bytes(20 << 20))
+
 ACTS = {number: act for number, act in enumerate((
     _raise, _sleep, _hold_the_lock_of_python, _deadlock, _crash, _exit, _be_killed, _hog, _fill,
     _leak, _lose_the_gpu, _have_children, _take_a_second, _break_out,
-    _take_five_seconds, _multiply), start=2000)}
+    _take_five_seconds, _multiply, _lie, _never_stop_talking, _hide, _make_many_files,
+    _leave_files), start=2000)}
 
 class Told(torch.nn.Module):
     def __init__(self, places):
@@ -149,7 +186,7 @@ RAISES, SLEEPS, HOLDS_THE_GIL, DEADLOCKS, CRASHES, EXITS, IS_KILLED, HOGS, FILLS
 LEAKS, LOSES_THE_GPU, HAS_CHILDREN, TAKES_A_SECOND, BREAKS_OUT, TAKES_FIVE_SECONDS = range(
     2009, 2015
 )
-MULTIPLIES = 2015
+MULTIPLIES, LIES, NEVER_STOPS_TALKING, HIDES, MAKES_MANY_FILES, LEAVES_FILES = range(2015, 2021)
 WRONG_SHAPE, NOT_A_NUMBER, WRONG_CLASS = range(2100, 2103)
 
 

@@ -44,6 +44,48 @@ def test_success_without_a_report_is_none(tmp_path: Path, report: bytes | None) 
     assert found.kind == "no_output"
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"reason": 7},
+        {"reason": "\ud800"},
+        {"timings": {"predict": "long"}},
+        {"timings": {"predict": float("nan")}},
+        {"objects": [{"kind": "seg", "sop_instance_uid": 1, "file": "1-seg.dcm", "sha256": ""}]},
+        {"objects": [{"kind": "seg", "sop_instance_uid": "x", "file": "1-seg.dcm", "sha256": ""}]},
+        {"reason": "x" * (17 << 20)},
+    ],
+    ids=["number", "half", "words", "nan", "type", "uid", "large"],
+)
+def test_a_report_that_the_database_could_not_take_is_none(
+    tmp_path: Path, changes: dict[str, object]
+) -> None:
+    """Once published, it would be read again by every further attempt."""
+    folder = left(tmp_path / "out")
+    report = json.loads((folder / REPORT).read_text())
+    (folder / REPORT).write_text(json.dumps(report | changes))
+    found = take_result(folder, tmp_path / "attempt")
+    assert isinstance(found, Failure)
+    assert found.text == "the report of the attempt cannot be read"
+
+
+def test_what_the_report_does_not_name_is_left_behind(tmp_path: Path) -> None:
+    folder = left(tmp_path / "out")
+    (folder / "core").write_bytes(b"of a gigabyte")
+    (folder / "below" / "it").mkdir(parents=True)
+    (folder / "below").chmod(0)
+    assert isinstance(take_result(folder, tmp_path / "attempt"), Report)
+    assert {path.name for path in (tmp_path / "attempt").iterdir()} == {"1-seg.dcm", REPORT}
+
+
+def test_a_link_to_a_result_is_none(tmp_path: Path) -> None:
+    """The model could change what it leads to."""
+    (tmp_path / "out").symlink_to(left(tmp_path / "scratch"))
+    found = take_result(tmp_path / "out", tmp_path / "attempt")
+    assert isinstance(found, Failure)
+    assert found.kind == "no_output"
+
+
 @pytest.mark.parametrize("file", ["2-sr.dcm", "../secret", "/etc/passwd", "", ".", "link"])
 def test_only_files_of_the_folder_are_results(tmp_path: Path, file: str) -> None:
     """A link would bring another file of this machine into the PACS."""

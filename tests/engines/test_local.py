@@ -197,6 +197,33 @@ def test_a_model_that_fills_the_disk_is_ended_and_its_files_go(bench: Bench) -> 
 
 
 @pytest.mark.fault("E10")
+@pytest.mark.parametrize("act", [told.HIDES, told.MAKES_MANY_FILES])
+def test_files_that_are_hidden_or_empty_count_as_well(bench: Bench, act: int) -> None:
+    assert failure(bench.run(act)).kind == "scratch"
+    bench.is_well()
+    assert not list(bench.home.rglob("hidden"))
+
+
+@pytest.mark.fault("E10")
+def test_what_one_study_leaves_on_the_disk_is_not_charged_to_the_next(bench: Bench) -> None:
+    bench.is_well()
+    before = bench.engine.pids()
+    assert isinstance(bench.run(told.LEAVES_FILES), Report)
+    assert bench.engine.pids() != before
+    bench.is_well()
+
+
+@pytest.mark.fault("E2")
+@pytest.mark.parametrize("act", [told.LIES, told.NEVER_STOPS_TALKING])
+def test_what_a_model_says_in_the_name_of_its_process_changes_nothing(
+    bench: Bench, act: int
+) -> None:
+    """Neither the clock, nor the fence, nor the worker that listens."""
+    assert failure(bench.run(act, timeout_s=2)).kind == "timeout"
+    bench.is_well()
+
+
+@pytest.mark.fault("E10")
 @pytest.mark.skipif(not landlock.version(), reason="this kernel has no Landlock")
 def test_a_model_cannot_break_out(bench: Bench) -> None:
     """Neither files nor network nor processes of others, nor secrets."""

@@ -1,6 +1,7 @@
 """The model store as an administrator leaves it."""
 
 import hashlib
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,12 @@ from dicom_ai_node.errors import ConfigError
 from dicom_ai_node.models.installation.install import CATALOGUE
 
 MODEL_YAML = (CATALOGUE / "threshold-ct" / "model.yaml").read_text()
+
+
+# a billion in ten lines
+BOMB = "a0: &a0 [x]\n" + "".join(
+    f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 10)
+)
 
 
 def add(store: Path, name: str, text: str | None = None) -> Path:
@@ -57,6 +64,10 @@ def test_an_unknown_model_is_answered_with_those_that_are_there(tmp_path: Path) 
         (MODEL_YAML + "\nname: twice", "model.yaml:.*duplicate key"),
         (MODEL_YAML.replace("version: 1.0.0", ""), "model.yaml: version: is missing"),
         (MODEL_YAML, "they must be equal"),
+        (MODEL_YAML + "\nversion2: 2024-13-45", "model.yaml: a value cannot be read .*month"),
+        ("[" * 3000, "model.yaml: a value cannot be read .*recursion"),
+        ("a: &a [*a]", "model.yaml: it repeats itself"),
+        (BOMB, "model.yaml: it repeats itself"),
     ],
 )
 def test_a_description_that_cannot_be_used_names_file_and_key(
@@ -74,6 +85,14 @@ def test_a_package_that_cannot_be_used_hides_no_other(tmp_path: Path) -> None:
     assert list(store.faults) == [folder]
     with pytest.raises(ConfigError, match=r"bad/1\.0\.0/model\.yaml:\d+: "):
         find(tmp_path, "bad")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root looks into every folder")
+def test_a_folder_that_is_not_ours_to_read_is_no_model(tmp_path: Path) -> None:
+    """Such as lost+found, where the store is a disk of its own."""
+    (tmp_path / "lost+found").mkdir(mode=0)
+    good = add(tmp_path, "good")
+    assert [each.folder for each in read_store(tmp_path).models] == [good]
 
 
 def test_versions_are_in_their_order() -> None:

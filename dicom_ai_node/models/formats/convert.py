@@ -51,6 +51,10 @@ def convert(
         raise ConfigError(f"{target.name} ends neither with {WEIGHTS} nor with {PROGRAM}")
     if target.suffix == PROGRAM and shape is None:
         raise ConfigError("for a .pt2 say what goes in: --input-shape 1,1,96,96,96, say")
+    if not target.parent.is_dir():
+        raise ConfigError(
+            f"there is no folder {target.parent}: make it, or write elsewhere (--out)"
+        )
     if not source.is_file():
         raise ConfigError(f"{source} is no file: give what torch.save or torch.jit.save wrote")
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".converting-") as scratch:
@@ -61,6 +65,8 @@ def convert(
             said = apart(convert_here, task, timeout_s=timeout_s, memory_mb=memory_mb)
         except ModelError as error:
             raise ModelError(f"{source.name} was not converted: {error}") from None
+        if task.target.is_symlink() or not task.target.is_file():
+            raise ModelError(f"{source.name} was not converted: its process left no file")
         with task.target.open("rb") as file:
             os.fsync(file.fileno())
         task.target.replace(target)

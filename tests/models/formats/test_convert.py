@@ -162,3 +162,9 @@ def test_what_does_not_fit_is_said_before_anything_runs(tmp_path: Path) -> None:
             converted_apart(tmp_path / source, tmp_path / target)
     with pytest.raises(ModelError, match="holds weights and no network"):
         converted(tmp_path / "a.pt", tmp_path / "a.pt2", (1, 1))
+
+
+def test_a_folder_that_is_not_there_is_said(tmp_path: Path) -> None:
+    torch.save({"w": torch.ones(1)}, tmp_path / "a.pt")
+    with pytest.raises(ConfigError, match="there is no folder"):
+        converted_apart(tmp_path / "a.pt", tmp_path / "no" / "a.safetensors")

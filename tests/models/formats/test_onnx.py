@@ -156,6 +156,15 @@ def test_external_data_within_subgraphs_is_found() -> None:
     assert external_files(model().SerializeToString()) == set()
 
 
+@pytest.mark.fault("E13")
+def test_a_tag_that_protobuf_reads_in_another_way_is_refused() -> None:
+    """It drops what lies beyond 32 bits, and would find a field where we had seen none."""
+    graph = model().SerializeToString()
+    assert external_files(graph + b"\xba\x06\x00") == set()  # field 103, empty
+    with pytest.raises(ModelError, match="no ONNX file"):
+        external_files(graph + b"\xba\x86\x80\x80\x10\x00")
+
+
 def test_onnx_itself_names_the_same_files(tmp_path: Path) -> None:
     """As written by the library that others use."""
     made = model()

@@ -168,6 +168,15 @@ def as_target(program: dict[str, Any]) -> None:
     node["inputs"] = [{"name": "", "arg": {"as_string": "touch $HOSTILE_MARK"}, "kind": 1}]
 
 
+def as_python(program: dict[str, Any]) -> None:
+    """Everything has such names, and much is reached by them."""
+    program["graph_module"]["graph"]["nodes"][0]["target"] = "torch.ops.aten.__class__"
+
+
+def as_python_below(program: dict[str, Any]) -> None:
+    program["graph_module"]["graph"]["nodes"][0]["target"] = "torch.ops.aten.add.__init__"
+
+
 def as_operator(program: dict[str, Any]) -> None:
     node = program["graph_module"]["graph"]["nodes"][0]
     node["inputs"].append({"name": "", "arg": {"as_operator": "torch.os.system"}, "kind": 1})
@@ -188,6 +197,8 @@ HOSTILE = {
     "legacy": as_legacy,
     "size": graph(as_size),
     "target": graph(as_target),
+    "python": graph(as_python),
+    "python below": graph(as_python_below),
     "operator": graph(as_operator),
     "tree": graph(as_tree),
 }

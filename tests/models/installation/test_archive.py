@@ -155,6 +155,28 @@ def test_a_header_that_claims_a_terabyte_is_not_believed(tmp_path: Path) -> None
         unpack(archive, tmp_path / "into", Limits(small=1 << 20, files=10))
 
 
+@pytest.mark.fault("E13")
+def test_an_archive_that_changes_under_our_eyes_is_not_unpacked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the look at its names and the writing."""
+    good = zipped(tmp_path / "a.zip", FILES)
+    bad = zipped(tmp_path / "b.zip", {"../../out": b"x"})
+    looks: list[bool] = []
+
+    def is_zipfile(path: Path) -> bool:
+        looks.append(True)
+        if len(looks) == 2:
+            bad.replace(good)
+        return True
+
+    monkeypatch.setattr(zipfile, "is_zipfile", is_zipfile)
+    (tmp_path / "x" / "y").mkdir(parents=True)
+    with pytest.raises(ConfigError, match="changes while it is read"):
+        unpack(good, tmp_path / "x" / "y")
+    assert not (tmp_path / "out").exists()
+
+
 def test_more_files_than_a_package_has(tmp_path: Path) -> None:
     archive = zipped(tmp_path / "a.zip", FILES | {f"f{n}": b"" for n in range(20)})
     with pytest.raises(ConfigError, match="more than 20 files"):

