@@ -182,6 +182,8 @@ def _read(file: Path) -> CommentedMap:
         raise ConfigError(f"{file}:{line}: {error.problem or error}") from None
     except YAMLError as error:
         raise ConfigError(f"{file}: {' '.join(str(error).split())}") from None
+    except RecursionError:
+        raise ConfigError(f"{file}: lists or keys are nested too deeply: is it YAML?") from None
     if document is None:
         return CommentedMap()
     if not isinstance(document, CommentedMap):
