@@ -146,6 +146,19 @@ def test_code_of_the_package_waits_for_somebody_to_trust_it(node: Node, tmp_path
     assert (tmp_path / "ran").exists()
 
 
+def test_predict_runs_code_that_is_trusted_and_no_other(node: Node, tmp_path: Path) -> None:
+    dicom_factory.write(dicom_factory.series(), tmp_path / "study")
+    package = made.network(tmp_path / "own", own_code=True)
+    made.add(package, {"outcome": "none"})
+    node.must("models", "install", package)
+    (model,) = installed(node.store)
+    tried = ("predict", tmp_path / "study", "--model", "small", "--out", tmp_path / "out")
+    assert f"node.trusted_models: [{model.sha256}]" in node.refused(*tried)
+    node.route({}, trusted_models=[model.sha256])
+    node.must(*tried)
+    assert (tmp_path / "out" / "2-sr.dcm").exists()
+
+
 def test_a_model_that_is_disabled_is_listed_as_such(node: Node, package: Path) -> None:
     node.must("models", "install", package, "--no-verify")
     node.must("models", "disable", "threshold-ct", "--why", "recalled")

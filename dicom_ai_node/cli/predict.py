@@ -28,7 +28,8 @@ def predict(
     """Run a model on each image series of a folder and write SEG and SR, as the worker does."""
     from dicom_ai_node.config.store import find
 
-    installed = find(load(config).node.models, model)
+    node = load(config).node
+    installed = find(node.models, model, trusted=node.trusted_models)
     log.configure(level="warning")
     from dicom_ai_node import predict as prediction
 

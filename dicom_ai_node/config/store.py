@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
@@ -179,7 +180,9 @@ def _parse(content: bytes, file: Path) -> Any:
         raise ConfigError(f"{file}:{line}: {error.problem or error}") from None
     except YAMLError as error:
         raise ConfigError(f"{file}: {error}") from None
-    except (ValueError, RecursionError) as error:  # such as the 13th month, or a thousand brackets
+    except RecursionError:
+        raise ConfigError(f"{file}: lists or keys are nested too deeply: is it YAML?") from None
+    except ValueError as error:  # such as the 13th month
         raise ConfigError(
             f"{file}: a value cannot be read ({error}): quote it, or mend it"
         ) from None
@@ -204,14 +207,36 @@ def _is_endless(value: Any) -> bool:
 
 def _describe(error: ValidationError, file: Path, *, tag: bool = True) -> list[str]:
     """One line per mistake; `tag`: a location begins with the union's tag, which no file has."""
+    problems = error.errors(include_url=False, include_input=False)
     lines = []
-    for problem in error.errors(include_url=False, include_input=False):
-        loc = problem["loc"][1 if tag else 0 :]
-        message = problem["msg"].removeprefix("Value error, ")
-        if problem["type"] == "extra_forbidden":
-            message = "unknown key: check its spelling"
-        elif problem["type"] == "missing":
-            message = "is missing"
+    for problem in problems:
+        loc = problem["loc"]
+        if problem["type"] == "too_short" and any(
+            len(other["loc"]) > len(loc) and other["loc"][: len(loc)] == loc for other in problems
+        ):
+            continue  # a list whose items are wrong counts as empty, too
+        loc = loc[1 if tag else 0 :]
+        if problem["type"].startswith("union_tag"):
+            loc = (*loc, problem["ctx"]["discriminator"].strip("'"))
         key = ".".join(map(str, loc))
+        message = _in_words(problem)
         lines.append(f"{file}: {key}: {message}" if key else f"{file}: {message}")
     return lines
+
+
+def _in_words(problem: ErrorDetails) -> str:
+    """What is wrong with one key, for somebody who does not know Pydantic."""
+    match problem["type"]:
+        case "extra_forbidden":
+            return "unknown key: check its spelling"
+        case "missing" | "union_tag_not_found":
+            return "is missing"
+        case "union_tag_invalid":
+            return f"write one of {problem['ctx']['expected_tags']}"
+        case "string_type":
+            return 'is no text: put it into quotes, as in "1.0"'
+        case "tuple_type":
+            return "is no list: write it in brackets, as in [CT]"
+        case "model_attributes_type" | "model_type":
+            return "expected keys, each with a colon and a value"
+    return problem["msg"].removeprefix("Value error, ")

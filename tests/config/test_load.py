@@ -70,6 +70,7 @@ def test_the_example_configuration_loads() -> None:
         ("- 1\n", "a.yaml:1: expected keys"),
         ("node\n", "a.yaml:1: expected keys"),
         ("node: [\n", "a.yaml:2: "),
+        ("node: " + 20_000 * "[", "a.yaml: a date, a number or its nesting cannot be read"),
         ("node: *nothing\n", "a.yaml:1: "),
         ("node:\n\tae_title: A\n", "a.yaml:2: "),
         ("node: {ae_title: A}\nnode: {ae_title: B}\n", "a.yaml:2: "),

@@ -9,7 +9,14 @@ from pathlib import Path
 import pytest
 
 from dicom_ai_node.config.manifest import MANIFEST, hashes_of, manifest_bytes
-from dicom_ai_node.config.store import find, installed, read_package, read_store, version_order
+from dicom_ai_node.config.store import (
+    find,
+    installed,
+    read_description,
+    read_package,
+    read_store,
+    version_order,
+)
 from dicom_ai_node.errors import ConfigError
 from dicom_ai_node.models.installation.install import CATALOGUE
 
@@ -58,14 +65,17 @@ def test_an_unknown_model_is_answered_with_those_that_are_there(tmp_path: Path) 
         ("name: [", r"model.yaml:\d+: "),
         ("", "model.yaml: "),
         ("- 1", "model.yaml: "),
-        ("kind: pickle", "model.yaml: .*'torch'.*'threshold'"),
+        ("kind: pickle", "model.yaml: kind: write one of .*'torch'.*'threshold'"),
+        (MODEL_YAML.replace("kind: threshold", ""), "model.yaml: kind: is missing"),
+        (MODEL_YAML.replace("version: 1.0.0", "version: 1.0"), "version: is no text: .*quotes"),
+        (MODEL_YAML.replace("[CT]", "CT"), "gate.modality: is no list: .*brackets"),
+        ("title: " + 20_000 * "[", "model.yaml: lists or keys are nested too deeply"),
         (MODEL_YAML.replace("gate:", "gates:"), "model.yaml: gates: unknown key"),
         (MODEL_YAML.replace("between: ", "between: 7 #"), "model.yaml: between: "),
         (MODEL_YAML + "\nname: twice", "model.yaml:.*duplicate key"),
         (MODEL_YAML.replace("version: 1.0.0", ""), "model.yaml: version: is missing"),
         (MODEL_YAML, "they must be equal"),
         (MODEL_YAML + "\nversion2: 2024-13-45", "model.yaml: a value cannot be read .*month"),
-        ("[" * 3000, "model.yaml: a value cannot be read .*recursion"),
         ("a: &a [*a]", "model.yaml: it repeats itself"),
         (BOMB, "model.yaml: it repeats itself"),
     ],
@@ -75,6 +85,17 @@ def test_a_description_that_cannot_be_used_names_file_and_key(
 ) -> None:
     with pytest.raises(ConfigError, match=message):
         read_package(add(tmp_path, "bad", text))
+
+
+def test_a_list_with_a_mistake_in_it_is_not_called_empty_as_well(tmp_path: Path) -> None:
+    (tmp_path / "model.yaml").write_text(
+        "{kind: onnx, name: x, version: '1', title: X, graph: {file: x.onnx}, "
+        "outputs: [{task: segment}]}"
+    )
+    with pytest.raises(ConfigError) as refused:
+        read_description(tmp_path)
+    (line,) = str(refused.value).splitlines()
+    assert "model.yaml: outputs.0.task: write one of 'segmentation', " in line
 
 
 def test_a_package_that_cannot_be_used_hides_no_other(tmp_path: Path) -> None:

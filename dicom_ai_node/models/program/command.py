@@ -48,7 +48,8 @@ class Command:
         # TMPDIR, where it is set, is the attempt's own
         with tempfile.TemporaryDirectory(prefix="command-") as temporary:
             scratch = Path(temporary)
-            places = {"model": self._installed.folder}
+            # it starts in a folder of its own, where a relative path would lead elsewhere
+            places = {"model": self._installed.folder.absolute()}
             for name in ("input", "output"):
                 places[name] = scratch / name
                 places[name].mkdir()

@@ -121,6 +121,17 @@ def test_from_install_to_seg_and_sr(tmp_path: Path) -> None:
     ]
 
 
+def test_a_store_may_be_named_by_a_relative_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `models: ./models` does: the program starts in another folder than the node."""
+    model = install(tmp_path, copy("mask.nii"), {"mask.nii": nifti(phantom_mask())})
+    monkeypatch.chdir(tmp_path)
+    near = model.model_copy(update={"folder": model.folder.relative_to(tmp_path)})
+    (mask,) = open_model(near).predict(model_input()).masks
+    assert np.array_equal(mask.array, phantom_mask())
+
+
 def test_a_module_of_mercure_or_a_map_answers_with_dicom_seg(tmp_path: Path) -> None:
     """DICOM in, named as mercure names it, and DICOM SEG out, whose segment has another name."""
     dicom_factory.write(dicom_factory.series(), tmp_path / "study")
