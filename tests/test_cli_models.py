@@ -107,6 +107,26 @@ def test_a_wrong_answer_keeps_a_package_out(node: Node, package: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        ("name: BasicUNet", "name: BasicUnit", "monai.networks.nets has no network BasicUnit"),
+        ('"out_channels": 2', '"out_channels": 3', "are not for this network"),
+        ('"out_channels": 2', '"out_chanels": 2', "BasicUNet cannot be built"),
+    ],
+)
+def test_a_package_without_a_known_answer_is_opened_at_least(
+    node: Node, tmp_path: Path, old: str, new: str, sentence: str
+) -> None:
+    package = made.network(tmp_path / "small")
+    change(package, "known_answer: known_answer", "")
+    change(package, old, new)
+    said = node.refused("models", "install", package)
+    assert "small 1.0.0 cannot be opened: " in said
+    assert sentence in said
+    assert installed(node.store) == []
+
+
 @pytest.mark.fault("E12")
 def test_verify_tells_of_a_file_that_was_changed(node: Node, package: Path) -> None:
     node.must("models", "install", package, "--no-verify")
@@ -133,7 +153,7 @@ def test_code_of_the_package_waits_for_somebody_to_trust_it(node: Node, tmp_path
     made.add(package, {"outcome": "none"})
     said = node.must("models", "install", package)
     (model,) = installed(node.store)
-    assert "Its known answer was not tried, since that would run its code." in said
+    assert "It was not tried, since that would run its code." in said
     assert f"node: {{trusted_models: [{model.sha256}]}}" in said
     assert "It has no MODEL_CARD.md" in said
     assert "not tried" in node.must("models", "verify", "small")

@@ -39,7 +39,7 @@ def install(
 ) -> None:
     """Put a model into the store, whole or not at all, each file pinned by its SHA-256."""
     from dicom_ai_node.config.disabled import read_disabled
-    from dicom_ai_node.known_answer.check import require_answer
+    from dicom_ai_node.known_answer.check import require_answer, require_opening
     from dicom_ai_node.models.installation.install import Terms, install_source
 
     node = load(config).node
@@ -47,10 +47,14 @@ def install(
     with Console(stderr=True).status("") as shown:
 
         def check(model: "InstalledModel") -> None:
-            if not verify or model.package.known_answer is None:
+            if not verify:
                 return
             if model.needs_trust:
-                said.append("Its known answer was not tried, since that would run its code.")
+                said.append("It was not tried, since that would run its code.")
+                return
+            if model.package.known_answer is None:
+                shown.update(f"Opening {model.label}.")
+                require_opening(model)
                 return
             shown.update(f"Asking {model.label} about its known case.")
             require_answer(model)

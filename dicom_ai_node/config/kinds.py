@@ -127,6 +127,11 @@ class PythonPackage(Package):
     arguments: dict[str, Any] = Field(default_factory=dict)
 
     @property
+    def maps(self) -> frozenset[str]:
+        """Nobody knows: what it does not make, it leaves out."""
+        return frozenset({"saliency", "uncertainty"})
+
+    @property
     def brings_code(self) -> bool:
         return True
 

@@ -157,6 +157,10 @@ def _missing_models(config: Config, tree: _Tree) -> list[str]:
         if (model := there.get(route.model_label)) is not None:
             if model.needs_trust:
                 lines.append(f"{place}: {key}: {model.needs_trust}")
+            if missing := set(route.maps) - model.package.maps:
+                place, key = tree.place(("routes", index, "maps"))
+                names = " and ".join(sorted(missing))
+                lines.append(f"{place}: {key}: {model.label} makes no map of {names}: leave it out")
             continue
         try:
             find(config.node.models, route.model, route.version)

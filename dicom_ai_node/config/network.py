@@ -58,6 +58,11 @@ class NetworkPackage(Package):
     augment: tuple[Annotated[tuple[Literal[0, 1, 2], ...], Field(min_length=1)], ...] = ()
     saliency: Saliency | None = None
 
+    @property
+    def maps(self) -> frozenset[str]:
+        made = {"uncertainty": bool(self.augment), "saliency": self.saliency is not None}
+        return frozenset(name for name, makes in made.items() if makes)
+
     @model_validator(mode="after")
     def _outputs_can_be_made(self) -> "NetworkPackage":
         if mistake := cannot_be_joined(self.outputs, self.inference.kind):

@@ -81,6 +81,11 @@ class Package(Strict):
         return self
 
     @property
+    def maps(self) -> frozenset[str]:
+        """What a route may ask of it beside its answer."""
+        return frozenset()
+
+    @property
     def brings_code(self) -> bool:
         """Whether running it runs code of the package's own, which somebody must have trusted."""
         return False

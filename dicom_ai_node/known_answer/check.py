@@ -42,6 +42,19 @@ def require_answer(installed: InstalledModel) -> None:
         raise ModelError(f"{installed.label} does not give its known answer: {differences}")
 
 
+def require_opening(installed: InstalledModel) -> None:
+    """Of a package without a known answer, what can be known: that its parts fit together."""
+    try:
+        apart(_opens, installed, timeout_s=installed.package.timeout_s + 60)
+    except ModelError as error:
+        raise ModelError(f"{installed.label} cannot be opened: {error}") from None
+
+
+def _opens(installed: InstalledModel) -> bool:
+    open_model(installed)
+    return True
+
+
 def compare_answer(installed: InstalledModel) -> list[Compared]:
     """The same, in this process."""
     expected, mask = expected_of(installed)

@@ -182,6 +182,13 @@ def test_a_package_that_cannot_be_used_is_the_mistake_of_its_routes_alone(tmp_pa
     read(tmp_path, ONE.replace("lungs", "single"), need_models=True)
 
 
+def test_a_route_asks_only_for_maps_that_its_model_makes(tmp_path: Path) -> None:
+    install(tmp_path, "single")
+    wanted = "single, maps: [saliency, uncertainty]"
+    (found,) = mistakes(tmp_path, ONE.replace("lungs", wanted), need_models=True)
+    assert "routes.0.maps: single 1.0.0 makes no map of saliency and uncertainty" in found
+
+
 def test_a_route_may_ask_for_one_version(tmp_path: Path) -> None:
     install(tmp_path, "single")
     read(tmp_path, ONE.replace("lungs", "single, version: 1.0.0"), need_models=True)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from dicom_ai_node.errors import InputError, ModelError
 from dicom_ai_node.input import ModelInput, ProjectionImage
 from dicom_ai_node.models.network.resample import back_by_axes
-from dicom_ai_node.models.network.steps import Transform
+from dicom_ai_node.models.network.steps import Transform, applied
 
 RAS_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])  # nibabel's and MONAI's axes, and DICOM's
 
@@ -147,7 +147,7 @@ def _transformed(
                 raise InputError("The images show nothing: none of their values is above 0.")
             tensors = [_meta(transform.crop_pad(each, start, end)) for each in tensors]
         else:
-            tensors = [transform(each) for each in tensors]
+            tensors = [applied(transform, each) for each in tensors]
     return tensors
 
 

@@ -18,7 +18,7 @@ from dicom_ai_node.models.findings import findings_of_images, findings_of_masks,
 from dicom_ai_node.models.layers import layers
 from dicom_ai_node.models.network.part import Part
 from dicom_ai_node.models.network.prepare import Prepared
-from dicom_ai_node.models.network.steps import transforms_of
+from dicom_ai_node.models.network.steps import applied, transforms_of
 from dicom_ai_node.result import ImageMask
 
 Labels = NDArray[np.uint8]
@@ -60,12 +60,12 @@ def postprocessed(raw: Tensor, steps: Sequence[Step], grid: Prepared) -> NDArray
     before, after = steps[:at], steps[at + 1 :]
     values: Tensor = raw
     for transform in transforms_of(before):
-        values = _tensor(transform(MetaTensor(values)))
+        values = _tensor(applied(transform, MetaTensor(values)))
     mode = steps[at].arguments.get("mode") if at < len(steps) else None
     nearest = mode == "nearest" if mode else _holds_labels(values)
     restored = grid.restored(values, nearest=nearest)
     for transform in transforms_of(after):
-        restored = _tensor(transform(MetaTensor(torch.from_numpy(restored)))).numpy()
+        restored = _tensor(applied(transform, MetaTensor(torch.from_numpy(restored)))).numpy()
     if after and (unseen := grid.unseen()) is not None:
         restored[:, unseen] = 0  # as before the steps: to a sigmoid, 0 is 50 %
     return restored

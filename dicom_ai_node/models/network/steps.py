@@ -1,6 +1,7 @@
 """MONAI transforms from their names and arguments in model.yaml; what may be named is config's."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import monai.transforms
 import torch
@@ -15,6 +16,16 @@ Transform = Callable[[MetaTensor], MetaTensor]
 _IN_PLACE = ("NormalizeIntensity", "KeepLargestConnectedComponent", "FillHoles")
 # by the package's author as words, since YAML has no types of torch
 _DTYPES = {"float32": torch.float32, "uint8": torch.uint8, "int64": torch.int64}
+
+
+@dataclass(frozen=True, slots=True)
+class OnACopy:
+    """A transform that would write its answer over its input."""
+
+    made: Transform
+
+    def __call__(self, values: MetaTensor) -> MetaTensor:
+        return self.made(values.clone())  # type: ignore[no-untyped-call]
 
 
 def transforms_of(steps: Sequence[Step]) -> list[Transform]:
@@ -36,6 +47,19 @@ def _transform(step: Step) -> Transform:
         made: Transform = getattr(monai.transforms, step.name)(**arguments)
     except (TypeError, ValueError) as error:
         raise ModelError(f"the step {step.name} of model.yaml: {error}") from error
-    if step.name in _IN_PLACE:
-        return lambda values: made(values.clone())  # type: ignore[no-untyped-call]
-    return made
+    return OnACopy(made) if step.name in _IN_PLACE else made
+
+
+def applied(transform: Transform, values: MetaTensor) -> MetaTensor:
+    """ModelError, naming the step, where it cannot be done: its arguments do not fit the input."""
+    try:
+        return transform(values)
+    except (torch.OutOfMemoryError, torch.AcceleratorError):
+        raise
+    except (IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        made = transform.made if isinstance(transform, OnACopy) else transform
+        name = type(made).__name__
+        raise ModelError(
+            f"The step {name} of model.yaml cannot be done on this input ({type(error).__name__}): "
+            "compare its arguments, and what the steps before it leave."
+        ) from error

@@ -17,7 +17,7 @@ from dicom_ai_node.config.outputs import SegmentationOutput
 from dicom_ai_node.input import ModelInput
 from dicom_ai_node.models.network.part import Part
 from dicom_ai_node.models.network.seen import Seen
-from dicom_ai_node.models.network.steps import transforms_of
+from dicom_ai_node.models.network.steps import applied, transforms_of
 from dicom_ai_node.result import (
     Answer,
     Assessment,
@@ -122,7 +122,7 @@ def _probabilities(raw: Tensor, output: SegmentationOutput) -> Tensor:
     leading = list(takewhile(lambda step: step.name == "Activations", output.postprocess))
     values: Tensor = MetaTensor(raw)
     for transform in transforms_of(leading):
-        values = transform(MetaTensor(values))
+        values = applied(transform, MetaTensor(values))
     plain = values.as_tensor() if isinstance(values, MetaTensor) else values
     takes_argmax = any(step.arguments.get("argmax") for step in output.postprocess)
     if not leading and takes_argmax and not _are_probabilities(plain):

@@ -8,7 +8,8 @@ import torch
 from monai.data.meta_tensor import MetaTensor
 
 from dicom_ai_node.config.steps import POSTPROCESS, PREPROCESS, RESTORE, Step
-from dicom_ai_node.models.network.steps import transforms_of
+from dicom_ai_node.errors import ModelError
+from dicom_ai_node.models.network.steps import applied, transforms_of
 
 STEPS: tuple[dict[str, Any], ...] = (
     {"name": "Orientation", "axcodes": "RAS"},
@@ -81,3 +82,18 @@ def test_a_step_does_not_write_over_its_input(step: dict[str, Any], channels: in
 
 def test_every_step_is_among_these() -> None:
     assert {step["name"] for step in STEPS} == {*PREPROCESS, *POSTPROCESS} - {RESTORE}
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        {"name": "Orientation", "axcodes": "XYZ"},
+        {"name": "KeepLargestConnectedComponent", "applied_labels": [7]},
+    ],
+)
+def test_a_step_that_cannot_be_done_is_named(step: dict[str, Any]) -> None:
+    """Its arguments were right for MONAI's constructor, and are not for this input."""
+    values = MetaTensor(torch.rand(3, 4, 5, 6), affine=torch.eye(4))
+    (transform,) = transforms_of([Step.model_validate(step)])
+    with pytest.raises(ModelError, match=f"The step {step['name']} of model.yaml cannot be done"):
+        applied(transform, values)
