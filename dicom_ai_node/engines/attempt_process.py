@@ -14,7 +14,7 @@ from dicom_ai_node.attempt import Loaded, Request
 from dicom_ai_node.config.installed import InstalledModel
 from dicom_ai_node.engines.engine import MODEL_CHANGED, NO_DEVICE
 from dicom_ai_node.engines.warm import WarmModels
-from dicom_ai_node.errors import ModelChanged
+from dicom_ai_node.errors import ModelChanged, NodeError
 from dicom_ai_node.log import get_logger, where
 from dicom_ai_node.models.protocol import Model
 
@@ -89,7 +89,9 @@ class AttemptProcess:
         except Exception as error:
             log.exception("attempt_failed", model=request.model.package.name)
             kind = "memory" if isinstance(error, (MemoryError, torch.OutOfMemoryError)) else "error"
-            self._tell(number=number, failure=kind, text=where(error), is_unfit=_poisoned(error))
+            # our own errors are sentences that name nobody; of others, class and place alone
+            text = str(error) if isinstance(error, NodeError) else where(error)
+            self._tell(number=number, failure=kind, text=text, is_unfit=_poisoned(error))
         else:
             self._tell(number=number, stage="done", is_unfit=_poisoned(None))
         self._models.make_room()

@@ -13,7 +13,7 @@ from dicom_ai_node.intake import came
 from dicom_ai_node.intake.ask import Asker
 from dicom_ai_node.intake.comparison import Comparison
 from dicom_ai_node.intake.headers import Headers
-from dicom_ai_node.intake.plan import Decided, Plan, Planner
+from dicom_ai_node.intake.plan import Decided, Plan, Planner, side_by_side
 from dicom_ai_node.intake.watch import Judged, Watch
 from dicom_ai_node.job import Job
 from dicom_ai_node.log import get_logger, pseudonym, where
@@ -44,7 +44,7 @@ class Intake:
         self.headers = Headers(KEYWORDS | came.KEYWORDS | route.keywords(config.routes))
         asker = Asker(config.peers, database, calling_ae_title=config.node.ae_title[0])
         self.watch = Watch(config, spool, database, self.headers, asker)
-        self._planner = Planner(models=models)
+        self._planner = Planner(models=models, side_by_side=side_by_side(config.routes))
         self._comparison = Comparison(
             config=config, spool=spool, database=database, headers=self.headers
         )

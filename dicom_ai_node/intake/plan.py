@@ -28,9 +28,13 @@ class Plan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Planner:
-    """Everything but the study is known before one comes."""
+    """Everything but the study is known before one comes.
+
+    `side_by_side` are the models that routes run in several versions.
+    """
 
     models: Mapping[str, InstalledModel]
+    side_by_side: frozenset[str] = frozenset()
 
     def plan(self, study_id: int, decided: Decided, *, now: float) -> Plan:
         jobs: dict[str, NewJob] = {}
@@ -83,11 +87,14 @@ class Planner:
         route runs any more are left alone.
         """
         wanted = {(job.model, job.subject) for job in plan.jobs}
+        work = [(job.model, job.version, job.inputs) for job in plan.jobs]
         taken_back = []
         for earlier in standing:
             of_model = [each for each in decided if each[0].model == earlier.model]
             if (earlier.model, earlier.subject) in wanted or not of_model:
                 continue
+            if (earlier.model, earlier.version, earlier.inputs) in work:
+                continue  # the same by another name: the routes have changed, and not the study
             same = [e for e in series if e.series_instance_uid == earlier.series_instance_uid]
             largest = max(same or series, key=lambda each: len(each.instances))
             route, decision = of_model[0]
@@ -112,8 +119,8 @@ class Planner:
         primary = next(iter(ordered.values()))
         inputs = {name: _uids(series) for name, series in ordered.items()}
         subject = route.label if route.picks_one else _name(primary)
-        if route.version is not None:  # versions side by side do not replace each other's results
-            subject = f"{subject} {route.version}"
+        if route.model in self.side_by_side:  # else one version would replace the other's result
+            subject = f"{subject} {model.package.version}"
         return NewJob(
             key=job_key(
                 model=model.package.name,
@@ -162,6 +169,14 @@ class Planner:
             same = [job for job in of_model if job.series_instance_uid == primary] or of_model
             found[name] = same[0].key if len(same) == 1 else None
         return found
+
+
+def side_by_side(routes: Iterable[Route]) -> frozenset[str]:
+    """Models that routes name in several versions, the newest counting as one of them."""
+    labels: dict[str, set[str]] = {}
+    for route in routes:
+        labels.setdefault(route.model, set()).add(route.model_label)
+    return frozenset(model for model, several in labels.items() if len(several) > 1)
 
 
 def opens_at(between: tuple[str, str] | None, *, now: float) -> float:

@@ -33,7 +33,7 @@ segments:
 NETWORK = """
 import ctypes, os, signal, socket, subprocess, sys, threading, time
 import torch
-from dicom_ai_node.errors import ModelError
+from dicom_ai_node.errors import ModelError, ProgramFailed
 
 LEAKED = []
 
@@ -90,6 +90,9 @@ def _multiply(places):
         if os.fork() == 0:
             time.sleep(3600)
         time.sleep(0.002)
+
+def _fail_as_a_program(places):
+    raise ProgramFailed("the program of x ended badly (status 2)")
 
 def _take_a_second(places):
     time.sleep(1)
@@ -160,7 +163,7 @@ ACTS = {number: act for number, act in enumerate((
     _raise, _sleep, _hold_the_lock_of_python, _deadlock, _crash, _exit, _be_killed, _hog, _fill,
     _leak, _lose_the_gpu, _have_children, _take_a_second, _break_out,
     _take_five_seconds, _multiply, _lie, _never_stop_talking, _hide, _make_many_files,
-    _leave_files), start=2000)}
+    _leave_files, _fail_as_a_program), start=2000)}
 
 class Told(torch.nn.Module):
     def __init__(self, places):
@@ -187,6 +190,7 @@ LEAKS, LOSES_THE_GPU, HAS_CHILDREN, TAKES_A_SECOND, BREAKS_OUT, TAKES_FIVE_SECON
     2009, 2015
 )
 MULTIPLIES, LIES, NEVER_STOPS_TALKING, HIDES, MAKES_MANY_FILES, LEAVES_FILES = range(2015, 2021)
+FAILS_AS_A_PROGRAM = 2021
 WRONG_SHAPE, NOT_A_NUMBER, WRONG_CLASS = range(2100, 2103)
 
 

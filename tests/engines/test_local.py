@@ -182,6 +182,13 @@ def test_a_model_that_takes_all_memory_is_ended(bench: Bench) -> None:
     assert found.text.endswith("1500 allowed")
 
 
+@pytest.mark.fault("E1")
+def test_a_failure_of_our_own_words_is_told_in_them(bench: Bench) -> None:
+    """An administrator reads the program's status, and not where our code stood."""
+    found = failure(bench.run(told.FAILS_AS_A_PROGRAM))
+    assert (found.kind, found.text) == ("error", "the program of x ended badly (status 2)")
+
+
 @pytest.mark.fault("E10")
 def test_a_model_that_multiplies_is_ended_with_all_of_them(bench: Bench) -> None:
     found = failure(bench.run(told.MULTIPLIES))

@@ -96,3 +96,28 @@ def test_a_result_that_was_taken_back_and_holds_again_is_made_again(
     taken_back = pydicom.dcmread(mended.objects(second)["sr"])
     assert document.ReferencedSOPInstanceUID == taken_back.SOPInstanceUID
     assert third.inputs == first.inputs
+
+
+@pytest.mark.parametrize("routes", [["1.0"], ["1.0", None], ["1.0", "2.0"]])
+def test_a_route_that_names_its_version_takes_no_result_back(
+    road: Road, tmp_path: Path, routes: list[str | None]
+) -> None:
+    """The same work under another name; another version beside it is work of its own."""
+    come(road, phase(1), after=0)
+    newer = bright(tmp_path, version="2.0").model_copy(update={"sha256": "6" * 64})
+    models = {"bright": road.models["bright"], "bright 1.0": road.models["bright"]}
+    named = [
+        {"model": "bright", "version": version, "name": f"r{n}", "send_to": ["archive"]}
+        for n, version in enumerate(routes)
+    ]
+    configured = configuration(tmp_path, routes=named)
+    again = Road(configured, road.spool, road.database, models | {"bright 2.0": newer})
+    with again.database.write() as connection:
+        assert studies.reopen(connection, phase(1)[0].StudyInstanceUID)
+    again.intake.settle_quiet(now=again.database.now())
+    again.work()
+    first, *others = again.jobs()
+    assert [(job.version, job.outcome, job.supersedes) for job in others] == (
+        [("2.0", Outcome.FINDINGS, None)] if "2.0" in routes else []
+    )
+    assert first in again.results()
