@@ -8,7 +8,7 @@ from pydicom.charset import default_encoding
 from pydicom.datadict import tag_for_keyword
 from pydicom.dataelem import RawDataElement, convert_raw_data_element
 
-from dicom_ai_node.encoders.source import encodings_of, has_character_set
+from dicom_ai_node.encoders.source.headers import encodings_of, has_character_set
 from dicom_ai_node.errors import ModelError
 
 SAME = ("PatientID", "StudyInstanceUID")

@@ -7,13 +7,13 @@ from pydicom import Dataset
 
 from dicom_ai_node.config.package import ResultKind
 from dicom_ai_node.encoders.check import check
-from dicom_ai_node.encoders.findings import ASSESSED
-from dicom_ai_node.encoders.marked import marked
+from dicom_ai_node.encoders.marked.marked import marked
 from dicom_ai_node.encoders.pm import encode_pm
 from dicom_ai_node.encoders.run import Run
-from dicom_ai_node.encoders.seg import encode_seg
-from dicom_ai_node.encoders.source import in_order, stand_in
-from dicom_ai_node.encoders.sr import encode_sr
+from dicom_ai_node.encoders.seg.binary import encode_seg
+from dicom_ai_node.encoders.source.headers import in_order, stand_in
+from dicom_ai_node.encoders.sr.findings import ASSESSED
+from dicom_ai_node.encoders.sr.report import encode_sr
 from dicom_ai_node.result import Result
 
 

@@ -13,7 +13,7 @@ from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from dicom_ai_node.encoders.modules import PATIENT, STUDY
 from dicom_ai_node.encoders.run import MANUFACTURER, Run
-from dicom_ai_node.encoders.source import copy_keywords, encodings_of, has_character_set
+from dicom_ai_node.encoders.source.headers import copy_keywords, encodings_of, has_character_set
 from dicom_ai_node.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
 TEXT_VRS = {"LO", "LT", "PN", "SH", "ST", "UC", "UT"}

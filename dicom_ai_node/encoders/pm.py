@@ -8,9 +8,9 @@ from pydicom.sr.codedict import codes
 
 from dicom_ai_node.encoders.finish import finish
 from dicom_ai_node.encoders.identity import Identity
-from dicom_ai_node.encoders.planes import SourceMap, map_on_source, source_planes
 from dicom_ai_node.encoders.run import MANUFACTURER, Run
-from dicom_ai_node.encoders.sources import refer_to_parts, sources_of
+from dicom_ai_node.encoders.source.frames import refer_to_parts, sources_of
+from dicom_ai_node.encoders.source.planes import SourceMap, map_on_source, source_planes
 from dicom_ai_node.result import ResultMap
 
 MAX_LO = 64

@@ -10,7 +10,7 @@ from pydicom.tag import BaseTag
 
 from dicom_ai_node.encoders.encode import encode
 from dicom_ai_node.encoders.ids import DerivedIds
-from dicom_ai_node.encoders.outline import MAX_POINTS, outline
+from dicom_ai_node.encoders.marked.outline import MAX_POINTS, outline
 from dicom_ai_node.errors import ModelError
 from dicom_ai_node.job import Outcome
 from dicom_ai_node.result import Finding, Measurement, Result

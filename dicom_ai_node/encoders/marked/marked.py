@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from pydicom import Dataset
 
 from dicom_ai_node.encoders.ids import DerivedIds
-from dicom_ai_node.encoders.planes import (
+from dicom_ai_node.encoders.marked.segments import PresentSegment, present_segments
+from dicom_ai_node.encoders.marked.single_images import image_masks
+from dicom_ai_node.encoders.source.planes import (
     SHOWN,
     SourceMask,
     SourcePlane,
     mask_on_source,
     source_planes,
 )
-from dicom_ai_node.encoders.segments import PresentSegment, present_segments
-from dicom_ai_node.encoders.single_images import image_masks
 from dicom_ai_node.result import Finding, Result
 
 

@@ -7,7 +7,11 @@ from pydicom import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
-from dicom_ai_node.encoders.groups import (
+from dicom_ai_node.encoders.marked.marked import Place
+from dicom_ai_node.encoders.marked.outline import largest_component, outline
+from dicom_ai_node.encoders.marked.segments import segment_uid
+from dicom_ai_node.encoders.run import Run
+from dicom_ai_node.encoders.sr.groups import (
     Group,
     algorithm,
     as_items,
@@ -15,10 +19,6 @@ from dicom_ai_node.encoders.groups import (
     sites_of,
     sources_of_group,
 )
-from dicom_ai_node.encoders.marked import Place
-from dicom_ai_node.encoders.outline import largest_component, outline
-from dicom_ai_node.encoders.run import Run
-from dicom_ai_node.encoders.segments import segment_uid
 from dicom_ai_node.image_spacing import spacing_in_image
 from dicom_ai_node.result import Finding, Measurement
 

@@ -8,21 +8,21 @@ from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 from pydicom.uid import Comprehensive3DSRStorage
 
-from dicom_ai_node.encoders.findings import said_of
 from dicom_ai_node.encoders.finish import finish
-from dicom_ai_node.encoders.groups import status_group, status_section
 from dicom_ai_node.encoders.identity import Identity
-from dicom_ai_node.encoders.marked import Marked
+from dicom_ai_node.encoders.marked.marked import Marked
 from dicom_ai_node.encoders.modules import REQUEST
 from dicom_ai_node.encoders.run import MANUFACTURER, Run
-from dicom_ai_node.encoders.source import (
+from dicom_ai_node.encoders.source.headers import (
     copy_keywords,
     encodings_of,
     item_within,
     read_only_items,
     stand_in,
 )
-from dicom_ai_node.encoders.status import STATUS
+from dicom_ai_node.encoders.sr.findings import said_of
+from dicom_ai_node.encoders.sr.groups import status_group, status_section
+from dicom_ai_node.encoders.sr.status import STATUS
 from dicom_ai_node.errors import ModelError
 from dicom_ai_node.job import Outcome
 from dicom_ai_node.result import Result

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from pydicom import Dataset
 from scipy.spatial import ConvexHull
 
-from dicom_ai_node.encoders.planes import SourcePlane
+from dicom_ai_node.encoders.source.planes import SourcePlane
 from dicom_ai_node.errors import ModelError
 from dicom_ai_node.result import BoxInImage, BoxInPatient, Region
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
 
-from dicom_ai_node.encoders.planes import OnSource, SourceMask, SourcePlane, planes_of
+from dicom_ai_node.encoders.source.planes import OnSource, SourceMask, SourcePlane, planes_of
 from dicom_ai_node.errors import ModelError
 from dicom_ai_node.image_spacing import spacing_in_image
 from dicom_ai_node.result import Result

@@ -11,7 +11,9 @@ from pydicom import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
-from dicom_ai_node.encoders.groups import (
+from dicom_ai_node.encoders.ids import DerivedIds
+from dicom_ai_node.encoders.run import Run
+from dicom_ai_node.encoders.sr.groups import (
     Group,
     algorithm,
     as_items,
@@ -23,8 +25,6 @@ from dicom_ai_node.encoders.groups import (
     sites_of,
     sources_of_group,
 )
-from dicom_ai_node.encoders.ids import DerivedIds
-from dicom_ai_node.encoders.run import Run
 from dicom_ai_node.result import Answer, Assessment, Finding
 
 ANSWERS = {

@@ -7,20 +7,20 @@ from dataclasses import dataclass, field
 from highdicom import sr
 from pydicom import Dataset
 
-from dicom_ai_node.encoders.groups import Group
 from dicom_ai_node.encoders.ids import DerivedIds
-from dicom_ai_node.encoders.marked import Marked, place_of
-from dicom_ai_node.encoders.placeless import (
+from dicom_ai_node.encoders.marked.marked import Marked, place_of
+from dicom_ai_node.encoders.marked.regions import drawing_of
+from dicom_ai_node.encoders.run import Run
+from dicom_ai_node.encoders.source.planes import SHOWN, source_planes
+from dicom_ai_node.encoders.sr.groups import Group
+from dicom_ai_node.encoders.sr.placeless import (
     assessment_group,
     assessment_item,
     finding_group,
     finding_item,
 )
-from dicom_ai_node.encoders.planes import SHOWN, source_planes
-from dicom_ai_node.encoders.region_groups import region_groups
-from dicom_ai_node.encoders.regions import drawing_of
-from dicom_ai_node.encoders.run import Run
-from dicom_ai_node.encoders.segment_groups import segment_groups
+from dicom_ai_node.encoders.sr.region_groups import region_groups
+from dicom_ai_node.encoders.sr.segment_groups import segment_groups
 from dicom_ai_node.errors import ModelError
 from dicom_ai_node.job import Outcome
 from dicom_ai_node.result import BoxInPatient, Finding, Result

@@ -10,7 +10,7 @@ from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
 from dicom_ai_node.encoders.run import MANUFACTURER, Run
-from dicom_ai_node.encoders.status import STATUS, evaluations
+from dicom_ai_node.encoders.sr.status import STATUS, evaluations
 from dicom_ai_node.errors import ModelError
 from dicom_ai_node.result import Assessment, Finding, Measurement, Result
 

@@ -8,7 +8,7 @@ from typing import Generic
 from numpy.typing import NDArray
 from pydicom import Dataset
 
-from dicom_ai_node.encoders.planes import OnSource, Pixel, SourcePlane
+from dicom_ai_node.encoders.source.planes import OnSource, Pixel, SourcePlane
 from dicom_ai_node.header import numbers_of
 
 CROSS_SECTIONAL = ("CT", "MR", "PT")  # modalities whose images have a place in the patient

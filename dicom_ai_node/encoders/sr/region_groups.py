@@ -5,7 +5,9 @@ from highdicom import sr
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
-from dicom_ai_node.encoders.groups import (
+from dicom_ai_node.encoders.marked.regions import Drawing
+from dicom_ai_node.encoders.run import Run
+from dicom_ai_node.encoders.sr.groups import (
     Group,
     algorithm,
     as_items,
@@ -15,8 +17,6 @@ from dicom_ai_node.encoders.groups import (
     sites_of,
     sources_of_group,
 )
-from dicom_ai_node.encoders.regions import Drawing
-from dicom_ai_node.encoders.run import Run
 from dicom_ai_node.result import BoxInPatient, Finding
 
 BOUNDED_BY = Code("75958009", "SCT", "Bounded by")

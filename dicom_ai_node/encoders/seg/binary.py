@@ -10,10 +10,10 @@ from pydicom.uid import ExplicitVRLittleEndian
 
 from dicom_ai_node.encoders.finish import finish
 from dicom_ai_node.encoders.identity import Identity
-from dicom_ai_node.encoders.marked import Marked
+from dicom_ai_node.encoders.marked.marked import Marked
+from dicom_ai_node.encoders.marked.segments import PresentSegment
 from dicom_ai_node.encoders.run import MANUFACTURER, Run
-from dicom_ai_node.encoders.segments import PresentSegment
-from dicom_ai_node.encoders.sources import CROSS_SECTIONAL, refer_to_parts, sources_of
+from dicom_ai_node.encoders.source.frames import CROSS_SECTIONAL, refer_to_parts, sources_of
 
 
 def encode_seg(part: Marked, header: Dataset, run: Run, number: int) -> Dataset | None:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dicom_ai_node.encoders.ids import DerivedIds
-from dicom_ai_node.encoders.planes import SourceMask
+from dicom_ai_node.encoders.source.planes import SourceMask
 from dicom_ai_node.errors import ModelError
 from dicom_ai_node.result import Result, Segment
 
