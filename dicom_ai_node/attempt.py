@@ -10,12 +10,14 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from dicom_ai_node.config.installed import InstalledModel
 from dicom_ai_node.encoders.encode import EncodedObject, encode
 from dicom_ai_node.encoders.ids import DerivedIds
 from dicom_ai_node.encoders.run import Run
 from dicom_ai_node.errors import InputError, ModelError
+from dicom_ai_node.form import DEFAULT, Form
 from dicom_ai_node.input import ModelInput
 from dicom_ai_node.job import Outcome
 from dicom_ai_node.loading.fuse import load_inputs
@@ -37,6 +39,7 @@ class Request:
     folder: Path  # made by the attempt; nothing outside it is written
     masks: Mapping[str, Path] = field(default_factory=dict)  # SEG objects of other jobs
     maps: tuple[str, ...] = ()  # what the route asks for beside the answer
+    forms: tuple[Form, ...] = (DEFAULT,)  # all that its destinations may need
     refusal: str | None = None
     predecessor: str | None = None  # key of the job whose report this one replaces
 
@@ -48,10 +51,19 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WrittenObject:
+    """`forms` are the labels of those that it is a part of; `frames` and `segments` are 0 for what
+    has none."""
+
     kind: str
+    sop_class_uid: str
     sop_instance_uid: str
+    series_instance_uid: str
     file: str
     sha256: str
+    size: int  # bytes
+    frames: int = 0
+    segments: int = 0
+    forms: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,9 +176,13 @@ def read_report(folder: Path) -> Report | None:
     except FileNotFoundError:
         return None
     fields["outcome"] = Outcome(fields["outcome"])
-    fields["objects"] = tuple(WrittenObject(**entry) for entry in fields["objects"])
+    fields["objects"] = tuple(_written(entry) for entry in fields["objects"])
     fields["measurements"] = tuple(tuple(entry) for entry in fields["measurements"])
     return Report(**fields)
+
+
+def _written(entry: dict[str, Any]) -> WrittenObject:
+    return WrittenObject(**(entry | {"forms": tuple(entry["forms"])}))
 
 
 def _encode(
@@ -180,13 +196,13 @@ def _encode(
         predecessor=DerivedIds(job_key=request.predecessor) if request.predecessor else None,
     )
     kinds = request.model.package.results
-    return encode(result, data.headers, run_of, kinds, evidence=data.evidence)
+    return encode(result, data.headers, run_of, kinds, forms=request.forms, evidence=data.evidence)
 
 
 def _write(folder: Path, encoded: Sequence[EncodedObject]) -> tuple[WrittenObject, ...]:
     folder.mkdir(mode=0o700, parents=True)
     written = []
-    for number, (kind, ds) in enumerate(encoded, start=1):
+    for number, (kind, ds, forms) in enumerate(encoded, start=1):
         path = folder / f"{number}-{kind}.dcm"
         ds.save_as(path, enforce_file_format=True)
         content = path.read_bytes()
@@ -194,9 +210,15 @@ def _write(folder: Path, encoded: Sequence[EncodedObject]) -> tuple[WrittenObjec
         written.append(
             WrittenObject(
                 kind=kind,
+                sop_class_uid=str(ds.SOPClassUID),
                 sop_instance_uid=str(ds.SOPInstanceUID),
+                series_instance_uid=str(ds.SeriesInstanceUID),
                 file=path.name,
                 sha256=hashlib.sha256(content).hexdigest(),
+                size=len(content),
+                frames=int(ds.get("NumberOfFrames") or 0),
+                segments=len(ds.get("SegmentSequence") or ()),
+                forms=forms,
             )
         )
     return tuple(written)

@@ -1,5 +1,6 @@
 """From a row of the job table to all that an attempt needs to know."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from sqlalchemy import Connection
@@ -7,14 +8,19 @@ from sqlalchemy import Connection
 from dicom_ai_node.attempt import Request, read_report
 from dicom_ai_node.config.installed import InstalledModel
 from dicom_ai_node.database import deliveries, jobs, studies
+from dicom_ai_node.form import DEFAULT, Form
 from dicom_ai_node.job import Job, Outcome
 from dicom_ai_node.spool import Spool
 
 
 def request_of(
-    job: Job, model: InstalledModel, connection: Connection, spool: Spool
+    job: Job,
+    model: InstalledModel,
+    connection: Connection,
+    spool: Spool,
+    forms: Sequence[Form] = (DEFAULT,),
 ) -> Request | None:
-    """None when instances of its inputs are no longer stored."""
+    """None when instances of its inputs are no longer stored; `forms` are those of its peers."""
     inputs = {
         name: tuple(studies.instances_named(connection, spool, uids))
         for name, uids in job.inputs.items()
@@ -28,6 +34,7 @@ def request_of(
         inputs=inputs,
         masks=masks,
         maps=job.maps,
+        forms=tuple(forms),
         predecessor=deliveries.predecessor(connection, job),
         folder=spool.attempt_path(str(job.lease_id)),
         refusal=job.reason if job.outcome else refusal,

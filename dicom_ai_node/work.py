@@ -190,7 +190,9 @@ class Worker:
         if model is None:
             return _no_model(model_label(job.model, job.version))
         with self.database.read() as connection:
-            request = request_of(job, model, connection, self.spool)
+            request = request_of(
+                job, model, connection, self.spool, self.config.forms_of(job.send_to)
+            )
         return request or Failure(
             kind="lost", text="stored instances of this job are no longer there"
         )

@@ -18,6 +18,7 @@ from dicom_ai_node.database import deliveries, jobs, leases
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.engines.engine import Failure, Room
 from dicom_ai_node.engines.local import LocalEngine
+from dicom_ai_node.form import DEFAULT
 from dicom_ai_node.intake.intake import Intake
 from dicom_ai_node.job import Job, JobState, Outcome
 from dicom_ai_node.spool import Spool
@@ -31,7 +32,16 @@ def report(request: Request, name: str = "1-seg.dcm") -> Report:
     """A finished attempt: its folder, as `attempt.run` leaves it."""
     request.folder.mkdir()
     (request.folder / name).write_bytes(b"seg")
-    written = WrittenObject(kind="seg", sop_instance_uid="2.25.1", file=name, sha256="a" * 64)
+    written = WrittenObject(
+        kind="seg",
+        sop_class_uid="1.2.840.10008.5.1.4.1.1.66.4",
+        sop_instance_uid="2.25.1",
+        series_instance_uid="2.25.2",
+        file=name,
+        sha256="a" * 64,
+        size=3,
+        forms=(DEFAULT.label,),
+    )
     made = Report(
         outcome=Outcome.FINDINGS,
         reason=None,

@@ -1,13 +1,16 @@
 """The keys of `config/*.yaml`, their types, their defaults: the only place where either stands."""
 
+from collections.abc import Iterable
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 
+from dicom_ai_node.config.result_forms import ResultForms
 from dicom_ai_node.config.rules import InputSelection, Selection
 from dicom_ai_node.config.strict import InputName, ModelName, ModelVersion, PeerName, Sha256, Strict
+from dicom_ai_node.form import DEFAULT, Form
 from dicom_ai_node.uids import is_uid
 
 
@@ -203,6 +206,7 @@ class DimsePeer(Strict):
     port: Port
     connect_timeout_s: Seconds = 10
     timeout_s: Seconds = 60  # for one answer
+    results: ResultForms = ResultForms()
 
 
 class FolderPeer(Strict):
@@ -210,6 +214,7 @@ class FolderPeer(Strict):
 
     kind: Literal["folder"]
     path: Path
+    results: ResultForms = ResultForms()
 
 
 AnyPeer = Annotated[DimsePeer | FolderPeer, Field(discriminator="kind")]
@@ -278,3 +283,10 @@ class Config(Strict):
     accept: tuple[AcceptEntry, ...] = ()
     peers: dict[PeerName, AnyPeer] = Field(default_factory=dict)
     routes: tuple[Route, ...] = ()
+
+    def forms_of(self, peers: Iterable[PeerName]) -> tuple[Form, ...]:
+        """All that these peers may need, each once; a peer that is configured no longer needs
+        none."""
+        ladders = [self.peers[name].results.ladder for name in peers if name in self.peers]
+        found = {form.label: form for ladder in ladders for form in ladder}
+        return tuple(found.values()) or (DEFAULT,)

@@ -1,27 +1,35 @@
-"""From a result to the objects that are sent."""
+"""From a result to the objects that are sent, in every form that a destination may need."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from pydicom import Dataset
 
 from dicom_ai_node.config.package import ResultKind
+from dicom_ai_node.encoders.basis import Basis, Picture
 from dicom_ai_node.encoders.check import check
+from dicom_ai_node.encoders.companions.companion import encode_companion
 from dicom_ai_node.encoders.marked.marked import marked
 from dicom_ai_node.encoders.pm import encode_pm
 from dicom_ai_node.encoders.run import Run
-from dicom_ai_node.encoders.seg.binary import encode_seg
+from dicom_ai_node.encoders.seg.marks import Marks, encode_marks
 from dicom_ai_node.encoders.source.headers import in_order, stand_in
 from dicom_ai_node.encoders.sr.findings import ASSESSED
 from dicom_ai_node.encoders.sr.report import encode_sr
+from dicom_ai_node.form import ALONE, COMPANIONS, Form, Kind, ReportForm, Segmentation
 from dicom_ai_node.result import Result
 
 
 class EncodedObject(NamedTuple):
-    """Save it before reading its text: unread text is written as the bytes that came."""
+    """`forms` are the labels of those that it is a part of.
 
-    kind: ResultKind
+    Save it before reading its text: unread text is written as the bytes that came.
+    """
+
+    kind: Kind
     dataset: Dataset
+    forms: tuple[str, ...] = ()
 
 
 def encode(
@@ -30,26 +38,67 @@ def encode(
     run: Run,
     kinds: Collection[ResultKind],
     *,
+    forms: Sequence[Form] = (ALONE,),
     evidence: Sequence[Dataset] = (),
+    picture: Picture | None = None,
 ) -> list[EncodedObject]:
-    """SEGs first, where there are masks; the report always, where it is wanted; then the maps,
-    which a route has asked for where there are any. Already checked.
+    """Segmentations first, then the reports, then maps that a route has asked for and what goes
+    along; each once, however many forms it is a part of. Already checked.
 
     `headers` are as they were read, without pixel data and in any order; `evidence` are those of
-    further inputs, of this study or an earlier one, on which no result lies.
+    further inputs, of this study or an earlier one, on which no result lies. `kinds` is what the
+    model's package says that it gives.
     """
     ordered = in_order(headers)
     sources = [stand_in(header) for header in ordered]
-    parts = marked(result, sources, run.ids)
-    segs: list[Dataset | None] = []
-    if "seg" in kinds:
-        segs = [encode_seg(part, ordered[0], run, number) for number, part in enumerate(parts)]
-    objects = [EncodedObject("seg", seg) for seg in segs if seg is not None]
+    basis = Basis(
+        result=result,
+        headers=ordered,
+        sources=sources,
+        run=run,
+        parts=marked(result, sources, run.ids),
+        evidence=in_order(evidence),
+        picture=picture,
+    )
+    forms = list({form.label: form for form in forms}.values())
+    objects: list[EncodedObject] = []
+    marks = _marks(basis, forms, with_segmentation="seg" in kinds)
+    for label, each in marks.items():
+        part_of = tuple(form.label for form in forms if form.marks_label == label)
+        objects += [EncodedObject(each.kind, ds, part_of) for ds in each.objects]
+    further = _further(basis, forms)
     if "sr" in kinds:
-        report = encode_sr(result, ordered, sources, run, parts, segs, in_order(evidence))
-        objects.append(EncodedObject("sr", report))
-    for number, each in enumerate(result.maps if result.outcome in ASSESSED else ()):
-        objects.append(EncodedObject("pm", encode_pm(each, sources, ordered[0], run, number)))
+        for form in forms:
+            if form.report is not ReportForm.NONE:
+                beside = [each.dataset for each in further if form.label in each.forms]
+                report = encode_sr(basis, marks[form.marks_label], form, beside)
+                objects.append(EncodedObject(Kind.SR, report, (form.label,)))
+    objects += further
     superseded = [run.predecessor.uid("sr", "instance")] if run.predecessor else []
     check([encoded.dataset for encoded in objects], headers, evidence, also=superseded)
     return objects
+
+
+def _marks(basis: Basis, forms: Sequence[Form], *, with_segmentation: bool) -> dict[str, Marks]:
+    """By the label of what they have in common."""
+    found: dict[str, Marks] = {}
+    for form in forms:
+        if form.marks_label not in found:
+            wanted = form if with_segmentation else replace(form, segmentation=Segmentation.NONE)
+            found[form.marks_label] = encode_marks(basis, wanted)
+    return found
+
+
+def _further(basis: Basis, forms: Sequence[Form]) -> list[EncodedObject]:
+    """Maps, and what goes along with segmentation and report: the same in each form that has it."""
+    result, every = basis.result, tuple(form.label for form in forms)
+    maps = result.maps if result.outcome in ASSESSED else ()
+    found = [
+        EncodedObject(Kind.PM, encode_pm(each, basis.sources, basis.header, basis.run, k), every)
+        for k, each in enumerate(maps)
+    ]
+    for kind in COMPANIONS:
+        part_of = tuple(form.label for form in forms if kind in form.companions)
+        if part_of:
+            found += [EncodedObject(kind, ds, part_of) for ds in encode_companion(kind, basis)]
+    return found

@@ -5,8 +5,8 @@ from typing import Any
 
 from pydicom import Dataset
 
-from dicom_ai_node.config.package import ResultKind
 from dicom_ai_node.encoders.run import SERIES_NUMBERS, Run
+from dicom_ai_node.form import Kind
 
 STEP = 10  # between the series numbers of objects of one kind
 
@@ -14,14 +14,17 @@ STEP = 10  # between the series numbers of objects of one kind
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
     """`number` counts the objects of a kind from 0. Each is the only one of its series, for viewers
-    read no more than one."""
+    read no more than one. `variant` tells apart what is the same thing in another form; it is
+    empty for the usual one."""
 
     run: Run
-    kind: ResultKind
+    kind: Kind
     number: int = 0
+    variant: str = ""
 
     def uid(self, part: str) -> str:
-        further = [self.number] if self.number else []
+        further: list[object] = [self.number] if self.number else []
+        further += [self.variant] if self.variant else []
         return self.run.ids.uid(self.kind, *further, part)
 
     @property

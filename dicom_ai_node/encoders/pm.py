@@ -11,6 +11,7 @@ from dicom_ai_node.encoders.identity import Identity
 from dicom_ai_node.encoders.run import MANUFACTURER, Run
 from dicom_ai_node.encoders.source.frames import refer_to_parts, sources_of
 from dicom_ai_node.encoders.source.planes import SourceMap, map_on_source, source_planes
+from dicom_ai_node.form import Kind
 from dicom_ai_node.result import ResultMap
 
 MAX_LO = 64
@@ -23,7 +24,7 @@ def encode_pm(
 
     `header` is one of the source's as it was read, `sources` are all of them as stand-ins.
     """
-    identity = Identity(run=run, kind="pm", number=number)
+    identity = Identity(run=run, kind=Kind.PM, number=number)
     what = f"{found.kind} map" if number == 0 else f"{found.kind} map {number + 1}"
     placed = map_on_source(found.volume, source_planes(sources))
     frames = sources_of(placed)

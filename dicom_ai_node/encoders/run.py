@@ -1,6 +1,7 @@
 """What all objects of one run share: whose work it is, and when it was finished."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -10,11 +11,24 @@ from dicom_ai_node import __version__
 from dicom_ai_node.config.kinds import ThresholdPackage
 from dicom_ai_node.config.package import Package
 from dicom_ai_node.encoders.ids import DerivedIds
+from dicom_ai_node.form import Kind
 from dicom_ai_node.uids import derived_uid
 
 MANUFACTURER = "dicom-ai-node"
 # a fixed block: a viewer sorts results after images
-SERIES_NUMBERS = {"seg": 9001, "sr": 9002, "pm": 9003}
+SERIES_NUMBERS: Mapping[Kind, int] = {
+    Kind.SEG: 9001,
+    Kind.LABELMAP: 9001,  # in the place of a SEG, never beside it
+    Kind.FRACTIONAL: 9001,
+    Kind.SR: 9002,
+    Kind.PM: 9003,
+    Kind.SUMMARY: 9004,
+    Kind.KEY_IMAGES: 9005,
+    Kind.PRESENTATION: 9006,
+    Kind.KEY_OBJECTS: 9007,
+    Kind.PDF: 9008,
+    Kind.RTSTRUCT: 9009,
+}
 RESEARCH = "research use only"
 ARTIFICIAL_INTELLIGENCE = Code("123110", "DCM", "Artificial Intelligence")
 HISTOGRAM_ANALYSIS = Code("123105", "DCM", "Histogram Analysis")

@@ -2,11 +2,10 @@
 
 import stat
 from contextlib import suppress
-from dataclasses import astuple
 from math import isfinite
 from pathlib import Path
 
-from dicom_ai_node.attempt import REPORT, Report, read_report
+from dicom_ai_node.attempt import REPORT, Report, WrittenObject, read_report
 from dicom_ai_node.engines.engine import Failure
 from dicom_ai_node.spool import remove_folder
 from dicom_ai_node.uids import is_uid
@@ -46,8 +45,17 @@ def _read(folder: Path) -> Report | None:
         return None
 
 
+def _words(each: WrittenObject) -> list[str]:
+    uids = [each.sop_class_uid, each.sop_instance_uid, each.series_instance_uid]
+    return [each.kind, *uids, each.file, each.sha256, *each.forms]
+
+
+def _numbers(each: WrittenObject) -> list[int]:
+    return [each.size, each.frames, each.segments]
+
+
 def _is_well_formed(report: Report) -> bool:
-    words = [word for each in report.objects for word in astuple(each)]
+    words = [word for each in report.objects for word in _words(each)]
     words += [] if report.reason is None else [report.reason]
     "".join(words).encode()  # TypeError; ValueError for half a character
     uids = [each.sop_instance_uid for each in report.objects]
@@ -55,6 +63,7 @@ def _is_well_formed(report: Report) -> bool:
     return (
         len(set(uids)) == len(uids)
         and all(map(is_uid, uids))
+        and all(type(number) is int for each in report.objects for number in _numbers(each))
         and all(isinstance(each, int | float) and isfinite(each) for each in seconds)
     )
 

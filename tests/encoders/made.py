@@ -89,7 +89,7 @@ def written(encoded: Sequence[EncodedObject], folder: Path) -> dict[str, Path]:
     """By "seg", and further ones of a kind as "seg-2" and so on."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = {}
-    for kind, ds in encoded:
+    for kind, ds, _ in encoded:
         before = sum(name.startswith(kind) for name in paths)
         name = f"{kind}-{before + 1}" if before else kind
         paths[name] = folder / f"{name}.dcm"
@@ -112,7 +112,7 @@ def every(
 ) -> list[tuple[str, Dataset]]:
     """All objects, also of one kind, after a turn through bytes."""
     objects = encode(result, without_pixels(instances), this_run or run(), kinds)
-    return [(kind, _reread(ds)) for kind, ds in objects]
+    return [(kind, _reread(ds)) for kind, ds, _ in objects]
 
 
 def walk(item: Dataset) -> Iterator[Dataset]:

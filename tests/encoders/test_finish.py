@@ -112,13 +112,13 @@ def test_times_are_in_the_zone_of_the_study(instances, result):
     moved = made.without_pixels(instances)
     for ds in moved:
         ds.TimezoneOffsetFromUTC = "+0530"
-    ((_, seg),) = encode(result, moved, made.run(), ("seg",))
+    ((_, seg, _),) = encode(result, moved, made.run(), ("seg",))
     assert (seg.TimezoneOffsetFromUTC, seg.ContentTime) == ("+0530", "103607")
     for ds in moved:
         ds.TimezoneOffsetFromUTC = "nonsense"
     zone = timezone(timedelta(hours=-3))
     here = made.run(finished_at=datetime(2026, 3, 4, 1, 0, 0, tzinfo=zone))
-    ((_, seg),) = encode(result, moved, here, ("seg",))
+    ((_, seg, _),) = encode(result, moved, here, ("seg",))
     assert (seg.TimezoneOffsetFromUTC, seg.ContentTime) == ("-0300", "010000")
 
 
@@ -183,7 +183,7 @@ def test_a_wrong_character_set_neither_stops_nor_changes_a_byte(charset, raw):
             ds[keyword] = item._replace(value=raw + b" " * (len(raw) % 2))
         ds.SpecificCharacterSet = charset
     result = made.findings(instances, numbers=(1,))
-    for _, ds in encode(result, headers, made.run(), KINDS):
+    for _, ds, _ in encode(result, headers, made.run(), KINDS):
         back = pydicom.dcmread(BytesIO(_bytes(ds)))
         for keyword in ("PatientName", "StudyDescription"):
             assert back.get_item(keyword).value.rstrip(b" ") == raw

@@ -92,7 +92,7 @@ def test_a_retry_makes_the_same_bytes(instances, volume):
     result = result_of(volume, MapKind.SALIENCY, MapKind.UNCERTAINTY)
     first = encode(result, headers, made.run(), KINDS)
     second = encode(result, headers[::-1], made.run(), KINDS)
-    assert [_bytes(ds) for _, ds in first] == [_bytes(ds) for _, ds in second]
+    assert [_bytes(ds) for _, ds, _ in first] == [_bytes(ds) for _, ds, _ in second]
 
 
 def test_a_failed_analysis_has_no_map(instances, volume):

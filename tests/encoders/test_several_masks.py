@@ -88,7 +88,7 @@ def test_a_retry_makes_the_same_bytes(instances, result):
     headers = made.without_pixels(instances)
     first = encode(result, headers, made.run(), ("seg", "sr"))
     second = encode(result, headers[::-1], made.run(), ("seg", "sr"))
-    assert [_bytes(ds) for _, ds in first] == [_bytes(ds) for _, ds in second]
+    assert [_bytes(ds) for _, ds, _ in first] == [_bytes(ds) for _, ds, _ in second]
 
 
 @pytest.mark.validators

@@ -82,7 +82,8 @@ def test_partly_with_findings_has_the_code_that_says_so(partly):
 @pytest.mark.parametrize("kinds", [("seg", "sr"), ("sr",)])
 def test_every_tracked_thing_has_coordinates(instances, result, kinds):
     """OHIF merges groups by tracking UID, and shows nothing of a report where one has none."""
-    sr = dict(encode(result, made.without_pixels(instances), made.run(), kinds))["sr"]
+    objects = encode(result, made.without_pixels(instances), made.run(), kinds)
+    (sr,) = (each.dataset for each in objects if each.kind == "sr")
     groups = made.named(sr, GROUP)
     tracked = {made.named(group, TRACKING_UID)[0].UID for group in groups}
     drawn = {
@@ -324,7 +325,7 @@ def test_a_measurement_that_is_no_number_is_the_models_fault(instances, result):
 
 def test_without_a_seg_the_report_still_has_measurements_and_outline(instances, result):
     objects = encode(result, made.without_pixels(instances), made.run(), ("sr",))
-    ((kind, sr),) = objects
+    ((kind, sr, _),) = objects
     assert kind == "sr"
     assert not made.groups(sr, "1411")
     assert len(made.groups(sr, "1410")) == 2
@@ -407,7 +408,7 @@ def test_odd_headers_do_not_stop_the_report_that_calls_them_unsuitable(change):
     for header in headers:
         change(header)
     unsuitable = Result.not_suitable("The headers are odd.")
-    ((_, report),) = encode(unsuitable, headers, made.run(), ("sr",))
+    ((_, report, _),) = encode(unsuitable, headers, made.run(), ("sr",))
     assert report.StudyInstanceUID == instances[0].StudyInstanceUID
 
 

@@ -14,6 +14,7 @@ from dicom_ai_node.encoders.marked.marked import Marked
 from dicom_ai_node.encoders.marked.segments import PresentSegment
 from dicom_ai_node.encoders.run import MANUFACTURER, Run
 from dicom_ai_node.encoders.source.frames import CROSS_SECTIONAL, refer_to_parts, sources_of
+from dicom_ai_node.form import Kind
 
 
 def encode_seg(part: Marked, header: Dataset, run: Run, number: int) -> Dataset | None:
@@ -26,7 +27,7 @@ def encode_seg(part: Marked, header: Dataset, run: Run, number: int) -> Dataset 
     first = part.mask.planes[0]
     if not first.has_place and first.header.get("Modality") in CROSS_SECTIONAL:
         return None
-    identity = Identity(run=run, kind="seg", number=number)
+    identity = Identity(run=run, kind=Kind.SEG, number=number)
     what = "segmentation" if number == 0 else f"segmentation {number + 1}"
     sources = sources_of(part.mask)
     seg = hd.seg.Segmentation(

@@ -8,11 +8,12 @@ from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 from pydicom.uid import Comprehensive3DSRStorage
 
+from dicom_ai_node.encoders.basis import Basis
 from dicom_ai_node.encoders.finish import finish
 from dicom_ai_node.encoders.identity import Identity
-from dicom_ai_node.encoders.marked.marked import Marked
 from dicom_ai_node.encoders.modules import REQUEST
 from dicom_ai_node.encoders.run import MANUFACTURER, Run
+from dicom_ai_node.encoders.seg.marks import Marks
 from dicom_ai_node.encoders.source.headers import (
     copy_keywords,
     encodings_of,
@@ -24,8 +25,8 @@ from dicom_ai_node.encoders.sr.findings import said_of
 from dicom_ai_node.encoders.sr.groups import status_group, status_section
 from dicom_ai_node.encoders.sr.status import STATUS
 from dicom_ai_node.errors import ModelError
+from dicom_ai_node.form import ALONE, DEFAULT, Form, Kind
 from dicom_ai_node.job import Outcome
-from dicom_ai_node.result import Result
 
 GENERIC_PROCEDURE = Code("363679005", "SCT", "Imaging procedure")
 IN_LIBRARY = (  # what TID 1602 wants of a cross-sectional image
@@ -35,21 +36,14 @@ IN_LIBRARY = (  # what TID 1602 wants of a cross-sectional image
 MAX_IN_LIBRARY = 50  # 300 slices cost 6 s, and a megabyte
 
 
-def encode_sr(
-    result: Result,
-    headers: Sequence[Dataset],
-    sources: Sequence[Dataset],
-    run: Run,
-    parts: Sequence[Marked] = (),
-    segs: Sequence[Dataset | None] = (),
-    further: Sequence[Dataset] = (),
-) -> Dataset:
-    """The report of any outcome; `segs` are those of the same run, for the volumes to refer to.
+def encode_sr(basis: Basis, marks: Marks, form: Form, beside: Sequence[Dataset] = ()) -> Dataset:
+    """The report of any outcome: the root of the run, which refers to all its other objects.
 
-    `sources` are the stand-ins of `headers`, in the same order. Evidence is all that was analysed,
-    `further` inputs included; the Image Library only what the report cites.
+    `beside` are those of them that `marks` does not have. Evidence is all that was analysed,
+    further inputs included; the Image Library only what the report cites.
     """
-    said = said_of(result, sources, run, parts, segs)
+    result, run, sources = basis.result, basis.run, basis.sources
+    said = said_of(result, sources, run, marks.parts, marks.segs)
     if result.outcome is Outcome.FINDINGS and result.findings and not said.findings:
         raise ModelError("The model reports findings, but has not marked a single voxel of them.")
     cited = [*said.cited.values()] or [source for source in sources if "Rows" in source][:1]
@@ -57,26 +51,26 @@ def encode_sr(
     library = [source for source in cited[:MAX_IN_LIBRARY] if _fits_in_library(source)]
     report = sr.MeasurementReport(
         observation_context=_observer(run),
-        procedure_reported=_procedures(headers[0]),
+        procedure_reported=_procedures(basis.header),
         imaging_measurements=[*status, *said.findings, *said.assessments],
         title=codes.DCM.ImagingMeasurementReport,
         referenced_images=library,
     )
     if said.findings:
         report[0].ContentSequence.append(status_section(result, run, said.items))
-    made = [seg for seg in segs if seg is not None]
+    variant = "" if form.label in (DEFAULT.label, ALONE.label) else form.label
     ds: Dataset = sr.Comprehensive3DSR(
-        evidence=[*sources, *map(stand_in, further), *made],
+        evidence=[*sources, *map(stand_in, basis.evidence), *marks.objects, *beside],
         content=report[0],
         manufacturer=MANUFACTURER,
         is_complete=True,
         is_final=False,
         is_verified=False,
-        previous_versions=_superseded(run, headers[0]),
-        **Identity(run=run, kind="sr").attributes,
+        previous_versions=_superseded(run, basis.header),
+        **Identity(run=run, kind=Kind.SR, variant=variant).attributes,
     )
-    finish(ds, headers[0], run, run.description(STATUS[result.outcome].short))
-    if requests := _requests(headers[0]):  # bytes of the source: nothing of it is finish()'s to do
+    finish(ds, basis.header, run, run.description(STATUS[result.outcome].short))
+    if requests := _requests(basis.header):  # bytes of the source: nothing of it is finish()'s
         ds.ReferencedRequestSequence = requests
     return ds
 

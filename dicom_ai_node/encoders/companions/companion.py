@@ -1,0 +1,16 @@
+"""What goes along with segmentation and report, for viewers that show neither."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from pydicom import Dataset
+
+from dicom_ai_node.encoders.basis import Basis
+from dicom_ai_node.form import Kind
+
+ENCODERS: Mapping[Kind, Callable[[Basis], Sequence[Dataset]]] = {}
+
+
+def encode_companion(kind: Kind, basis: Basis) -> Sequence[Dataset]:
+    """None where there is nothing for it to show."""
+    encoder = ENCODERS.get(kind)
+    return encoder(basis) if encoder else []
