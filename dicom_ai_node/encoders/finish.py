@@ -92,7 +92,7 @@ def _codec_for_own_text(source: Dataset) -> str:
 
 def _reduce_text(ds: Dataset, source: Dataset) -> None:
     codec = _codec_for_own_text(source)
-    for element in _text_elements(ds, WITHOUT_TEXT):
+    for element in _text_elements(ds, WITHOUT_TEXT, set()):
         _reduce(element, codec)
     if not has_character_set(source):
         _encode_text(ds)
@@ -102,17 +102,20 @@ def _encode_text(ds: Dataset) -> None:
     """All of our text, that of codes too: pydicom writes bytes as they are, whatever the set."""
     for element in [element for element in ds if element.VR == "SQ"]:
         ds[element.tag] = copy.deepcopy(element)  # highdicom shares its codes between reports
-    for element in _text_elements(ds, ()):
+    for element in _text_elements(ds, (), set()):
         element.value = "\\".join(_values(element)).encode("ascii")
 
 
-def _text_elements(ds: Dataset, without: Collection[str]) -> Iterator[DataElement]:
+def _text_elements(ds: Dataset, without: Collection[str], seen: set[int]) -> Iterator[DataElement]:
+    """Each once: the codes of a report are one item in many places."""
     for element in ds:
-        if element.keyword in without:
-            continue
         if element.VR == "SQ":
+            if element.keyword in without:
+                continue
             for item in element.value:
-                yield from _text_elements(item, without)
+                if id(item) not in seen:
+                    seen.add(id(item))
+                    yield from _text_elements(item, without, seen)
         elif element.VR in TEXT_VRS and element.value:
             yield element
 
