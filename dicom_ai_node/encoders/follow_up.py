@@ -16,6 +16,7 @@ from pydicom import Dataset
 from pydicom.sr.coding import Code
 
 from dicom_ai_node.config.code import parse_code, write_code
+from dicom_ai_node.config.package import Package
 from dicom_ai_node.encoders.ids import DerivedIds
 from dicom_ai_node.encoders.run import Run
 from dicom_ai_node.header import words_of
@@ -93,16 +94,18 @@ def follow_up(result: Result, earlier: Iterable[TrackedStudy], study_date: str) 
     return FollowUp(earlier=newest, matches=matches, segments=segments)
 
 
-def tracked_study(result: Result, run: Run, following: FollowUp, study_date: str) -> TrackedStudy:
+def tracked_study_of(
+    result: Result, ids: DerivedIds, package: Package, following: FollowUp, study_date: str
+) -> TrackedStudy:
     """What this run leaves for a later study of the patient."""
-    uids = following.uids(result.findings, run.ids)
+    uids = following.uids(result.findings, ids)
     for index, each in enumerate(result.findings):
         if each.segment_number is not None:
-            uids[index] = following.segment_uid(run.ids, each.segment_number, each.image)
+            uids[index] = following.segment_uid(ids, each.segment_number, each.image)
     return TrackedStudy(
         study_date=study_date,
-        model=str(run.package.name),
-        version=run.package.version,
+        model=str(package.name),
+        version=package.version,
         findings=tuple(map(_tracked, result.findings, uids)),
     )
 
@@ -163,5 +166,8 @@ def _is_date(text: str) -> bool:
 
 
 def study_date(header: Dataset) -> str:
-    """As it is in the header; a text that is no date where there is none."""
+    """As it is in the header; empty where there is none, or nobody says whose study it is: without
+    a Patient ID two patients of one name look like one (GUARANTEES P6)."""
+    if not words_of(header, "PatientID"):
+        return ""
     return next(iter(words_of(header, "StudyDate")), "")

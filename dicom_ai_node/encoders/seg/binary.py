@@ -15,6 +15,7 @@ from dicom_ai_node.encoders.marked.segments import PresentSegment
 from dicom_ai_node.encoders.run import MANUFACTURER, Run
 from dicom_ai_node.encoders.source.frames import CROSS_SECTIONAL, refer_to_parts, sources_of
 from dicom_ai_node.form import Kind
+from dicom_ai_node.laterality import LATERALITY_CODES
 
 
 def encode_seg(part: Marked, header: Dataset, run: Run, number: int) -> Dataset | None:
@@ -65,7 +66,7 @@ def _numbered(pixels: NDArray[np.uint8], segments: Sequence[PresentSegment]) -> 
 
 def _description(present: PresentSegment, run: Run) -> hd.seg.SegmentDescription:
     segment = present.segment
-    return hd.seg.SegmentDescription(
+    description = hd.seg.SegmentDescription(
         segment_number=present.number,
         segment_label=segment.label,
         segmented_property_category=segment.category,
@@ -82,3 +83,8 @@ def _description(present: PresentSegment, run: Run) -> hd.seg.SegmentDescription
         tracking_id=present.tracking_identifier,
         display_color=hd.color.CIELabColor.from_rgb(*segment.color),
     )
+    if segment.laterality:
+        side = hd.sr.CodedConcept.from_code(LATERALITY_CODES[segment.laterality])
+        (of_type,) = description.SegmentedPropertyTypeCodeSequence
+        of_type.SegmentedPropertyTypeModifierCodeSequence = [side]
+    return description
