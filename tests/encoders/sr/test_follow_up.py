@@ -96,7 +96,12 @@ def test_a_value_in_another_unit_is_not_told(instances, result):
 def test_the_newest_study_before_this_one_is_followed(instances, result):
     studies = [
         left_by(result, date, job_key=key * 64)
-        for date, key in (("20250301", "b"), ("20250901", "c"), ("20260102", "d"), ("20260601", "e"))
+        for date, key in (
+            ("20250301", "b"),
+            ("20250901", "c"),
+            ("20260102", "d"),
+            ("20260601", "e"),
+        )
     ]
     _, sr = report_of(result, instances, *studies)
     assert tracked(sr) == {each.uid for each in studies[1].findings}

@@ -31,7 +31,7 @@ def instances():
 def center(instances):
     """Of the phantom, LPS mm."""
     places = np.array([plane.position for plane in source_planes(instances)])
-    return places.mean(axis=0) + (40.0, 22.0, 0.0)
+    return places.mean(axis=0) + np.array([40.0, 22.0, 0.0])
 
 
 @pytest.fixture(scope="module")
@@ -114,9 +114,9 @@ def test_a_box_is_the_ellipsoid_within_it_and_a_point_a_point(reports, instances
     assert np.allclose(ends.mean(axis=1), center, atol=1e-4)
     assert np.allclose((ends[:, 1] - ends[:, 0]) / 2, HALF_AXES, atol=1e-4)
     (group,) = (g for g in made.groups(ds, "1411") if made.named(g, VOLUME_SURFACE))
-    uid = made.named(group, TRACKING_UID)[0].UID
-    on_image = [g for g in made.groups(ds, "1410") if made.named(g, TRACKING_UID)[0].UID == uid]
-    assert len(on_image) == 1
+    (tracked,) = made.named(group, TRACKING_UID)
+    on_images = [made.named(each, TRACKING_UID)[0].UID for each in made.groups(ds, "1410")]
+    assert on_images.count(tracked.UID) == 1
 
 
 @pytest.mark.parametrize("form", FORMS)
