@@ -117,8 +117,8 @@ def acceptor() -> str:
             table(("association", ""), policy),
             "### Storage\n",
             (
-                "In the order of preference; deflated syntaxes only with `node.accept_deflated`, video\n"
-                "only with `node.accept_video`. Nothing is coerced: what is stored is what came.\n"
+                "In the order of preference; deflated syntaxes only with `node.accept_deflated`,\n"
+                "video only with `node.accept_video`. Nothing is coerced: what is stored is what came.\n"
             ),
             *syntaxes,
             "",
@@ -176,8 +176,8 @@ def requestor() -> str:
             table(("association", ""), policy),
             table(("status of C-STORE", "what the node does"), statuses),
             (
-                "C-FIND asks at study and series level (UIDs, Patient ID and its issuer, dates, counts\n"
-                "of instances); C-MOVE names one study, to the node itself.\n"
+                "C-FIND asks at study and series level (UIDs, Patient ID and its issuer, dates,\n"
+                "counts of instances); C-MOVE names one study, to the node itself.\n"
             ),
         )
     )
