@@ -118,7 +118,7 @@ def acceptor() -> str:
             "### Storage\n",
             (
                 "In the order of preference; deflated syntaxes only with `node.accept_deflated`,\n"
-                "video only with `node.accept_video`. Nothing is coerced: what is stored is what came.\n"
+                "video with `node.accept_video`. Nothing is coerced: all is stored as it came.\n"
             ),
             *syntaxes,
             "",
