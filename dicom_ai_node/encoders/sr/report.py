@@ -10,9 +10,9 @@ from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
 from dicom_ai_node.encoders.basis import Basis
-from dicom_ai_node.encoders.finish import finish
+from dicom_ai_node.encoders.finish import finish, in_letters_of
 from dicom_ai_node.encoders.identity import Identity
-from dicom_ai_node.encoders.modules import REQUEST
+from dicom_ai_node.encoders.modules import REQUEST, TYPE_2_OF_REQUEST
 from dicom_ai_node.encoders.run import MANUFACTURER, Run
 from dicom_ai_node.encoders.seg.marks import Marks
 from dicom_ai_node.encoders.source.headers import (
@@ -75,7 +75,8 @@ def encode_sr(basis: Basis, marks: Marks, form: Form, beside: Sequence[Dataset] 
         earlier = replace(run, ids=run.predecessor)
         ds.PredecessorDocumentsSequence = [_reference(ds, _identity(earlier, form))]
     finish(ds, basis.header, run, run.description(STATUS[basis.result.outcome].short))
-    if requests := _requests(basis.header):  # bytes of the source: nothing of it is finish()'s
+    # bytes of the source: nothing of it is finish()'s
+    if requests := _requests(in_letters_of(ds, basis.header)):
         ds.ReferencedRequestSequence = requests
     return ds
 
@@ -165,5 +166,8 @@ def _requests(header: Dataset) -> list[Dataset]:
         request.StudyInstanceUID = header.StudyInstanceUID
         request.ReferencedStudySequence = []
         copy_keywords(item, request, ("SpecificCharacterSet", *REQUEST), around)
+        for keyword in TYPE_2_OF_REQUEST:
+            if keyword not in request:
+                setattr(request, keyword, None)
         requests.append(request)
     return requests
