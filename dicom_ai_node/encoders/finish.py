@@ -39,7 +39,8 @@ def finish(ds: Dataset, source: Dataset, run: Run, description: str) -> Dataset:
     """
     _set_series(ds, source, run, description)
     _set_equipment(ds, run)
-    correct_ambiguous_vr(ds, True)  # the writer skips it for a data set with original bytes
+    if ds.Modality != "SR":  # whose many items have nothing ambiguous
+        correct_ambiguous_vr(ds, True)  # the writer skips it for a data set with original bytes
     source = _with_room_for_own_text(ds, source)
     _reduce_text(ds, source)
     copy_keywords(source, ds, ("SpecificCharacterSet", *PATIENT, *STUDY))
