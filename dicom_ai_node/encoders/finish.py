@@ -45,8 +45,8 @@ def _set_series(ds: Dataset, source: Dataset, run: Run, description: str) -> Non
     ds.InstanceCreationTime = ds.SeriesTime = ds.ContentTime = time
     ds.TimezoneOffsetFromUTC = at.strftime("%z")[:5]
     ds.SeriesDescription = description
-    if ds.Modality != "SR":
-        # General Series, which an SR does not have; Laterality is not for multi-frame objects,
+    if ds.Modality not in ("SR", "KO"):
+        # General Series, which a document does not have; Laterality is not for multi-frame objects,
         # where the coordinates say the side (dciodvfy counts it as an error)
         copy_keywords(source, ds, ("BodyPartExamined",))
 
