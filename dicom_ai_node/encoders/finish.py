@@ -28,8 +28,13 @@ def finish(ds: Dataset, source: Dataset, run: Run, description: str) -> Dataset:
 
     Our own text is reduced to what that set can hold, so nothing has to be converted.
     """
-    _set_series(ds, source, run, description)
     _set_equipment(ds, run)
+    return complete(ds, source, run.finished_at, description)
+
+
+def complete(ds: Dataset, source: Dataset, made_at: datetime, description: str) -> Dataset:
+    """All that `finish` does but the equipment, for what no model has made; in place."""
+    _set_series(ds, source, made_at, description)
     correct_ambiguous_vr(ds, True)  # the writer skips it for a data set with original bytes
     _reduce_text(ds, source)
     copy_keywords(source, ds, ("SpecificCharacterSet", *PATIENT, *STUDY))
@@ -38,8 +43,8 @@ def finish(ds: Dataset, source: Dataset, run: Run, description: str) -> Dataset:
     return ds
 
 
-def _set_series(ds: Dataset, source: Dataset, run: Run, description: str) -> None:
-    at = _in_zone_of(source, run.finished_at)
+def _set_series(ds: Dataset, source: Dataset, made_at: datetime, description: str) -> None:
+    at = _in_zone_of(source, made_at)
     date, time = at.strftime("%Y%m%d"), at.strftime("%H%M%S")
     ds.InstanceCreationDate = ds.SeriesDate = ds.ContentDate = date
     ds.InstanceCreationTime = ds.SeriesTime = ds.ContentTime = time

@@ -1,0 +1,207 @@
+"""A recalled model: every peer that has results of it is told once, whatever happens between."""
+
+import json
+from pathlib import Path
+
+import pydicom
+import pytest
+from pydicom.uid import UID, KeyObjectSelectionDocumentStorage
+from sqlalchemy import delete
+
+from dicom_ai_node.config.disabled import read_disabled
+from dicom_ai_node.database.tables import delivery, job, job_event
+from dicom_ai_node.errors import NodeError
+from dicom_ai_node.job import JobState
+from tests.dicom_factory import write
+from tests.retraction.site import (
+    MODEL,
+    Site,
+    as_file,
+    is_of,
+    key,
+    named,
+    notes,
+    received,
+    write_config,
+)
+from tests.validators import dcentvfy, dciodvfy, dsrdump, sr_validator
+
+
+def test_a_note_names_what_the_model_has_at_the_peer_and_nothing_else(here: Site) -> None:
+    made = here.come("one")
+    here.deliver()
+    sent = received(here.pacs)
+    assert {is_of(ds, "bright") for ds in sent} == {True, False}
+    done = here.retract("--reason", "it marks the table.")
+    here.deliver()
+    (note,) = notes(here.pacs)
+    assert named(note) == {key(ds) for ds in sent if is_of(ds, MODEL)}
+    (title,) = note.ConceptNameCodeSequence
+    assert (title.CodeValue, title.CodingSchemeDesignator) == ("113037", "DCM")
+    assert note.StudyInstanceUID == made[0].StudyInstanceUID
+    texts = [item.TextValue for item in note.ContentSequence if item.ValueType == "TEXT"]
+    why = f"{MODEL} 1.0.0 was recalled: it marks the table."
+    assert any(text.startswith(why) for text in texts)
+    assert [each["peer"] for each in done["notes"]] == ["archive", "pacs"]
+    assert {each["retracted"] for each in here.listing()} == {"rejected"}
+    assert {each["retracted"] for each in here.listing("bright")} == {None}
+    files = [pydicom.dcmread(path) for path in (here.home / "results").glob("*.dcm")]
+    assert len([ds for ds in files if ds.Modality == "KO"]) == 1
+
+
+def test_the_other_title(here: Site) -> None:
+    here.come("one")
+    here.deliver()
+    here.retract("--for", "quality")
+    here.deliver()
+    (note,) = notes(here.pacs)
+    assert note.ConceptNameCodeSequence[0].CodeValue == "113001"
+
+
+def test_running_it_twice_sends_nothing_twice(here: Site) -> None:
+    here.come("one")
+    here.deliver()
+    assert len(here.retract()["notes"]) == 2
+    again = here.retract("--reason", "in other words", "--for", "quality")
+    assert (again["notes"], again["retracted_jobs"]) == ([], 0)
+    here.deliver()
+    third = here.retract()
+    assert (third["notes"], third["rejected_before"]) == ([], 4)
+    here.deliver()
+    assert len(notes(here.pacs)) == 1
+
+
+def test_a_run_that_was_killed_between_file_and_row_is_completed(here: Site) -> None:
+    """The note that lies in the outbox is sent, and no second one is made."""
+    here.come("one")
+    here.deliver()
+    made = {each["job"] for each in here.retract()["notes"]}
+    with here.road.database.write() as connection:  # as though it had not come so far
+        for table, column in ((job_event, "job_id"), (delivery, "job_id"), (job, "id")):
+            connection.execute(delete(table).where(table.c[column].in_(made)))
+    files = set((here.home / "spool" / "outbox").glob("*/*/*-rejection.dcm"))
+    before = {path: path.read_bytes() for path in files}
+    assert len(here.retract("--reason", "another")["notes"]) == 2
+    after = set((here.home / "spool" / "outbox").glob("*/*/*-rejection.dcm"))
+    assert {path: path.read_bytes() for path in after} == before
+    here.deliver()
+    assert len(notes(here.pacs)) == 1
+
+
+def test_a_peer_that_is_down_is_told_later(here: Site) -> None:
+    here.come("one")
+    here.deliver()
+    port = here.pacs.port
+    write_config(here.home, 1)
+    here.road.config.peers["pacs"] = here.road.config.peers["pacs"].model_copy(update={"port": 1})
+    here.retract()
+    here.deliver()
+    assert notes(here.pacs) == []
+    assert {e["retracted"] for e in here.listing() if e["peer"] == "pacs"} == {"note waits"}
+    here.road.config.peers["pacs"] = here.road.config.peers["pacs"].model_copy(
+        update={"port": port}
+    )
+    here.deliver(after=1000)
+    assert len(notes(here.pacs)) == 1
+
+
+def test_a_peer_that_takes_no_notes_is_not_passed_over_in_silence(here: Site) -> None:
+    def answer(sop_class: UID) -> int:
+        return 0xA900 if sop_class == KeyObjectSelectionDocumentStorage else 0x0000
+
+    here.come("one")
+    here.deliver()
+    here.pacs.answer = answer
+    here.retract()
+    here.deliver()
+    assert {e["retracted"] for e in here.listing() if e["peer"] == "pacs"} == {"note refused"}
+    (undelivered,) = (each for each in here.jobs() if each.state is JobState.UNDELIVERED)
+    here.pacs.answer = lambda _: 0x0000
+    here.must("jobs", "retry", str(undelivered.id))
+    here.deliver(after=1)
+    assert {each["retracted"] for each in here.listing()} == {"rejected"}
+
+
+@pytest.mark.validators
+@pytest.mark.parametrize("charset", ["ISO_IR 192", ["", "ISO 2022 IR 87"]], ids=str)
+@pytest.mark.result_rule(1, 19, 23)
+def test_independent_programs_find_no_error_in_a_note(
+    here: Site, tmp_path: Path, charset: str | list[str]
+) -> None:
+    """Whatever letters the patient's name has, it stands there in the same bytes."""
+    name = "Yamada^Tarou=山田^太郎=やまだ^たろう"
+    made = here.come("one", charset=charset, patient_name=name)
+    here.deliver()
+    here.retract("--reason", "a lésion is missed")
+    here.deliver()
+    (note,) = notes(here.pacs)
+    path = as_file(note, tmp_path / "note.dcm")
+    sources = write(made, tmp_path / "source")
+    assert dciodvfy(path) == []
+    assert dcentvfy([*sources, path]) == []
+    assert sr_validator(path) == []
+    assert "was recalled" in dsrdump(path)
+    first, second = (pydicom.dcmread(each) for each in (sources[0], path))
+    assert second.get_item("PatientName").value == first.get_item("PatientName").value
+    assert second.PatientName == name
+
+
+def test_only_the_version_that_is_named(here: Site) -> None:
+    here.come("one")
+    here.deliver()
+    assert here.retract("--version", "2.0.0")["notes"] == []
+    assert len(here.retract("--version", "1.0.0")["notes"]) == 2
+
+
+def test_the_kill_switch_goes_first_and_what_is_queued_waits(here: Site) -> None:
+    here.come("one")
+    done = here.retract("--reason", "it marks the table")
+    assert done["disabled"] == [f"{MODEL} 1.0.0"]
+    (marker,) = read_disabled(here.home / "models").values()
+    assert marker.why == "recalled: it marks the table"
+    before = len(here.jobs())
+    here.come("two")
+    (waiting,) = here.jobs()[before:]
+    assert waiting.state is JobState.QUEUED
+
+
+def test_looking_first_changes_nothing(here: Site) -> None:
+    here.come("one")
+    here.deliver()
+    before = here.road.jobs()
+    said = here.must("results", "retract", "--model", MODEL, "--dry-run")
+    assert "4 objects are at peers, or may be: 2 notes reject them." in said
+    looked = json.loads(here.must("results", "retract", "--model", MODEL, "--dry-run", "--json"))
+    assert sorted(each["peer"] for each in looked["notes"]) == ["archive", "pacs"]
+    assert here.say("results", "retract", "--model", MODEL).exit_code == 1  # nobody said yes
+    assert here.road.jobs() == before
+    assert read_disabled(here.home / "models") == {}
+    done = here.say("results", "retract", "--model", MODEL, "--json")
+    assert isinstance(done.exception, NodeError)
+
+
+def test_a_peer_that_is_configured_no_longer_is_left_to_the_administrator(here: Site) -> None:
+    here.come("one")
+    here.deliver()
+    write_config(here.home, here.pacs.port, archive=None)
+    content = json.loads((here.home / "config" / "node.yaml").read_text())
+    del content["peers"]["archive"]
+    for route in content["routes"]:
+        route["send_to"] = ["pacs"]
+    (here.home / "config" / "node.yaml").write_text(json.dumps(content))
+    done = here.retract(status=1)
+    (left,) = done["by_hand"]
+    assert left["peer"] == "archive"
+    assert "configured no longer" in left["why"]
+    assert [each["peer"] for each in done["notes"]] == ["pacs"]
+
+
+def test_each_job_tells_that_its_results_were_retracted(here: Site) -> None:
+    here.come("one")
+    here.deliver()
+    (made,) = here.jobs()
+    here.retract("--reason", "it marks the table")
+    shown = json.loads(here.must("jobs", "show", str(made.id), "--json"))
+    last = shown["events"][-1]
+    assert last["why"] == "retracted by an operator: it marks the table"
+    assert shown["state"] == JobState.DONE
