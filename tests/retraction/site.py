@@ -106,7 +106,13 @@ def site(home: Path, empty_database: Path) -> Iterator[Site]:
 
 def write_config(home: Path, port: int, **peers: Any) -> None:
     peers |= {
-        "pacs": {"kind": "dimse", "ae_title": "PACS", "host": "127.0.0.1", "port": port},
+        "pacs": {
+            "kind": "dimse",
+            "ae_title": "PACS",
+            "host": "127.0.0.1",
+            "port": port,
+            "timeout_s": 5,
+        },
         "archive": {"kind": "folder", "path": str(home / "results")},
     }
     content = {
@@ -154,9 +160,3 @@ def is_of(ds: Dataset, model: str) -> bool:
 
 def key(ds: Dataset) -> tuple[str, str, str]:
     return ds.SeriesInstanceUID, ds.SOPClassUID, ds.SOPInstanceUID
-
-
-def as_file(ds: Dataset, path: Path) -> Path:
-    ds.save_as(path, implicit_vr=False, little_endian=True)
-    return path
-

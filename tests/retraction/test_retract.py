@@ -16,7 +16,6 @@ from tests.dicom_factory import write
 from tests.retraction.site import (
     MODEL,
     Site,
-    as_file,
     is_of,
     key,
     named,
@@ -47,6 +46,13 @@ def test_a_note_names_what_the_model_has_at_the_peer_and_nothing_else(here: Site
     assert {each["retracted"] for each in here.listing("bright")} == {None}
     files = [pydicom.dcmread(path) for path in (here.home / "results").glob("*.dcm")]
     assert len([ds for ds in files if ds.Modality == "KO"]) == 1
+
+
+def note_in_folder(here: Site) -> Path:
+    """Of the peer that is a folder."""
+    paths = (here.home / "results").glob("*.dcm")
+    (path,) = (path for path in paths if pydicom.dcmread(path).Modality == "KO")
+    return path
 
 
 def test_the_other_title(here: Site) -> None:
@@ -123,27 +129,35 @@ def test_a_peer_that_takes_no_notes_is_not_passed_over_in_silence(here: Site) ->
 
 
 @pytest.mark.validators
+@pytest.mark.result_rule(1, 18, 19, 28)
+def test_independent_programs_find_no_error_in_a_note(here: Site, tmp_path: Path) -> None:
+    sources = write(here.come("one"), tmp_path / "source")
+    here.deliver()
+    results = list((here.home / "results").glob("*.dcm"))
+    here.retract("--reason", "it marks the table")
+    here.deliver()
+    path = note_in_folder(here)
+    assert dciodvfy(path) == []
+    assert dcentvfy([*sources, *results, path]) == []
+    assert sr_validator(path) == []
+    assert "was recalled: it marks the table." in dsrdump(path)
+
+
 @pytest.mark.parametrize("charset", ["ISO_IR 192", ["", "ISO 2022 IR 87"]], ids=str)
-@pytest.mark.result_rule(1, 19, 23)
-def test_independent_programs_find_no_error_in_a_note(
+@pytest.mark.result_rule(1, 23)
+def test_the_patient_stands_in_a_note_in_the_bytes_that_came(
     here: Site, tmp_path: Path, charset: str | list[str]
 ) -> None:
-    """Whatever letters the patient's name has, it stands there in the same bytes."""
     name = "Yamada^Tarou=山田^太郎=やまだ^たろう"
-    made = here.come("one", charset=charset, patient_name=name)
+    sources = write(here.come("one", charset=charset, patient_name=name), tmp_path)
     here.deliver()
     here.retract("--reason", "a lésion is missed")
     here.deliver()
-    (note,) = notes(here.pacs)
-    path = as_file(note, tmp_path / "note.dcm")
-    sources = write(made, tmp_path / "source")
-    assert dciodvfy(path) == []
-    assert dcentvfy([*sources, path]) == []
-    assert sr_validator(path) == []
-    assert "was recalled" in dsrdump(path)
-    first, second = (pydicom.dcmread(each) for each in (sources[0], path))
-    assert second.get_item("PatientName").value == first.get_item("PatientName").value
-    assert second.PatientName == name
+    first, note = (pydicom.dcmread(path) for path in (sources[0], note_in_folder(here)))
+    for keyword in ("PatientName", "PatientID", "IssuerOfPatientID", "StudyDescription"):
+        assert note.get_item(keyword).value == first.get_item(keyword).value
+    assert note.PatientName == name
+    assert note.SpecificCharacterSet == first.SpecificCharacterSet
 
 
 def test_only_the_version_that_is_named(here: Site) -> None:
