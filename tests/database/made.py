@@ -4,9 +4,8 @@ from sqlalchemy import Connection
 
 from dicom_ai_node.database import arrivals, deliveries, jobs, leases, studies
 from dicom_ai_node.database.arrivals import ReceivedInstance
-from dicom_ai_node.database.deliveries import OutboxObject
 from dicom_ai_node.database.jobs import NewJob
-from dicom_ai_node.job import Job
+from dicom_ai_node.job import Job, OutboxObject
 
 NOW = 1_700_000_000.0
 SEG = OutboxObject(kind="seg", sop_instance_uid="2.25.1", file="1-seg.dcm")
