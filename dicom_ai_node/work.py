@@ -190,9 +190,8 @@ class Worker:
         if model is None:
             return _no_model(model_label(job.model, job.version))
         with self.database.read() as connection:
-            request = request_of(
-                job, model, connection, self.spool, self.config.forms_of(job.send_to)
-            )
+            forms = self.config.forms_of(job.send_to, model=job.model)
+            request = request_of(job, model, connection, self.spool, forms)
         return request or Failure(
             kind="lost", text="stored instances of this job are no longer there"
         )
@@ -264,7 +263,12 @@ class Worker:
 
     @property
     def _endings(self) -> Endings:
-        return Endings(settings=self.config.work, spool=self.spool, database=self.database)
+        return Endings(
+            settings=self.config.work,
+            spool=self.spool,
+            database=self.database,
+            forms={name: peer.results for name, peer in self.config.peers.items()},
+        )
 
 
 def _no_model(label: str) -> Failure:

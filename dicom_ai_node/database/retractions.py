@@ -119,7 +119,7 @@ def recall(
             jobs.note(connection, each.id, each.state, each.state, f"{RETRACTED}{why}", now)
             continue
         if is_delivering:
-            _count_as_tried(connection, each.id, now)
+            _count_as_tried(connection, each.id)
         jobs.move(connection, each, JobState.CANCELLED, now=now, why=f"{RETRACTED}{why}")
     return number
 
@@ -158,7 +158,9 @@ def add_note(connection: Connection, new: NewNote, *, now: float) -> Job:
             job_id=made.id,
             peer=new.peer,
             kind=Kind.REJECTION,
+            sop_class_uid=new.sop_class_uid,
             sop_instance_uid=new.sop_instance_uid,
+            series_instance_uid=new.series_instance_uid,
             file=new.file,
             state=DeliveryState.PENDING,
             next_try_at=now,
@@ -197,7 +199,7 @@ def _has_result(connection: Connection, current: Job) -> bool:
     return any(_produced(row, current).may_be_there for row in rows)
 
 
-def _count_as_tried(connection: Connection, job_id: int, now: float) -> None:
+def _count_as_tried(connection: Connection, job_id: int) -> None:
     """Should the sender record an answer after all, that stands instead."""
     connection.execute(
         update(delivery)
@@ -205,7 +207,6 @@ def _count_as_tried(connection: Connection, job_id: int, now: float) -> None:
             delivery.c.job_id == job_id,
             delivery.c.state == DeliveryState.PENDING,
             delivery.c.tries == 0,
-            delivery.c.next_try_at <= now,
         )
         .values(tries=1, status=_ON_ITS_WAY)
     )
@@ -216,8 +217,8 @@ def _produced(row: RowMapping, of: Job) -> Produced:
         job=of,
         peer=row["peer"],
         kind=row["kind"],
-        sop_class_uid=row.get("sop_class_uid") or "",
-        series_instance_uid=row.get("series_instance_uid") or "",
+        sop_class_uid=row["sop_class_uid"],
+        series_instance_uid=row["series_instance_uid"],
         sop_instance_uid=row["sop_instance_uid"],
         file=row["file"],
         state=DeliveryState(row["state"]),

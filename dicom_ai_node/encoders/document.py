@@ -4,7 +4,7 @@ from highdicom import sr
 from pydicom import Dataset
 from pydicom.sr.codedict import codes
 
-from dicom_ai_node.encoders.modules import REQUEST
+from dicom_ai_node.encoders.modules import REQUEST, TYPE_2_OF_REQUEST
 from dicom_ai_node.encoders.run import MANUFACTURER, Run
 from dicom_ai_node.encoders.source.headers import copy_keywords, encodings_of, item_within
 
@@ -24,7 +24,7 @@ def observer(run: Run) -> sr.ObserverContext:
 def requests(header: Dataset) -> list[Dataset]:
     """Referenced Request Sequence (PS3.3 C.17.2): what was ordered, in the words of the order.
 
-    Put it in after finish(): it is bytes of the source.
+    Put it in after finish(), of the header in_letters_of the object: it is bytes of the source.
     """
     items = [*header.RequestAttributesSequence] if "RequestAttributesSequence" in header else []
     around = encodings_of(header)
@@ -34,5 +34,8 @@ def requests(header: Dataset) -> list[Dataset]:
         request.StudyInstanceUID = header.StudyInstanceUID
         request.ReferencedStudySequence = []
         copy_keywords(item, request, ("SpecificCharacterSet", *REQUEST), around)
+        for keyword in TYPE_2_OF_REQUEST:
+            if keyword not in request:
+                setattr(request, keyword, None)
         found.append(request)
     return found

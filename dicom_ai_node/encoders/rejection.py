@@ -10,7 +10,7 @@ from pydicom.sr.coding import Code
 
 from dicom_ai_node import __version__
 from dicom_ai_node.encoders.document import requests
-from dicom_ai_node.encoders.finish import complete
+from dicom_ai_node.encoders.finish import complete, in_letters_of
 from dicom_ai_node.encoders.ids import DerivedIds
 from dicom_ai_node.encoders.key_object_document import KeyObject, key_object_document
 from dicom_ai_node.encoders.run import MANUFACTURER, SERIES_NUMBERS
@@ -52,7 +52,7 @@ def rejection_note(
     ds.SoftwareVersions = f"{MANUFACTURER} {__version__}"[:64]
     ds.DeviceSerialNumber = _SERIAL_NUMBER
     complete(ds, header, made_at, _DESCRIPTION)
-    if ordered := requests(header):
+    if ordered := requests(in_letters_of(ds, header)):
         ds.ReferencedRequestSequence = ordered
     return ds
 

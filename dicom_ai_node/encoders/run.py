@@ -12,6 +12,7 @@ from dicom_ai_node.config.kinds import ThresholdPackage
 from dicom_ai_node.config.package import Package
 from dicom_ai_node.encoders.ids import DerivedIds
 from dicom_ai_node.form import Kind
+from dicom_ai_node.job import ReportReference
 from dicom_ai_node.uids import derived_uid
 
 MANUFACTURER = "dicom-ai-node"
@@ -48,7 +49,7 @@ class Run:
     package: Package
     model_sha256: str
     finished_at: datetime
-    predecessor: DerivedIds | None = None  # of the run whose report this one replaces
+    supersedes: tuple[ReportReference, ...] = ()  # reports that this run's replaces
     node_version: str = __version__
     node_name: str = "dicom-ai-node"
 

@@ -17,6 +17,7 @@ from dicom_ai_node.header import data_of
 from dicom_ai_node.job import DeliveryState
 from dicom_ai_node.peers.dimse import DimseStore
 from dicom_ai_node.peers.open import open_peer
+from dicom_ai_node.peers.peer import Offer
 from tests.made import configuration
 from tests.peers.pacs import Pacs, objects
 from tests.receive.scu import encoded
@@ -25,8 +26,13 @@ PENDING, STORED, REFUSED = DeliveryState.PENDING, DeliveryState.STORED, Delivery
 
 
 def store(pacs: Pacs, paths: list[Path]) -> list[tuple[DeliveryState, str]]:
-    outcomes = DimseStore(pacs.settings, calling_ae_title="AI_NODE").store(paths)
-    return [(outcome.state, outcome.status) for outcome in outcomes]
+    (answered,) = offered(pacs, Offer(paths=paths))
+    return answered
+
+
+def offered(pacs: Pacs, *offers: Offer) -> list[list[tuple[DeliveryState, str]]]:
+    answered = DimseStore(pacs.settings, calling_ae_title="AI_NODE").store(offers)
+    return [[(outcome.state, outcome.status) for outcome in outcomes] for outcomes in answered]
 
 
 @pytest.mark.parametrize(
@@ -116,7 +122,9 @@ def test_a_pacs_that_is_down_is_unreachable(tmp_path: Path) -> None:
 
 def test_a_pacs_that_does_not_know_us_is_unreachable(tmp_path: Path) -> None:
     with Pacs().running() as pacs, pytest.raises(PeerUnreachable, match="refused the association"):
-        DimseStore(pacs.settings, calling_ae_title="STRANGER").store(objects(tmp_path))
+        DimseStore(pacs.settings, calling_ae_title="STRANGER").store(
+            [Offer(paths=objects(tmp_path))]
+        )
 
 
 def test_a_pacs_that_takes_nothing_of_it_refuses_for_good(tmp_path: Path) -> None:
@@ -134,5 +142,5 @@ def test_echo() -> None:
 def test_the_configuration_names_the_caller(tmp_path: Path) -> None:
     node = configuration(tmp_path).node
     with Pacs(sop_classes=[ComprehensiveSRStorage]).running() as pacs:
-        outcomes = open_peer(pacs.settings, node).store(objects(tmp_path))
+        (outcomes,) = open_peer(pacs.settings, node).store([Offer(paths=objects(tmp_path))])
     assert [outcome.state for outcome in outcomes] == [REFUSED, STORED]

@@ -1,13 +1,11 @@
 """A recall at an awkward moment: half of it sent, all of it deleted, or the model back again."""
 
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from pydicom import Dataset
 from sqlalchemy import update
 
-from dicom_ai_node.config.disabled import read_disabled
 from dicom_ai_node.database import deliveries, jobs, studies
 from dicom_ai_node.database.retractions import GIVEN_UP
 from dicom_ai_node.database.tables import delivery
@@ -15,7 +13,7 @@ from dicom_ai_node.errors import NodeError
 from dicom_ai_node.job import DeliveryState, JobState
 from dicom_ai_node.purge import purge_expired
 from tests.peers.archive import Archive
-from tests.retraction.site import MODEL, Site, is_of, key, named, notes, received
+from tests.retraction.site import MODEL, Site, is_of, key, named, notes, received, write_config
 
 YEAR_S = 365 * 86_400
 
@@ -143,34 +141,97 @@ def test_a_note_that_was_cancelled_is_made_again(here: Site) -> None:
     assert len(notes(here.pacs)) == 1
 
 
-def purge(here: Site) -> None:
-    now = here.road.database.now() + YEAR_S
-    assert purge_expired(here.road.config, here.road.spool, here.road.database, now=now) == 1
-
-
-@contextmanager
-def asked(here: Site, **changes):
-    """In place of the PACS that stores, on its port, one that can be asked."""
-    archive = Archive(port=here.pacs.port, **changes)
-    with archive.running():
-        yield archive
+def purge(here: Site, *, years: int = 1) -> None:
+    now = here.road.database.now() + years * YEAR_S
+    purge_expired(here.road.config, here.road.spool, here.road.database, now=now)
 
 
 @pytest.fixture
-def purged(tmp_path: Path, empty_database: Path):
-    """A study, delivered and deleted here; and what its PACS has of it. The PACS is down."""
-    from tests.retraction.site import site
-
-    with site(tmp_path, empty_database) as here:
-        made = here.come("one", patient_name="Zoë^Yamada")
-        here.deliver()
-        purge(here)
-        for path in (tmp_path / "results").iterdir():
-            path.unlink()
-        yield here, made
+def purged(here: Site) -> Iterator[tuple[Site, Archive]]:
+    """A study, delivered and deleted here; and its PACS, which can be asked."""
+    made = here.come("one", patient_name="Zoë^Yamada", charset="ISO_IR 100")
+    here.deliver()
+    purge(here)
+    assert not list((here.home / "spool").glob("outbox/*/*/*.dcm"))
+    archive = Archive(instances=made)
+    with archive.running():
+        write_config(here.home, archive.port)
+        yield here, archive
 
 
 def test_after_a_purge_the_peer_says_whose_study_it_is(
-    purged: tuple[Site, list[Dataset]], monkeypatch: pytest.MonkeyPatch
+    purged: tuple[Site, Archive], tmp_path: Path
 ) -> None:
-    here, made = purged
+    here, archive = purged
+    first = archive.instances[0]
+    sent = {key(ds) for ds in received(here.pacs) if is_of(ds, MODEL)}
+    here.retract()
+    here.deliver()
+    (note,) = notes(here.pacs)
+    assert named(note) == sent
+    for keyword in ("PatientName", "PatientID", "PatientBirthDate", "StudyDate", "StudyID"):
+        assert note[keyword].value == first[keyword].value
+    assert [query.StudyInstanceUID for query in archive.asked] == [first.StudyInstanceUID]
+
+
+def test_after_a_purge_a_folder_has_what_is_in_it(purged: tuple[Site, Archive]) -> None:
+    here, _ = purged
+    done = here.retract()
+    assert sorted(each["peer"] for each in done["notes"]) == ["archive", "pacs"]
+    for path in (here.home / "results").iterdir():
+        path.unlink()
+    here.deliver()
+
+
+def test_where_nobody_knows_the_study_any_more_it_is_left_to_the_administrator(
+    purged: tuple[Site, Archive],
+) -> None:
+    here, archive = purged
+    archive.instances.clear()
+    for path in (here.home / "results").iterdir():
+        path.unlink()
+    left = here.retract(status=1)["by_hand"]
+    assert sorted(each["peer"] for each in left) == ["archive", "pacs"]
+    assert all("the study is deleted here" in each["why"] for each in left)
+    assert here.retract(status=1)["notes"] == []
+
+
+def test_a_peer_that_is_down_is_asked_again_at_the_next_run(purged: tuple[Site, Archive]) -> None:
+    here, archive = purged
+    write_config(here.home, 1)
+    (left,) = here.retract(status=1)["by_hand"]
+    assert "run this again when it answers C-FIND" in left["why"]
+    write_config(here.home, archive.port)
+    assert [each["peer"] for each in here.retract()["notes"]] == ["pacs"]
+
+
+def test_the_note_of_a_purged_study_is_purged_in_its_turn(purged: tuple[Site, Archive]) -> None:
+    here, _ = purged
+    here.retract()
+    purge(here, years=2)
+    assert len(list((here.home / "spool").glob("outbox/*/*/*.dcm"))) == 2  # not sent yet
+    here.deliver()
+    purge(here, years=2)
+    assert not list((here.home / "spool").glob("outbox/*/*/*.dcm"))
+
+
+def test_what_cannot_be_named_is_left_to_the_administrator(purged: tuple[Site, Archive]) -> None:
+    """Rows of a version that did not write down class and series, and their files are gone."""
+    here, _ = purged
+    with here.road.database.write() as connection:
+        connection.execute(update(delivery).values(sop_class_uid="", series_instance_uid=""))
+    done = here.retract(status=1)
+    assert done["notes"] == []
+    assert all("by hand" in each["why"] for each in done["by_hand"])
+    assert sum(len(each["sop_instance_uids"]) for each in done["by_hand"]) == 4
+
+
+def test_rows_of_before_are_named_by_their_files(here: Site) -> None:
+    here.come("one")
+    here.deliver()
+    with here.road.database.write() as connection:
+        connection.execute(update(delivery).values(sop_class_uid="", series_instance_uid=""))
+    here.retract()
+    here.deliver()
+    (note,) = notes(here.pacs)
+    assert named(note) == {key(ds) for ds in received(here.pacs) if is_of(ds, MODEL)}

@@ -143,15 +143,13 @@ def test_independent_programs_find_no_error_in_a_note(here: Site, tmp_path: Path
     assert "was recalled: it marks the table." in dsrdump(path)
 
 
-@pytest.mark.parametrize("charset", ["ISO_IR 192", ["", "ISO 2022 IR 87"]], ids=str)
 @pytest.mark.result_rule(1, 23)
-def test_the_patient_stands_in_a_note_in_the_bytes_that_came(
-    here: Site, tmp_path: Path, charset: str | list[str]
-) -> None:
+def test_the_patient_stands_in_a_note_in_the_bytes_that_came(here: Site, tmp_path: Path) -> None:
     name = "Yamada^Tarou=山田^太郎=やまだ^たろう"
-    sources = write(here.come("one", charset=charset, patient_name=name), tmp_path)
+    made = here.come("one", charset=["", "ISO 2022 IR 87"], patient_name=name)
+    sources = write(made, tmp_path)
     here.deliver()
-    here.retract("--reason", "a lésion is missed")
+    here.retract("--reason", "it marks the table")
     here.deliver()
     first, note = (pydicom.dcmread(path) for path in (sources[0], note_in_folder(here)))
     for keyword in ("PatientName", "PatientID", "IssuerOfPatientID", "StudyDescription"):

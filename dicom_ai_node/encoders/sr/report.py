@@ -6,11 +6,10 @@ from highdicom import sr
 from pydicom import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
-from pydicom.uid import Comprehensive3DSRStorage
 
 from dicom_ai_node.encoders.basis import Basis
 from dicom_ai_node.encoders.document import observer, requests
-from dicom_ai_node.encoders.finish import finish
+from dicom_ai_node.encoders.finish import finish, in_letters_of
 from dicom_ai_node.encoders.identity import Identity
 from dicom_ai_node.encoders.run import MANUFACTURER, Run
 from dicom_ai_node.encoders.seg.marks import Marks
@@ -20,7 +19,7 @@ from dicom_ai_node.encoders.sr.groups import status_group, status_section
 from dicom_ai_node.encoders.sr.status import STATUS
 from dicom_ai_node.errors import ModelError
 from dicom_ai_node.form import ALONE, DEFAULT, Form, Kind
-from dicom_ai_node.job import Outcome
+from dicom_ai_node.job import Outcome, ReportReference
 
 GENERIC_PROCEDURE = Code("363679005", "SCT", "Imaging procedure")
 IN_LIBRARY = (  # what TID 1602 wants of a cross-sectional image
@@ -64,7 +63,7 @@ def encode_sr(basis: Basis, marks: Marks, form: Form, beside: Sequence[Dataset] 
         **Identity(run=run, kind=Kind.SR, variant=variant).attributes,
     )
     finish(ds, basis.header, run, run.description(STATUS[result.outcome].short))
-    if ordered := requests(basis.header):
+    if ordered := requests(in_letters_of(ds, basis.header)):
         ds.ReferencedRequestSequence = ordered
     return ds
 
@@ -93,12 +92,14 @@ def _fits_in_library(source: Dataset) -> bool:
 
 
 def _superseded(run: Run, source: Dataset) -> list[Dataset] | None:
-    """The report of which this one is a new version (PS3.3 C.17.2), by its UIDs."""
-    if run.predecessor is None:
-        return None
-    earlier = Dataset()
-    earlier.StudyInstanceUID = source.StudyInstanceUID
-    earlier.SeriesInstanceUID = run.predecessor.uid("sr", "series")
-    earlier.SOPClassUID = Comprehensive3DSRStorage
-    earlier.SOPInstanceUID = run.predecessor.uid("sr", "instance")
-    return [earlier]
+    """The reports of which this one is a new version (PS3.3 C.17.2), by their UIDs."""
+    return [_stub_of(each, source) for each in run.supersedes] or None
+
+
+def _stub_of(report: ReportReference, source: Dataset) -> Dataset:
+    ds = Dataset()
+    ds.StudyInstanceUID = source.StudyInstanceUID
+    ds.SeriesInstanceUID = report.series_instance_uid
+    ds.SOPClassUID = report.sop_class_uid
+    ds.SOPInstanceUID = report.sop_instance_uid
+    return ds
