@@ -7,9 +7,10 @@ import pydicom
 from pydicom import Dataset
 from sqlalchemy import Connection
 
-from dicom_ai_node.config.settings import AnyPeer, DimsePeer, FolderPeer
+from dicom_ai_node.config.settings import Config, DimsePeer, FolderPeer
 from dicom_ai_node.database import deliveries, jobs, studies
 from dicom_ai_node.database.engine import Database
+from dicom_ai_node.database.retracted import SUBJECT
 from dicom_ai_node.errors import InputError, PeerUnreachable
 from dicom_ai_node.header import DAMAGED, read_head
 from dicom_ai_node.peers.association import name_of
@@ -20,20 +21,19 @@ from dicom_ai_node.spool import Spool
 _JOBS = 1000  # of one study, in which a result is looked for
 
 
-def header_for(
-    note: PlannedNote, peer: AnyPeer, spool: Spool, database: Database, *, calling_ae_title: str
-) -> Dataset:
+def header_for(note: PlannedNote, config: Config, spool: Spool, database: Database) -> Dataset:
     """One of the study, without pixels, nothing decoded; InputError where nobody has one."""
     with database.read() as connection:
         kept = list(_kept(connection, spool, note.of.study_id, note.study_instance_uid))
-    if isinstance(peer, FolderPeer):
-        kept += [peer.path / f"{each.sop_instance_uid}.dcm" for each in note.objects]
+    for folder in (peer for peer in config.peers.values() if isinstance(peer, FolderPeer)):
+        kept += [folder.path / f"{each.sop_instance_uid}.dcm" for each in note.objects]
     for path in kept:
         header = _read(path)
         if header is not None and header.get("StudyInstanceUID") == note.study_instance_uid:
             return header
+    peer = config.peers[note.peer]
     if isinstance(peer, DimsePeer):
-        return _asked(note, peer, calling_ae_title)
+        return _asked(note, peer, config.node.ae_title[0])
     raise InputError(
         "the study and its results are deleted here, and the folder has none of them either: "
         "there is nothing to retract there, unless the files were moved; delete them by hand"
@@ -46,7 +46,8 @@ def _kept(
     """Files of the study: images, then results."""
     for row in studies.instance_rows(connection, study_id):
         yield spool.instance_path(row["file"])
-    for job in jobs.listing(connection, study_instance_uid=study_instance_uid, limit=_JOBS):
+    every = jobs.listing(connection, study_instance_uid=study_instance_uid, limit=_JOBS)
+    for job in (each for each in every if not each.subject.startswith(SUBJECT)):
         for row in deliveries.of_job(connection, job.id):
             yield spool.outbox_path(job.key) / row["file"]
 

@@ -39,8 +39,7 @@ class Notes:
 
     def send(self, note: PlannedNote) -> Job:
         """Queue it for its peer; InputError says why that cannot be, and what to do."""
-        peer = self.config.peers.get(note.peer)
-        if peer is None:
+        if note.peer not in self.config.peers:
             raise InputError(
                 f"{note.peer} is configured no longer: enter it under `peers` and run this again, "
                 "or reject the results by hand there"
@@ -48,8 +47,7 @@ class Notes:
         key = self._free_key(note.key)
         folder = self.spool.outbox_path(key)
         if not (folder / FILE).exists():
-            ae_title = self.config.node.ae_title[0]
-            header = header_for(note, peer, self.spool, self.database, calling_ae_title=ae_title)
+            header = header_for(note, self.config, self.spool, self.database)
             self._write(note, header, key)
         return self._add(note, pydicom.dcmread(folder / FILE), key)
 
