@@ -14,6 +14,7 @@ from dicom_ai_node.job import Job, JobState
 from dicom_ai_node.retraction.plan import ByHand, PlannedNote, Rejection
 
 if TYPE_CHECKING:
+    from dicom_ai_node.config.installed import InstalledModel
     from dicom_ai_node.retraction.recall import Done, Outlook, Recall
 
 
@@ -59,6 +60,11 @@ def retract(
     )
     with node.spool.lock("retract"):
         outlook = recall.look()
+        if not outlook.jobs and not _installed(node, recall):
+            raise NodeError(
+                f"{_label(recall)} has no job here and is not installed: see `models list`, and "
+                "`jobs list` for the names of models that have gone"
+            )
         if dry_run or not as_json:
             _tell_outlook(outlook, as_json=as_json)
         if dry_run:
@@ -72,19 +78,24 @@ def retract(
         raise typer.Exit(1)
 
 
+def _installed(node: Node, recall: "Recall") -> list["InstalledModel"]:
+    from dicom_ai_node.config.store import read_store
+
+    return [
+        each
+        for each in read_store(node.config.node.models).models
+        if each.package.name == recall.model and recall.version in (None, each.package.version)
+    ]
+
+
 def _disable(node: Node, recall: "Recall") -> list[str]:
     """Before anything is looked at, so that nothing is added to it; what was switched off."""
     from dicom_ai_node.config.disabled import disable
-    from dicom_ai_node.config.store import read_store
 
-    store = node.config.node.models
-    found = [
-        each
-        for each in read_store(store).models
-        if each.package.name == recall.model and recall.version in (None, each.package.version)
-    ]
+    found = _installed(node, recall)
     for each in found:
-        disable(store, each, why=f"recalled: {recall.why}", now=node.database.now())
+        why = f"recalled: {recall.why}"
+        disable(node.config.node.models, each, why=why, now=node.database.now())
     return [each.label for each in found]
 
 

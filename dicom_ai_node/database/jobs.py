@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, func, insert, select, update
 
-from dicom_ai_node.database.retracted import is_note, is_retracted, retracted_ids
+from dicom_ai_node.database.retracted import is_note, is_retracted, was_retracted
 from dicom_ai_node.database.tables import job, job_event
 from dicom_ai_node.errors import LeaseLost
 from dicom_ai_node.job import (
@@ -202,7 +202,7 @@ def standing_results(connection: Connection, study_id: int) -> Sequence[Job]:
         job.c.state.in_(_WITH_RESULT),
         job.c.outcome.in_(said),
         job.c.id.not_in(superseded),
-        job.c.id.not_in(retracted_ids()),
+        ~was_retracted(),
     )
     return [of_row(row) for row in connection.execute(query.order_by(job.c.id)).mappings()]
 

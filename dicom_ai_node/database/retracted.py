@@ -1,6 +1,6 @@
 """How rows say that results were taken back; see `retractions`."""
 
-from sqlalchemy import ColumnElement, Connection, Select, select
+from sqlalchemy import ColumnElement, Connection, select
 
 from dicom_ai_node.database.tables import job, job_event
 
@@ -12,11 +12,14 @@ def is_note() -> ColumnElement[bool]:
     return job.c.subject.startswith(SUBJECT, autoescape=True)
 
 
-def retracted_ids() -> Select[tuple[int]]:
-    """Of jobs whose results were retracted."""
-    return select(job_event.c.job_id).where(job_event.c.why.startswith(RETRACTED, autoescape=True))
+def was_retracted() -> ColumnElement[bool]:
+    """Of a row of the job table: by its events, which are found by the job's id."""
+    events = select(job_event.c.id).where(
+        job_event.c.job_id == job.c.id, job_event.c.why.startswith(RETRACTED, autoescape=True)
+    )
+    return events.exists()
 
 
 def is_retracted(connection: Connection, job_id: int) -> bool:
-    query = retracted_ids().where(job_event.c.job_id == job_id).limit(1)
+    query = select(job.c.id).where(job.c.id == job_id, was_retracted())
     return connection.scalar(query) is not None

@@ -10,7 +10,13 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, Connection, RowMapping, insert, select, update
 
 from dicom_ai_node.database import jobs
-from dicom_ai_node.database.retracted import RETRACTED, SUBJECT, is_note, is_retracted
+from dicom_ai_node.database.retracted import (
+    RETRACTED,
+    SUBJECT,
+    is_note,
+    is_retracted,
+    was_retracted,
+)
 from dicom_ai_node.database.tables import delivery, job, study
 from dicom_ai_node.form import Kind
 from dicom_ai_node.job import FINAL_STATES, DeliveryState, Job, JobState, Priority
@@ -96,32 +102,33 @@ def built_on(connection: Connection, used: Sequence[Job]) -> Sequence[Job]:
     return [each for each in every if each.study_id in studies and ids & set(each.uses.values())]
 
 
-def recall(
-    connection: Connection,
-    model: str,
-    version: str | None,
-    *,
-    why: str,
-    is_delivering: bool,
-    now: float,
-) -> int:
-    """Mark every job with a result as retracted, and stop what is yet to be sent of it; how many
-    jobs that were.
+def unmarked(connection: Connection, model: str, version: str | None) -> Sequence[Job]:
+    """Jobs with a result that is not retracted yet, those first of which something is still to be
+    sent."""
+    query = select(job).where(_of_model(model, version), ~was_retracted()).order_by(job.c.id)
+    found = [jobs.of_row(row) for row in connection.execute(query).mappings()]
+    with_result = [each for each in found if _has_result(connection, each)]
+    return sorted(with_result, key=lambda each: each.state is not JobState.READY)
+
+
+def mark(
+    connection: Connection, known: Sequence[Job], *, why: str, is_delivering: bool, now: float
+) -> None:
+    """Mark these jobs as retracted, and stop what is yet to be sent of them.
 
     `is_delivering`: objects may be on their way at this moment.
     """
-    number = 0
-    for each in jobs_of_model(connection, model, version):
-        if not _has_result(connection, each) or is_retracted(connection, each.id):
+    for each in known:
+        current = jobs.find(connection, each.id)
+        if current is None or is_retracted(connection, each.id):
             continue
-        number += 1
-        if each.state is not JobState.READY:
-            jobs.note(connection, each.id, each.state, each.state, f"{RETRACTED}{why}", now)
+        if current.state is not JobState.READY:
+            state = current.state
+            jobs.note(connection, current.id, state, state, f"{RETRACTED}{why}", now)
             continue
         if is_delivering:
-            _count_as_tried(connection, each.id)
-        jobs.move(connection, each, JobState.CANCELLED, now=now, why=f"{RETRACTED}{why}")
-    return number
+            _count_as_tried(connection, current.id)
+        jobs.move(connection, current, JobState.CANCELLED, now=now, why=f"{RETRACTED}{why}")
 
 
 def add_note(connection: Connection, new: NewNote, *, now: float) -> Job:

@@ -20,6 +20,7 @@ from dicom_ai_node.spool import Spool
 log = get_logger(__name__)
 
 _LOOK_S = 0.1
+_AT_ONCE = 100  # jobs of one transaction: a node that receives is not held up
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,15 +132,18 @@ class Recall:
                 is_delivering = False
             except AlreadyRunning:
                 is_delivering = True
-            with self.database.write() as connection:
-                return retractions.recall(
-                    connection,
-                    self.model,
-                    self.version,
-                    why=self.why,
-                    is_delivering=is_delivering,
-                    now=self.database.now(),
-                )
+            with self.database.read() as connection:
+                jobs = retractions.unmarked(connection, self.model, self.version)
+            for at in range(0, len(jobs), _AT_ONCE):
+                with self.database.write() as connection:
+                    retractions.mark(
+                        connection,
+                        jobs[at : at + _AT_ONCE],
+                        why=self.why,
+                        is_delivering=is_delivering,
+                        now=self.database.now(),
+                    )
+        return len(jobs)
 
 
 def _by_hand(note: PlannedNote, why: str) -> ByHand:

@@ -14,8 +14,9 @@ from dicom_ai_node.database.retractions import NewNote
 from dicom_ai_node.encoders.ids import DerivedIds
 from dicom_ai_node.encoders.key_object_document import KeyObject
 from dicom_ai_node.encoders.rejection import PATIENT_SAFETY, QUALITY, rejection_note
-from dicom_ai_node.errors import InputError
+from dicom_ai_node.errors import InputError, NodeError
 from dicom_ai_node.form import Kind
+from dicom_ai_node.header import values_of
 from dicom_ai_node.job import Job, rerun_key
 from dicom_ai_node.retraction.plan import PlannedNote, Rejection
 from dicom_ai_node.retraction.whose import header_for
@@ -79,6 +80,7 @@ class Notes:
         remove_folder(folder)  # of a run that was killed
         folder.mkdir(mode=0o700)
         _save(ds, folder)
+        _require_right(pydicom.dcmread(folder / FILE), note, header)
         self.spool.publish(folder, key)
 
     def _add(self, note: PlannedNote, written: Dataset, key: str) -> Job:
@@ -95,6 +97,23 @@ class Notes:
         )
         with self.database.write() as connection:
             return retractions.add_note(connection, new, now=self.database.now())
+
+
+def _require_right(written: Dataset, note: PlannedNote, header: Dataset) -> None:
+    """The last look, at what is on the disk: whose it is, and what it names (P6)."""
+    named = {
+        item.ReferencedSOPInstanceUID
+        for study in written.CurrentRequestedProcedureEvidenceSequence
+        for series in study.ReferencedSeriesSequence
+        for item in series.ReferencedSOPSequence
+    }
+    same_study = written.StudyInstanceUID == note.study_instance_uid
+    same_patient = values_of(written, "PatientID") == values_of(header, "PatientID")
+    if not (same_study and same_patient and named == {e.sop_instance_uid for e in note.objects}):
+        raise NodeError(
+            "a note came out wrong, about another patient or other objects: it is not sent; "
+            "reject the results by hand, and tell the makers of this program"
+        )
 
 
 def _save(ds: Dataset, folder: Path) -> None:

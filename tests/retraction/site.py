@@ -22,6 +22,7 @@ from typer.testing import CliRunner
 from dicom_ai_node.cli.app import app
 from dicom_ai_node.config.installed import InstalledModel
 from dicom_ai_node.config.load import load
+from dicom_ai_node.config.settings import Config
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.deliver import PeerQueue
 from dicom_ai_node.job import Job
@@ -94,8 +95,7 @@ def site(home: Path, empty_database: Path) -> Iterator[Site]:
     """Its PACS runs."""
     pacs = Pacs(sop_classes=EVERY_CLASS)
     with pacs.running():
-        write_config(home, pacs.port)
-        config = load(home / "config")
+        config = write_config(home, pacs.port)
         database = Database(config.node.database)
         database.path.write_bytes(empty_database.read_bytes())
         model = install(MODEL, home / "models", print)
@@ -104,15 +104,11 @@ def site(home: Path, empty_database: Path) -> Iterator[Site]:
         database.close()
 
 
-def write_config(home: Path, port: int, **peers: Any) -> None:
-    peers |= {
-        "pacs": {
-            "kind": "dimse",
-            "ae_title": "PACS",
-            "host": "127.0.0.1",
-            "port": port,
-            "timeout_s": 5,
-        },
+def write_config(home: Path, port: int, *, ae_title: str = "PACS") -> Config:
+    """With the PACS on this port; the file that verbs read, and what it says."""
+    address = {"ae_title": ae_title, "host": "127.0.0.1", "port": port, "timeout_s": 5}
+    peers = {
+        "pacs": {"kind": "dimse", **address},
         "archive": {"kind": "folder", "path": str(home / "results")},
     }
     content = {
@@ -122,11 +118,12 @@ def write_config(home: Path, port: int, **peers: Any) -> None:
             "spool": str(home / "spool"),
             "database": f"sqlite:///{home}/node.db",
         },
-        "peers": {name: each for name, each in peers.items() if each},
+        "peers": peers,
         "routes": [{"model": model, "send_to": ["pacs", "archive"]} for model in (MODEL, "bright")],
     }
     (home / "config").mkdir(exist_ok=True)
     (home / "config" / "node.yaml").write_text(json.dumps(content))  # JSON is YAML
+    return load(home / "config")
 
 
 def received(pacs: Pacs) -> list[Dataset]:

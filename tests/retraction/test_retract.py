@@ -6,7 +6,7 @@ from pathlib import Path
 import pydicom
 import pytest
 from pydicom.uid import UID, KeyObjectSelectionDocumentStorage
-from sqlalchemy import delete
+from sqlalchemy import delete, update
 
 from dicom_ai_node.config.disabled import read_disabled
 from dicom_ai_node.database.tables import delivery, job, job_event
@@ -97,16 +97,12 @@ def test_a_run_that_was_killed_between_file_and_row_is_completed(here: Site) -> 
 def test_a_peer_that_is_down_is_told_later(here: Site) -> None:
     here.come("one")
     here.deliver()
-    port = here.pacs.port
-    write_config(here.home, 1)
-    here.road.config.peers["pacs"] = here.road.config.peers["pacs"].model_copy(update={"port": 1})
+    here.road.config.peers.update(write_config(here.home, 1).peers)
     here.retract()
     here.deliver()
     assert notes(here.pacs) == []
     assert {e["retracted"] for e in here.listing() if e["peer"] == "pacs"} == {"note waits"}
-    here.road.config.peers["pacs"] = here.road.config.peers["pacs"].model_copy(
-        update={"port": port}
-    )
+    here.road.config.peers.update(write_config(here.home, here.pacs.port).peers)
     here.deliver(after=1000)
     assert len(notes(here.pacs)) == 1
 
@@ -161,7 +157,9 @@ def test_the_patient_stands_in_a_note_in_the_bytes_that_came(here: Site, tmp_pat
 def test_only_the_version_that_is_named(here: Site) -> None:
     here.come("one")
     here.deliver()
-    assert here.retract("--version", "2.0.0")["notes"] == []
+    words = ("results", "retract", "--model", MODEL, "--yes")
+    done = here.say(*words, "--version", "2.0.0")
+    assert isinstance(done.exception, NodeError)  # a slip of the pen must not pass for a recall
     assert len(here.retract("--version", "1.0.0")["notes"]) == 2
 
 
@@ -195,7 +193,6 @@ def test_looking_first_changes_nothing(here: Site) -> None:
 def test_a_peer_that_is_configured_no_longer_is_left_to_the_administrator(here: Site) -> None:
     here.come("one")
     here.deliver()
-    write_config(here.home, here.pacs.port, archive=None)
     content = json.loads((here.home / "config" / "node.yaml").read_text())
     del content["peers"]["archive"]
     for route in content["routes"]:
@@ -217,3 +214,30 @@ def test_each_job_tells_that_its_results_were_retracted(here: Site) -> None:
     last = shown["events"][-1]
     assert last["why"] == "retracted by an operator: it marks the table"
     assert shown["state"] == JobState.DONE
+
+
+def test_a_recall_is_told_in_words(here: Site) -> None:
+    here.come("one")
+    here.deliver()
+    said = here.must("results", "retract", "--model", MODEL, "--yes")
+    for sentence in (
+        "4 objects are at peers, or may be: 2 notes reject them.",
+        f"{MODEL} 1.0.0 is disabled.",
+        "1 jobs are marked as retracted.",
+        "2 notes are queued, 0 objects were rejected before.",
+    ):
+        assert sentence in said
+    assert "4 objects are named by notes already." in here.must(
+        "results", "retract", "--model", MODEL, "--dry-run"
+    )
+
+
+def test_models_that_worked_on_its_masks_are_named(here: Site) -> None:
+    here.come("one")
+    first, second = here.road.jobs()
+    with here.road.database.write() as connection:
+        connection.execute(update(job).where(job.c.id == second.id).values(uses={"mask": first.id}))
+    looked = json.loads(here.must("results", "retract", "--model", MODEL, "--dry-run", "--json"))
+    assert looked["built_on"] == {"bright 1.0": 1}
+    said = here.must("results", "retract", "--model", MODEL, "--dry-run")
+    assert "bright 1.0 worked on its masks in 1 jobs: retract those as well." in said
