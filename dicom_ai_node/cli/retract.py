@@ -66,7 +66,7 @@ def retract(
                 "`jobs list` for the names of models that have gone"
             )
         if dry_run or not as_json:
-            _tell_outlook(outlook, as_json=as_json)
+            _tell_outlook(outlook, recall, as_json=as_json)
         if dry_run:
             return
         if not yes:
@@ -103,7 +103,11 @@ def _label(recall: "Recall") -> str:
     return recall.model if recall.version is None else f"{recall.model} {recall.version}"
 
 
-def _tell_outlook(outlook: "Outlook", *, as_json: bool) -> None:
+def _jobs(number: int) -> str:
+    return "1 job" if number == 1 else f"{number} jobs"
+
+
+def _tell_outlook(outlook: "Outlook", recall: "Recall", *, as_json: bool) -> None:
     if as_json:
         print_json(
             {
@@ -120,16 +124,16 @@ def _tell_outlook(outlook: "Outlook", *, as_json: bool) -> None:
     out = console(soft_wrap=True)
     plan = outlook.plan
     objects = sum(len(each.objects) for each in plan.notes)
-    out.print(f"{len(outlook.jobs)} jobs.")
+    out.print(f"{_jobs(len(outlook.jobs))} of {_label(recall)}.")
     out.print(f"{objects} objects are at peers, or may be: {len(plan.notes)} notes reject them.")
     if outlook.unsent:
         out.print(f"{outlook.unsent} objects of ready jobs are not sent any more.")
     if waiting := outlook.number(JobState.QUEUED, JobState.RUNNING):
-        out.print(f"{waiting} jobs are queued or run: they wait while the model is disabled.")
+        out.print(f"{_jobs(waiting)} queued or running: none runs on while the model is disabled.")
     if plan.rejected:
         out.print(f"{plan.rejected} objects are named by notes already.")
     for label, number in outlook.built_on.items():
-        out.print(f"{label} worked on its masks in {number} jobs: retract those as well.")
+        out.print(f"{label} worked on its masks in {_jobs(number)}: retract those as well.")
     _print_by_hand(out, plan.by_hand)
 
 
@@ -154,7 +158,7 @@ def _tell_done(
         out.print(f"{label} is disabled.")
     if not disabled:
         out.print(f"{_label(recall)} is not installed: nothing new can come of it.")
-    out.print(f"{done.stopped} jobs are marked as retracted.")
+    out.print(f"{_jobs(done.stopped)} marked as retracted.")
     out.print(f"{len(done.notes)} notes are queued, {done.rejected} objects were rejected before.")
     if done.notes:
         table = Table("Note (job)", "Peer", "Objects", "Study Instance UID")
@@ -165,7 +169,7 @@ def _tell_done(
         out.print("See what became of them: `dicom-ai-node results list`.")
     if done.still_running:
         out.print(
-            f"{done.still_running} jobs of it still run: run this again when `jobs list --state "
+            f"{_jobs(done.still_running)} still running: run this again when `jobs list --state "
             "running` shows none."
         )
     _print_by_hand(out, done.by_hand)

@@ -223,7 +223,7 @@ def test_a_recall_is_told_in_words(here: Site) -> None:
     for sentence in (
         "4 objects are at peers, or may be: 2 notes reject them.",
         f"{MODEL} 1.0.0 is disabled.",
-        "1 jobs are marked as retracted.",
+        "1 job marked as retracted.",
         "2 notes are queued, 0 objects were rejected before.",
     ):
         assert sentence in said
@@ -240,4 +240,4 @@ def test_models_that_worked_on_its_masks_are_named(here: Site) -> None:
     looked = json.loads(here.must("results", "retract", "--model", MODEL, "--dry-run", "--json"))
     assert looked["built_on"] == {"bright 1.0": 1}
     said = here.must("results", "retract", "--model", MODEL, "--dry-run")
-    assert "bright 1.0 worked on its masks in 1 jobs: retract those as well." in said
+    assert "bright 1.0 worked on its masks in 1 job: retract those as well." in said
