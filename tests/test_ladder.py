@@ -244,6 +244,21 @@ def test_on_the_last_rung_the_rest_is_sent(spool: Spool, database: Database, to:
     assert state(database, job) is JobState.UNDELIVERED
 
 
+def test_what_the_other_forms_have_as_well_is_no_reason_to_offer_them(
+    spool: Spool, database: Database, to: Any
+) -> None:
+    job = ready(spool, database, {"pacs": FLAT_AT_LAST})
+    with Pacs(sop_classes=without(SegmentationStorage)).running() as pacs:
+        drained(to(pacs), database, after_s=1000)
+    assert sorted(names(pacs)) == ["sr", "summary"]
+    assert states(database, job) == {
+        "seg": "refused",
+        "sr": "stored",
+        "flat sr": "spare",
+        "summary": "stored",
+    }
+
+
 def test_who_takes_no_form_is_offered_the_first_again_by_a_retry(
     spool: Spool, database: Database, to: Any
 ) -> None:
@@ -325,13 +340,15 @@ def test_what_is_due_again_is_offered_whole(spool: Spool, database: Database, to
     answers = iter([0xA700] * 2)
     with Pacs(sop_classes=EVERYTHING, answer=lambda _: next(answers)).running() as pacs:
         drained(to(pacs), database)
-    with database.read() as connection:
-        due = deliveries.of_job(connection, job.id)
-    first = min(row["next_try_at"] for row in due if row["state"] == "pending")
+    assert states(database, job)["labelmap"] == "pending"
+    with database.write() as connection:
+        connection.exec_driver_sql(
+            "UPDATE delivery SET next_try_at = next_try_at + 100 WHERE kind = 'labelmap'"
+        )
     pacs.answer, pacs.sop_classes = lambda _: 0, without(LabelMapSegmentationStorage)
     pacs.received.clear()
     with pacs.running():
-        to(pacs).deliver_due(now=first)
+        to(pacs).deliver_due(now=database.now() + 50)
         drained(to(pacs), database)
     assert names(pacs) == ["seg", "sr"]
 
