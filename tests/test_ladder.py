@@ -14,7 +14,7 @@ from pydicom.uid import (
     SecondaryCaptureImageStorage,
     SegmentationStorage,
 )
-from pynetdicom.sop_class import LabelMapSegmentationStorage
+from pynetdicom.sop_class import LabelMapSegmentationStorage  # type: ignore[attr-defined]
 
 from dicom_ai_node.config.result_forms import ResultForms
 from dicom_ai_node.config.settings import Config

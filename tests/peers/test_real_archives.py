@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from pydicom import Dataset
+from pynetdicom.sop_class import LabelMapSegmentationStorage  # type: ignore[attr-defined]
 
 from dicom_ai_node.config.result_forms import ResultForms
 from dicom_ai_node.config.settings import Config
@@ -18,7 +19,7 @@ from dicom_ai_node.database.engine import Database
 from dicom_ai_node.deliver import PeerQueue
 from dicom_ai_node.encoders.encode import EncodedObject, encode
 from dicom_ai_node.encoders.ids import DerivedIds
-from dicom_ai_node.form import COMPANIONS, Form, Kind, ReportForm, Segmentation
+from dicom_ai_node.form import COMPANIONS, Form, ReportForm, Segmentation
 from dicom_ai_node.job import DeliveryState, JobState, OutboxObject
 from dicom_ai_node.peers.dimse import DimseStore
 from dicom_ai_node.peers.open import open_peer
@@ -81,8 +82,8 @@ def encoded(instances: Sequence[Dataset], forms: Sequence[Form], key: str) -> li
     )
 
 
-def is_label_map(kind: str) -> bool:
-    return kind == Kind.LABELMAP
+def is_label_map(ds: Dataset) -> bool:
+    return bool(ds.SOPClassUID == LabelMapSegmentationStorage)
 
 
 @pytest.mark.result_rule(26)
@@ -94,10 +95,10 @@ def test_every_kind_of_object_is_taken_but_label_maps(
     peer = DimseStore(archive.settings, calling_ae_title="AI_NODE")
     (outcomes,) = peer.store([Offer(paths=paths)])
     for each, outcome in zip(objects, outcomes, strict=True):
-        is_refused = is_label_map(each.kind)
+        is_refused = is_label_map(each.dataset)
         expected = DeliveryState.REFUSED if is_refused else DeliveryState.STORED
         assert (outcome.state, outcome.form_refused) == (expected, is_refused), each.kind
-    taken = {str(ds.SOPInstanceUID) for kind, ds, _ in objects if not is_label_map(kind)}
+    taken = {str(ds.SOPInstanceUID) for _, ds, _ in objects if not is_label_map(ds)}
     assert archive.has() >= taken
 
 
