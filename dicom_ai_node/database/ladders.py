@@ -43,8 +43,8 @@ def step_down(
         if rung in each.rungs and each.state is SPARE:
             _set(connection, each, PENDING, next_try_at=now)
         elif rung not in each.rungs and each.state in (PENDING, REFUSED):
-            said = status if each.id in refused else None
-            _set(connection, each, PASSED, status=said, finished_at=now)
+            said = {"status": status, "tries": each.tries + 1} if each.id in refused else {}
+            _set(connection, each, PASSED, finished_at=now, **said)
     deliveries.finish_job(connection, job_id, now)
     return rung
 

@@ -36,6 +36,6 @@ def requests(header: Dataset) -> list[Dataset]:
         copy_keywords(item, request, ("SpecificCharacterSet", *REQUEST), around)
         for keyword in TYPE_2_OF_REQUEST:
             if keyword not in request:
-                setattr(request, keyword, None)
+                setattr(request, keyword, [] if keyword.endswith("Sequence") else None)
         found.append(request)
     return found

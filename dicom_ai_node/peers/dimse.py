@@ -11,7 +11,10 @@ from pydicom.filereader import read_file_meta_info
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import _config, build_context
 from pynetdicom.association import Association
-from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
+from pynetdicom.sop_class import (  # type: ignore[attr-defined]
+    LabelMapSegmentationStorage,
+    Verification,
+)
 from pynetdicom.status import code_to_category
 
 from dicom_ai_node.config.settings import DimsePeer
@@ -115,9 +118,15 @@ def _refused(association: Association, kind: tuple[UID, UID] | None) -> StoreOut
         return None
     return StoreOutcome(
         state=DeliveryState.REFUSED,
-        status=f"the peer takes no {sop_class.name} in this transfer syntax",
+        status=f"the peer takes no {_name_of_class(sop_class)} in this transfer syntax",
         form_refused=True,
     )
+
+
+def _name_of_class(sop_class: UID) -> str:
+    """What pydicom 3.0 does not know as well."""
+    is_label_map = sop_class == LabelMapSegmentationStorage
+    return "Label Map Segmentation Storage" if is_label_map else sop_class.name
 
 
 def _send(association: Association, path: Path, kind: tuple[UID, UID] | None) -> StoreOutcome:
