@@ -19,8 +19,10 @@ def request_of(
     connection: Connection,
     spool: Spool,
     forms: Sequence[Form] = (DEFAULT,),
+    font: Path | None = None,
 ) -> Request | None:
-    """None when instances of its inputs are no longer stored; `forms` are those of its peers."""
+    """None when instances of its inputs are no longer stored; `forms` are those of its peers, and
+    `font` is the site's own."""
     inputs = {
         name: tuple(studies.instances_named(connection, spool, uids))
         for name, uids in job.inputs.items()
@@ -37,6 +39,7 @@ def request_of(
         forms=tuple(forms),
         predecessor=deliveries.predecessor(connection, job),
         folder=spool.attempt_path(str(job.lease_id)),
+        font=font and font.absolute(),
         refusal=job.reason if job.outcome else refusal,
     )
 

@@ -191,7 +191,12 @@ class Worker:
             return _no_model(model_label(job.model, job.version))
         with self.database.read() as connection:
             request = request_of(
-                job, model, connection, self.spool, self.config.forms_of(job.send_to)
+                job,
+                model,
+                connection,
+                self.spool,
+                self.config.forms_of(job.send_to),
+                self.config.node.font,
             )
         return request or Failure(
             kind="lost", text="stored instances of this job are no longer there"

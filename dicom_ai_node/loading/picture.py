@@ -89,7 +89,7 @@ def _windowed(values: NDArray[np.float32], said: FrameHeader) -> Shown:
         voi_lut_function=function if function in ("LINEAR_EXACT", "SIGMOID") else "LINEAR",
         output_range=(0.0, 255.0),
     )
-    return np.rint(shown).astype(np.uint8)
+    return np.asarray(np.rint(shown), np.uint8)
 
 
 def _by_table(values: NDArray[np.float32], header: Dataset) -> Shown | None:

@@ -16,6 +16,7 @@ from dicom_ai_node.encoders.companions.key_slices import Where
 from dicom_ai_node.encoders.finish import finish
 from dicom_ai_node.encoders.identity import Identity
 from dicom_ai_node.encoders.source.headers import copy_keywords
+from dicom_ai_node.header import words_of
 
 SOURCE_IMAGE = Code("121322", "DCM", "Source image for image processing operation")
 
@@ -51,8 +52,8 @@ def capture(
     ds.SourceImageSequence = source_items(basis, sources)
     _set_pixels(ds, picture)
     finish(ds, basis.header, basis.run, basis.run.description(what))
-    # not for multi-frame objects, which this is not; the pages of a paired organ say which it is
-    copy_keywords(basis.header, ds, ("Laterality",))
+    if words_of(basis.header, "Laterality") in (("L",), ("R",)):  # empty, it would say "unknown"
+        copy_keywords(basis.header, ds, ("Laterality",))
     ds.DateOfSecondaryCapture, ds.TimeOfSecondaryCapture = ds.ContentDate, ds.ContentTime
     return ds
 

@@ -168,11 +168,13 @@ def _images(basis: Basis) -> Iterator[tuple[str, str]]:
 
 
 def _series(headers: Sequence[Dataset]) -> list[str]:
-    counted = Counter(
-        (number_in(ds, "SeriesNumber"), *(words_of(ds, "Modality")[:1] or ("",))) for ds in headers
-    )
+    """Each with its number of images; every frame is one."""
+    counted: Counter[tuple[str, str]] = Counter()
+    for ds in headers:
+        modality = (words_of(ds, "Modality") or ("modality not said",))[0]
+        frames = int((numbers_of(ds, "NumberOfFrames") or (1.0,))[0])
+        counted[number_in(ds, "SeriesNumber") or "without a number", modality] += frames
     return [
-        f"series {number or 'without a number'} ({modality or 'modality not said'}), "
-        f"{count} {'object' if count == 1 else 'objects'}"
+        f"series {number} ({modality}), {count} {'image' if count == 1 else 'images'}"
         for (number, modality), count in counted.items()
     ]

@@ -25,10 +25,11 @@ from dicom_ai_node.job import Outcome
 
 SIZE = (1024, 1024)  # fits a viewport of any shape, and is as sharp as most of them
 HEADLINE, SENTENCE, CELL, SMALL = 36, 21, 19, 16
-COLUMNS = (  # name, and the part of the width that is its
+COLUMNS = (  # name, and its part of the width where nothing else is empty
     *(("ANSWER", 0.13), ("WHAT", 0.29), ("WHERE", 0.16), ("CERTAINTY", 0.13)),
     ("MEASURED", 0.29),
 )
+GAP, ROW_GAP = 12, 6  # pixels: between columns, or slices; between rows
 THUMBNAILS, LEAST_THUMBNAIL = 4, 240
 HEADLINE_COLORS: dict[Outcome, Color] = {  # the words say it; a colour only helps to find them
     Outcome.FINDINGS: (24, 86, 160),
@@ -92,46 +93,57 @@ def _write_table(sheet: Sheet, rows: Sequence[Row], bottom: int) -> int:
     """How many rows found room above `bottom`, a line for the count of the others included."""
     if not rows:
         return 0
-    _write_row(sheet, [[name] for name, _ in COLUMNS], SMALL, GREY)
+    widths = _widths(rows)
+    headings = [[name] if width else [] for (name, _), width in zip(COLUMNS, widths, strict=True)]
+    _write_row(sheet, headings, widths, SMALL, [GREY] * len(COLUMNS))
     line = round(CELL * LINE_HEIGHT)
     for number, row in enumerate(rows):
-        cells = _cells(sheet, row)
-        is_last = number == len(rows) - 1
-        needed = max(map(len, cells)) * line + 6 + (0 if is_last else line)
-        if sheet.y + needed > bottom:
+        cells = [
+            shortened(sheet.lines(text, CELL, width * sheet.width - GAP), 4) if text else []
+            for text, width in zip(_texts(row), widths, strict=True)
+        ]
+        left = 0 if number == len(rows) - 1 else line
+        if sheet.y + max(map(len, cells)) * line + ROW_GAP + left > bottom:
             return number
-        color = ANSWER_COLORS.get(row.answer, WHITE)
-        _write_row(sheet, cells, CELL, color)
+        first = ANSWER_COLORS.get(row.answer, WHITE)
+        _write_row(sheet, cells, widths, CELL, [first, *[WHITE] * (len(COLUMNS) - 1)])
     return len(rows)
 
 
-def _cells(sheet: Sheet, row: Row) -> list[list[str]]:
-    texts = (row.answer, row.what, row.site, row.certainty, row.measured)
-    return [
-        shortened(sheet.lines(text, CELL, part * sheet.width - 12), 4)
-        for text, (_, part) in zip(texts, COLUMNS, strict=True)
-    ]
+def _widths(rows: Sequence[Row]) -> list[float]:
+    """Parts of the whole; 0 for a column in which nothing stands."""
+    filled = [any(column) for column in zip(*map(_texts, rows), strict=True)]
+    parts = [part if has else 0.0 for (_, part), has in zip(COLUMNS, filled, strict=True)]
+    return [part / sum(parts) for part in parts]
 
 
-def _write_row(sheet: Sheet, cells: Sequence[Sequence[str]], size: int, color: Color) -> None:
-    """The answer in its colour, all else in white; headings in one."""
+def _texts(row: Row) -> tuple[str, ...]:
+    return row.answer, row.what, row.site, row.certainty, row.measured
+
+
+def _write_row(
+    sheet: Sheet,
+    cells: Sequence[Sequence[str]],
+    widths: Sequence[float],
+    size: int,
+    colors: Sequence[Color],
+) -> None:
     font, line, x = sheet.face.font(size), round(size * LINE_HEIGHT), float(MARGIN)
-    for column, ((_, part), lines) in enumerate(zip(COLUMNS, cells, strict=True)):
+    for lines, width, color in zip(cells, widths, colors, strict=True):
         for number, text in enumerate(lines):
-            own = color if column == 0 or size == SMALL else WHITE
-            sheet.pen.text((x, sheet.y + number * line), text, own, font)
-        x += part * sheet.width
-    sheet.y += max(1, *map(len, cells)) * line + 6
+            sheet.pen.text((x, sheet.y + number * line), text, color, font)
+        x += width * sheet.width
+    sheet.y += max(1, *map(len, cells)) * line + ROW_GAP
 
 
 def _paste_slices(
     sheet: Sheet, basis: Basis, shown: Sequence[KeySlice], bottom: int
 ) -> list[KeySlice]:
     """Side by side in what room there is; those that can be drawn."""
-    height = bottom - sheet.y - 2 * MARGIN // 2
+    height = bottom - sheet.y - MARGIN
     if basis.picture is None or not shown or height < LEAST_THUMBNAIL // 2:
         return []
-    width = (sheet.width - (len(shown) - 1) * 12) // len(shown)
+    width = (sheet.width - (len(shown) - 1) * GAP) // len(shown)
     x, drawn = MARGIN, []
     for each in shown:
         try:
@@ -140,7 +152,7 @@ def _paste_slices(
             continue  # the page stands without it
         picture = slice_picture(each, pixels, (width, height), sheet.face)
         sheet.image.paste(picture, (x, sheet.y + MARGIN // 2))
-        x += picture.width + 12
+        x += picture.width + GAP
         drawn.append(each)
     return drawn
 

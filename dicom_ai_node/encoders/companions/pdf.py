@@ -51,7 +51,9 @@ def encode_pdf(basis: Basis) -> Sequence[Dataset]:
     ds.AcquisitionDateTime = None
     where = [each.where for each, _ in shown] or analysed(basis)
     ds.SourceInstanceSequence = [_reference(item) for item in source_items(basis, where)]
-    return [finish(ds, basis.header, basis.run, basis.run.description(f"report {status}"))]
+    finish(ds, basis.header, basis.run, basis.run.description(f"report {status}"))
+    ds.pop("BodyPartExamined", None)  # of images alone (PS3.3 C.24.1)
+    return [ds]
 
 
 def _pdf(pages: Sequence[Image.Image], run: Run) -> bytes:

@@ -29,10 +29,8 @@ def slice_picture(
     row_mm, column_mm = _spacing(shown.header, plane)
     scale = min(size[0] / (columns * column_mm), size[1] / (rows * row_mm))
     x, y = scale * column_mm, scale * row_mm
-    picture = Image.fromarray(pixels).convert("RGB")
-    picture = picture.resize(
-        (max(1, round(columns * x)), max(1, round(rows * y))), Image.Resampling.BICUBIC
-    )
+    room = max(1, round(columns * x)), max(1, round(rows * y))
+    picture = Image.fromarray(pixels).resize(room, Image.Resampling.BICUBIC).convert("RGB")
     pen = ImageDraw.Draw(picture)
     scales = np.array([picture.width / columns, picture.height / rows])
     for mark in shown.marks:
@@ -100,7 +98,7 @@ def _label(
     """Above each outline, and within the picture; one that would lie on another is left out, for
     the caption has them all."""
     width, height = size
-    font = face.font(max(12, round(height / 36)))
+    font = face.font(max(15, round(height / 36)))
     taken: list[tuple[float, float, float, float]] = []
     for mark in [mark for mark in marks if mark.label][:MAX_LABELS]:
         points = np.vstack([*mark.lines]) * scales
@@ -128,7 +126,7 @@ def _draw_sides(
     if sides is None:
         return
     (width, height), (right, down) = size, sides
-    font = face.font(max(12, round(height / 32)))
+    font = face.font(max(15, round(height / 32)))
     places = (
         ((width - 4, height / 2), right, "rm"),
         ((4, height / 2), right.translate(OPPOSITE), "lm"),
