@@ -8,7 +8,7 @@ import highdicom as hd
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
-from pydicom.pixels.processing import apply_color_lut, apply_voi
+from pydicom.pixels.processing import apply_color_lut
 from pydicom.pixels.utils import pixel_array
 
 from dicom_ai_node.errors import InputError
@@ -97,12 +97,17 @@ def _by_table(values: NDArray[np.float32], header: Dataset) -> Shown | None:
     if not header.get("VOILUTSequence"):
         return None
     try:
-        bits = int(header.VOILUTSequence[0].LUTDescriptor[2])
-        shown = apply_voi(np.rint(values).astype(np.int32), header)
-    except (AttributeError, LookupError, TypeError, ValueError, NotImplementedError):
+        # by hand: pydicom's index into a table of 8 bits has 8 bits as well, and highdicom reads
+        # none of 10 or 12
+        count, first, bits = map(int, header.VOILUTSequence[0].LUTDescriptor)
+        data = header.VOILUTSequence[0].LUTData
+        table = np.frombuffer(data, "<u2") if isinstance(data, bytes) else np.array(data, int)
+        table = table[: count or 1 << 16]
+        index = np.rint(values - first).astype(int).clip(0, len(table) - 1)
+        bright = table[index] / ((1 << bits) - 1) * 255.0
+    except (AttributeError, LookupError, TypeError, ValueError, ZeroDivisionError):
         return None
-    bright = np.rint(shown / ((1 << bits) - 1) * 255)
-    return np.asarray(bright.clip(0, 255), np.uint8)
+    return np.asarray(np.rint(bright).clip(0, 255), np.uint8)
 
 
 def _has_palette(image: StoredImage) -> bool:

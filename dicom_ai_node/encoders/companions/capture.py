@@ -52,10 +52,18 @@ def capture(
     ds.SourceImageSequence = source_items(basis, sources)
     _set_pixels(ds, picture)
     finish(ds, basis.header, basis.run, basis.run.description(what))
-    if words_of(basis.header, "Laterality") in (("L",), ("R",)):  # empty, it would say "unknown"
-        copy_keywords(basis.header, ds, ("Laterality",))
+    _set_side(ds, basis.header)
     ds.DateOfSecondaryCapture, ds.TimeOfSecondaryCapture = ds.ContentDate, ds.ContentTime
     return ds
+
+
+def _set_side(ds: Dataset, header: Dataset) -> None:
+    """Laterality of a paired part of the body; empty where nobody knows which part it is (type 2C
+    in PS3.3 C.7.3.1)."""
+    if words_of(header, "Laterality") in (("L",), ("R",)):
+        copy_keywords(header, ds, ("Laterality",))
+    elif not words_of(header, "BodyPartExamined"):
+        ds.Laterality = None
 
 
 def source_items(basis: Basis, sources: Iterable[Where]) -> list[Dataset]:

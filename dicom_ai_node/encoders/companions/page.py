@@ -1,6 +1,7 @@
 """The page that every viewer of images can show: the answer, the numbers, the model, the slices."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from PIL import Image
 
@@ -43,8 +44,17 @@ MORE = "and {} more: see the report"
 ANSWER_COLORS = {"FOUND": (255, 150, 120)}
 
 
-def summary_page(basis: Basis) -> tuple[Image.Image, list[KeySlice]]:
-    """One page, whatever there is to say, and the slices on it; what does not fit is counted."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """`shown` are the slices on it, `rows` is how many of the table found room."""
+
+    image: Image.Image
+    shown: Sequence[KeySlice]
+    rows: int
+
+
+def summary_page(basis: Basis) -> Page:
+    """One page, whatever there is to say; findings that do not fit are counted."""
     content = content_of(basis)
     face = typeface_for(content.text, basis.run.font)
     sheet = _sheet(content, basis, face)
@@ -56,14 +66,14 @@ def summary_page(basis: Basis) -> tuple[Image.Image, list[KeySlice]]:
     drawn = _paste_slices(sheet, basis, shown, bottom)
     sheet.y = bottom
     _write_about(sheet, content.about)
-    return sheet.image, drawn
+    return Page(image=sheet.image, shown=drawn, rows=rows)
 
 
-def table_pages(basis: Basis) -> list[Image.Image]:
-    """All rows of a table that one page does not hold; none where it does."""
+def further_pages(basis: Basis, first: int) -> list[Image.Image]:
+    """The rows of the table from `first` (counted from 0) on."""
     content = content_of(basis)
     face = typeface_for(content.text, basis.run.font)
-    left, pages = list(content.rows), []
+    left, pages = list(content.rows)[first:], []
     while left:
         sheet = _sheet(content, basis, face)
         left = left[max(1, _write_table(sheet, left, SIZE[1] - MARGIN)) :]

@@ -13,7 +13,7 @@ from pydicom.uid import EncapsulatedPDFStorage
 from dicom_ai_node.encoders.basis import Basis
 from dicom_ai_node.encoders.companions.capture import source_items
 from dicom_ai_node.encoders.companions.key_images import key_pictures
-from dicom_ai_node.encoders.companions.page import summary_page, table_pages
+from dicom_ai_node.encoders.companions.page import further_pages, summary_page
 from dicom_ai_node.encoders.companions.summary import analysed
 from dicom_ai_node.encoders.finish import finish
 from dicom_ai_node.encoders.identity import Identity
@@ -28,9 +28,9 @@ QUALITY = 95  # of the pages' JPEG; the key images without loss are an object of
 
 def encode_pdf(basis: Basis) -> Sequence[Dataset]:
     """One document: the summary, further pages of a long table, the key images."""
-    page, _ = summary_page(basis)
+    page = summary_page(basis)
     shown = list(key_pictures(basis))
-    pages = [page, *table_pages(basis), *(picture for _, picture in shown)]
+    pages = [page.image, *further_pages(basis, page.rows), *(picture for _, picture in shown)]
     content = _pdf(pages, basis.run)
     status = STATUS[basis.result.outcome].short
     identity = Identity(run=basis.run, kind=Kind.PDF)

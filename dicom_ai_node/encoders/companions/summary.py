@@ -17,11 +17,11 @@ MAX_SOURCES = 50
 
 def encode_summary(basis: Basis) -> Sequence[Dataset]:
     """One page, of any outcome."""
-    page, shown = summary_page(basis)
-    sources = [each.where for each in shown] or analysed(basis)
+    page = summary_page(basis)
+    sources = [each.where for each in page.shown] or analysed(basis)
     identity = Identity(run=basis.run, kind=Kind.SUMMARY)
     what = f"summary {STATUS[basis.result.outcome].short}"
-    return [capture(page, basis, identity, what, sources=sources)]
+    return [capture(page.image, basis, identity, what, sources=sources)]
 
 
 def analysed(basis: Basis) -> list[Where]:
