@@ -21,6 +21,7 @@ from dicom_ai_node.errors import InputError
 from dicom_ai_node.form import Kind
 
 LONGEST = (768, 1024)  # pixels: a smaller image is made as large, a larger one no larger
+NARROWEST = 512  # so that the banner can be read
 CAPTION = 20
 
 
@@ -60,7 +61,7 @@ def key_pictures(basis: Basis) -> Iterator[tuple[KeySlice, Image.Image]]:
 
 def _framed(picture: Image.Image, texts: Sequence[str], sheet: Sheet) -> Image.Image:
     """The slice between the banner and its caption, which cover nothing of it."""
-    width = max(picture.width, LONGEST[0] // 2)
+    width = max(picture.width, NARROWEST)
     strip = banner(width)
     captions = sheet.lines(" | ".join(texts), CAPTION, width - 48)[:4]
     height = strip.height + picture.height + len(captions) * 26 + 20

@@ -16,7 +16,7 @@ AMBER: Color = (255, 190, 40)
 BLACK: Color = (0, 0, 0)
 MARGIN = 24
 LINE_HEIGHT = 1.3  # of the size of the letters
-BANNER_PART = 19  # the banner is this part of a picture's width
+BANNER = (1024, 54)  # as wide as a page; scaled to that of another picture
 
 
 @dataclass(slots=True, kw_only=True)
@@ -52,20 +52,20 @@ def shortened(lines: list[str], most: int) -> list[str]:
     return lines if len(lines) <= most else [*lines[: most - 1], f"{lines[most - 1]} ..."]
 
 
+@lru_cache(maxsize=8)
 def banner(width: int) -> Image.Image:
     """ "AI — research use only" over the whole width, in the same letters on every machine."""
-    height = max(28, round(width / BANNER_PART))
-    image = Image.new("RGB", (width, height), AMBER)
-    pen, font = ImageDraw.Draw(image), Typeface().font(height * 0.72)
+    image = Image.new("RGB", BANNER, AMBER)
+    pen, font = ImageDraw.Draw(image), Typeface().font(BANNER[1] * 0.72)
     before, after = "AI ", f" {RESEARCH.upper()}"
-    dash = height * 0.6  # Pillow's own font has none
+    dash = BANNER[1] * 0.6  # Pillow's own font has none
     written = font.getlength(before) + dash + font.getlength(after)
-    x, middle = (width - written) / 2, height / 2
+    x, middle = (BANNER[0] - written) / 2, BANNER[1] / 2
     pen.text((x, middle), before, BLACK, font, "lm")
     x += font.getlength(before)
-    pen.line([(x, middle), (x + dash, middle)], BLACK, max(2, height // 14))
+    pen.line([(x, middle), (x + dash, middle)], BLACK, BANNER[1] // 14)
     pen.text((x + dash, middle), after, BLACK, font, "lm")
-    return image
+    return image.resize((width, round(BANNER[1] * width / BANNER[0])), Image.Resampling.LANCZOS)
 
 
 @lru_cache(maxsize=512)
