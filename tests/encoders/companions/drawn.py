@@ -7,8 +7,11 @@ import numpy as np
 import pydicom
 from pydicom import Dataset
 
+from dicom_ai_node.encoders.basis import Basis
 from dicom_ai_node.encoders.encode import encode
+from dicom_ai_node.encoders.marked.marked import marked
 from dicom_ai_node.encoders.run import Run
+from dicom_ai_node.encoders.source.headers import in_order, stand_in
 from dicom_ai_node.form import Form, Kind
 from dicom_ai_node.loading.picture import pictures
 from dicom_ai_node.result import BoxInImage, Finding, Result
@@ -40,6 +43,15 @@ def drawn(
         picture=pictures(sources) if with_pixels else None,
     )
     return made.written(objects, folder / "made")
+
+
+def basis_of(result: Result, instances: Sequence[Dataset], run: Run | None = None) -> Basis:
+    """What an encoder is given, for what needs no report beside it."""
+    headers = in_order(made.without_pixels(instances))
+    sources = [stand_in(header) for header in headers]
+    run = run or made.run()
+    parts = marked(result, sources, run.ids)
+    return Basis(result=result, headers=headers, sources=sources, run=run, parts=parts)
 
 
 def pixels_of(path: Path) -> np.ndarray:

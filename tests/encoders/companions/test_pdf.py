@@ -2,22 +2,19 @@
 
 import re
 from io import BytesIO
-from pathlib import Path
 
 import numpy as np
 import pydicom
 import pytest
 from PIL import Image
 
-from dicom_ai_node.encoders.companions.page import SIZE
-from dicom_ai_node.form import Kind
+from dicom_ai_node.encoders.companions.pdf import encode_pdf
 from dicom_ai_node.job import Outcome
 from dicom_ai_node.result import Result
 from tests import dicom_factory
-from tests.encoders.companions.drawn import drawn, nodules, pixels_of
+from tests.encoders.companions.drawn import basis_of, drawn, nodules, pixels_of
 
 PIXELS = np.full((40, 60), 100)
-KINDS = [Kind.SUMMARY, Kind.PDF]
 
 
 @pytest.fixture(scope="module")
@@ -25,8 +22,8 @@ def image():
     return dicom_factory.radiograph(PIXELS, name="document")
 
 
-def document(result: Result, instances, folder: Path) -> bytes:
-    ds = pydicom.dcmread(drawn(result, instances, folder, kinds=KINDS)["pdf"])
+def document(result: Result, instances) -> bytes:
+    (ds,) = encode_pdf(basis_of(result, instances))
     assert ds.MIMETypeOfEncapsulatedDocument == "application/pdf"
     assert ds.EncapsulatedDocumentLength == len(ds.EncapsulatedDocument.rstrip(b"\0"))
     assert len(ds.EncapsulatedDocument) % 2 == 0
@@ -41,28 +38,25 @@ def pages(content: bytes) -> list[Image.Image]:
 
 def test_its_first_page_is_the_summary_and_then_come_the_key_images(image, tmp_path):
     result = Result(outcome=Outcome.FINDINGS, findings=nodules(image))
-    content = document(result, [image], tmp_path)
+    paths = drawn(result, [image], tmp_path)
+    content = pydicom.dcmread(paths["pdf"]).EncapsulatedDocument
     assert content.startswith(b"%PDF-")
-    assert content.rstrip().endswith(b"%%EOF")
+    assert content.rstrip(b"\0\n").endswith(b"%%EOF")
     assert b"research use only" in content.replace(b"\0", b"")
-    first, key_image = pages(content)
-    assert first.size == SIZE
-    summary = pixels_of(tmp_path / "made" / "summary.dcm")
-    assert np.abs(np.asarray(first.convert("RGB"), int) - summary).mean() < 2
-    assert key_image.size != SIZE
+    for page, kind in zip(pages(content), ("summary", "key_images"), strict=True):
+        expected = pixels_of(paths[kind])
+        assert np.abs(np.asarray(page.convert("RGB"), int) - expected).mean() < 2
 
 
-def test_a_long_table_goes_on(image, tmp_path):
+def test_a_long_table_goes_on(image):
     """Where the summary can only count what is left."""
-    findings = nodules(image, 60)
-    result = Result(outcome=Outcome.FINDINGS, findings=findings)
-    tables = [p for p in pages(document(result, [image], tmp_path)) if p.size == SIZE]
-    assert len(tables) >= 3
+    result = Result(outcome=Outcome.FINDINGS, findings=nodules(image, 60))
+    assert len(pages(document(result, [image]))) >= 3
 
 
-def test_nothing_in_it_is_of_today(image, tmp_path):
+def test_nothing_in_it_is_of_today(image):
     result = Result.not_suitable("The images are of another part of the body.")
-    content = document(result, [image], tmp_path)
+    content = document(result, [image])
     dates = re.findall(rb"D:(\d{14})", content)
     assert set(dates) == {b"20260304050607"}
     assert len(pages(content)) == 1
