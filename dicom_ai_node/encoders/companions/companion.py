@@ -5,9 +5,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pydicom import Dataset
 
 from dicom_ai_node.encoders.basis import Basis
+from dicom_ai_node.encoders.companions.key_objects import encode_key_objects
 from dicom_ai_node.form import Kind
 
-ENCODERS: Mapping[Kind, Callable[[Basis], Sequence[Dataset]]] = {}
+ENCODERS: Mapping[Kind, Callable[[Basis], Sequence[Dataset]]] = {
+    Kind.KEY_OBJECTS: encode_key_objects,
+}
 
 
 def encode_companion(kind: Kind, basis: Basis) -> Sequence[Dataset]:
