@@ -17,7 +17,10 @@ from dicom_ai_node.encoders.source.headers import copy_keywords, encodings_of, h
 from dicom_ai_node.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
 TEXT_VRS = {"LO", "LT", "PN", "SH", "ST", "UC", "UT"}
-WITHOUT_TEXT = {"PerFrameFunctionalGroupsSequence", "ReferencedSeriesSequence"}  # large
+WITHOUT_TEXT = {  # large
+    *("PerFrameFunctionalGroupsSequence", "ReferencedSeriesSequence"),
+    *("ROIContourSequence", "ReferencedFrameOfReferenceSequence"),
+}
 PLAIN_LETTERS = str.maketrans(
     {"–": "-", "—": "-", "×": "x", "’": "'", "‘": "'", "“": '"', "”": '"', "µ": "u", "≥": ">="}
 )
