@@ -3,10 +3,12 @@
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
+from pydicom.charset import default_encoding
 from pydicom.datadict import tag_for_keyword
 from pydicom.dataelem import RawDataElement
 from pydicom.tag import BaseTag
 
+from dicom_ai_node.encoders.source.headers import item_within
 from dicom_ai_node.encoders.source.planes import SourcePlane
 
 MAX_POINTS = 1900  # of three numbers of at most 11 characters: 64 KB is all that a DS can hold
@@ -24,9 +26,9 @@ def patient_points(
 
 def contour_data(points: NDArray[np.float64]) -> Dataset:
     """pydicom takes seconds for the numbers of a whole chest, and none for bytes."""
-    numbers = "\\".join(f"{value:.4f}" for value in points.ravel().tolist()).encode()
+    numbers = ("%.4f\\" * points.size % tuple(points.ravel().tolist()))[:-1].encode()
     padded = numbers + b" " * (len(numbers) % 2)
-    contour = Dataset()
+    contour = item_within(default_encoding)
     contour.ContourGeometricType = "CLOSED_PLANAR"
     contour.NumberOfContourPoints = len(points)
     contour[CONTOUR_DATA] = RawDataElement(

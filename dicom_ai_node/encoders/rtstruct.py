@@ -12,6 +12,7 @@ from highdicom import AlgorithmIdentificationSequence
 from numpy.typing import NDArray
 from pydicom import Dataset
 from pydicom.uid import RTStructureSetStorage
+from scipy import ndimage
 
 from dicom_ai_node.encoders.basis import Basis
 from dicom_ai_node.encoders.contour_data import MAX_POINTS, contour_data, patient_points
@@ -33,12 +34,16 @@ MAX_LO, MAX_SH = 64, 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Roi:
-    """`number` counts from 1 over all parts of the run; `name` is no other one's."""
+    """`number` counts from 1 over all parts of the run; `name` is no other one's.
+
+    `box` is the part of the mask's array (slices, rows, columns) outside of which nothing lies.
+    """
 
     number: int
     name: str
     part: Marked
     present: PresentSegment
+    box: tuple[slice, ...]
 
     @property
     def frame_of_reference_uid(self) -> str:
@@ -81,11 +86,13 @@ def _rois(parts: Sequence[Marked]) -> list[Roi]:
         first = part.mask.planes[0]
         if not first.has_place or not first.header.get("FrameOfReferenceUID"):
             continue
+        boxes = ndimage.find_objects(part.mask.array)
         for present in part.segments:
+            box = boxes[present.segment.number - 1]
             label = present.segment.label
             names[label] += 1
             name = label if names[label] == 1 else f"{label} {names[label]}"
-            rois.append(Roi(number=len(rois) + 1, name=name, part=part, present=present))
+            rois.append(Roi(number=len(rois) + 1, name=name, part=part, present=present, box=box))
     return rois
 
 
@@ -151,8 +158,7 @@ def _contours_of(roi: Roi) -> Dataset:
     item.ROIDisplayColor = [*roi.present.segment.color]
     item.ContourSequence = []
     for plane, piece in _pieces(roi):
-        points = patient_points(piece, plane, roi.part.mask.spacing[1:])
-        contour = contour_data(points)
+        contour = contour_data(patient_points(piece, plane, roi.part.mask.spacing[1:]))
         contour.ContourImageSequence = [_image(plane.header, plane.frame_number)]
         contour.ContourNumber = len(item.ContourSequence) + 1
         item.ContourSequence.append(contour)
@@ -160,10 +166,13 @@ def _contours_of(roi: Roi) -> Dataset:
 
 
 def _pieces(roi: Roi) -> Iterator[tuple[SourcePlane, NDArray[np.int64]]]:
-    mask, present = roi.part.mask, roi.present
-    for k in np.flatnonzero(present.voxels).tolist():
-        for piece in contours(mask.array[k] == present.segment.number, MAX_POINTS):
-            yield mask.planes[k], piece
+    """Slice by slice, corners on the whole image; only the part that is marked is looked at."""
+    slices, rows, columns = roi.box
+    marked = roi.part.mask.array[roi.box] == roi.present.segment.number
+    corner = (columns.start, rows.start)
+    for plane, image in zip(roi.part.mask.planes[slices], marked, strict=True):
+        for piece in contours(image, MAX_POINTS):
+            yield plane, piece + corner
 
 
 def _observation(roi: Roi) -> Dataset:

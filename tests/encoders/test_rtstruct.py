@@ -1,4 +1,4 @@
-"""Structure sets: contours that, filled on the source's own slices, are the mask, voxel for voxel."""
+"""Structure sets: contours that fill, on the source's own slices, to the mask, voxel for voxel."""
 
 import highdicom as hd
 import numpy as np
