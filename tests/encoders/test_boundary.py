@@ -36,7 +36,7 @@ def winding(polygons, shape):
             if y0 != y1:
                 crossed = (np.minimum(y0, y1) < rows) & (rows < np.maximum(y0, y1))
                 to_the_right = x0 + (rows - y0) * (x1 - x0) / (y1 - y0) > columns
-                turns += np.where(crossed & to_the_right, np.sign(y1 - y0), 0)
+                turns += np.where(crossed & to_the_right, 1 if y1 > y0 else -1, 0)
     return turns
 
 

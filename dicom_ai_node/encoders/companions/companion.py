@@ -6,9 +6,11 @@ from pydicom import Dataset
 
 from dicom_ai_node.encoders.basis import Basis
 from dicom_ai_node.encoders.companions.key_objects import encode_key_objects
+from dicom_ai_node.encoders.companions.presentation import encode_presentation
 from dicom_ai_node.form import Kind
 
 ENCODERS: Mapping[Kind, Callable[[Basis], Sequence[Dataset]]] = {
+    Kind.PRESENTATION: encode_presentation,
     Kind.KEY_OBJECTS: encode_key_objects,
 }
 

@@ -23,15 +23,14 @@ def contours(mask: NDArray[np.bool_], max_points: int) -> list[Corners]:
     ]
     if max(map(len, found), default=0) <= max_points:
         return found
-    halves = _halves(mask)
-    return [each for half in halves for each in contours(half, max_points)]
+    return [each for half in halves(mask) for each in contours(half, max_points)]
 
 
 def _piece(ring: Ring) -> int:
     return ring.piece
 
 
-def _halves(mask: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+def halves(mask: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Of the part that is marked, across its longer side."""
     places = np.argwhere(mask)
     low, high = places.min(axis=0), places.max(axis=0) + 1
