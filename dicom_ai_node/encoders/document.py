@@ -8,6 +8,12 @@ from dicom_ai_node.encoders.modules import REQUEST
 from dicom_ai_node.encoders.run import MANUFACTURER, Run
 from dicom_ai_node.encoders.source.headers import copy_keywords, encodings_of, item_within
 
+TYPE_2_OF_REQUEST = (
+    *("AccessionNumber", "RequestedProcedureID", "RequestedProcedureDescription"),
+    *("RequestedProcedureCodeSequence",),
+    *("PlacerOrderNumberImagingServiceRequest", "FillerOrderNumberImagingServiceRequest"),
+)
+
 
 def observer(run: Run) -> sr.ObserverContext:
     """TID 1002 and 1004: a device, never a person."""
@@ -34,5 +40,8 @@ def requests(header: Dataset) -> list[Dataset]:
         request.StudyInstanceUID = header.StudyInstanceUID
         request.ReferencedStudySequence = []
         copy_keywords(item, request, ("SpecificCharacterSet", *REQUEST), around)
+        for keyword in TYPE_2_OF_REQUEST:
+            if keyword not in request:
+                setattr(request, keyword, [] if keyword.endswith("Sequence") else None)
         found.append(request)
     return found
