@@ -131,6 +131,26 @@ def _bytes(ds):
         return file.getvalue()
 
 
+@pytest.mark.parametrize(
+    ("body_part", "laterality", "expected"),
+    [
+        ("CHEST", None, ("816094009", "U")),
+        ("BREAST", "L", ("76752008", "L")),
+        ("", None, ("123037004", "U")),
+    ],
+)
+@pytest.mark.result_rule(24)
+def test_frames_say_which_part_of_the_body_they_show(body_part, laterality, expected):
+    given = dicom_factory.series(name="parts", shape=SHAPE, body_part=body_part)
+    for ds in given:
+        ds.Laterality = laterality
+    volume = hd.get_volume_from_series(given)
+    (_, (_, pm)) = made.every(result_of(volume, MapKind.SALIENCY), given)
+    (anatomy,) = pm.SharedFunctionalGroupsSequence[0].FrameAnatomySequence
+    (region,) = anatomy.AnatomicRegionSequence
+    assert (region.CodeValue, anatomy.FrameLaterality) == expected
+
+
 @pytest.mark.validators
 @pytest.mark.result_rule(7)
 @pytest.mark.parametrize("multi_frame", [False, True])
