@@ -4,15 +4,9 @@ from highdicom import sr
 from pydicom import Dataset
 from pydicom.sr.codedict import codes
 
-from dicom_ai_node.encoders.modules import REQUEST
+from dicom_ai_node.encoders.modules import REQUEST, TYPE_2_OF_REQUEST
 from dicom_ai_node.encoders.run import MANUFACTURER, Run
 from dicom_ai_node.encoders.source.headers import copy_keywords, encodings_of, item_within
-
-TYPE_2_OF_REQUEST = (
-    *("AccessionNumber", "RequestedProcedureID", "RequestedProcedureDescription"),
-    *("RequestedProcedureCodeSequence",),
-    *("PlacerOrderNumberImagingServiceRequest", "FillerOrderNumberImagingServiceRequest"),
-)
 
 
 def observer(run: Run) -> sr.ObserverContext:
@@ -30,7 +24,7 @@ def observer(run: Run) -> sr.ObserverContext:
 def requests(header: Dataset) -> list[Dataset]:
     """Referenced Request Sequence (PS3.3 C.17.2): what was ordered, in the words of the order.
 
-    Put it in after finish(): it is bytes of the source.
+    For after finish(): bytes of the source, or of what in_letters_of() makes of it.
     """
     items = [*header.RequestAttributesSequence] if "RequestAttributesSequence" in header else []
     around = encodings_of(header)

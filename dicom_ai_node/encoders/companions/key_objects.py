@@ -7,7 +7,7 @@ from pydicom.sr.codedict import codes
 
 from dicom_ai_node.encoders.basis import Basis
 from dicom_ai_node.encoders.document import observer, requests
-from dicom_ai_node.encoders.finish import finish
+from dicom_ai_node.encoders.finish import finish, in_letters_of
 from dicom_ai_node.encoders.identity import Identity
 from dicom_ai_node.encoders.key_object_document import KeyObject, key_object_document
 from dicom_ai_node.encoders.marked.key_frames import key_frames
@@ -30,7 +30,7 @@ def encode_key_objects(basis: Basis) -> Sequence[Dataset]:
         attributes=Identity(run=run, kind=Kind.KEY_OBJECTS).attributes,
     )
     finish(ds, basis.header, run, run.description("key images"))
-    if ordered := requests(basis.header):
+    if ordered := requests(in_letters_of(ds, basis.header)):
         ds.ReferencedRequestSequence = ordered
     return [ds]
 

@@ -10,7 +10,7 @@ from pydicom.uid import Comprehensive3DSRStorage
 
 from dicom_ai_node.encoders.basis import Basis
 from dicom_ai_node.encoders.document import observer, requests
-from dicom_ai_node.encoders.finish import finish
+from dicom_ai_node.encoders.finish import finish, in_letters_of
 from dicom_ai_node.encoders.identity import Identity
 from dicom_ai_node.encoders.run import MANUFACTURER, Run
 from dicom_ai_node.encoders.seg.marks import Marks
@@ -64,7 +64,7 @@ def encode_sr(basis: Basis, marks: Marks, form: Form, beside: Sequence[Dataset] 
         **Identity(run=run, kind=Kind.SR, variant=variant).attributes,
     )
     finish(ds, basis.header, run, run.description(STATUS[result.outcome].short))
-    if ordered := requests(basis.header):
+    if ordered := requests(in_letters_of(ds, basis.header)):
         ds.ReferencedRequestSequence = ordered
     return ds
 
