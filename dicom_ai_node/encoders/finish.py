@@ -20,7 +20,10 @@ from dicom_ai_node.encoders.source.unicode import TEXT_VRS, in_unicode, letters_
 from dicom_ai_node.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
 COPIED = (*PATIENT, *STUDY, "RequestAttributesSequence")
-WITHOUT_TEXT = {"PerFrameFunctionalGroupsSequence", "ReferencedSeriesSequence"}  # large
+WITHOUT_TEXT = {  # large
+    *("PerFrameFunctionalGroupsSequence", "ReferencedSeriesSequence"),
+    *("ROIContourSequence", "ReferencedFrameOfReferenceSequence"),
+}
 JAPANESE = (
     "shift_jis",
     "iso2022_jp",

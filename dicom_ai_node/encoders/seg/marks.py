@@ -7,6 +7,7 @@ from pydicom import Dataset
 
 from dicom_ai_node.encoders.basis import Basis
 from dicom_ai_node.encoders.marked.marked import Marked
+from dicom_ai_node.encoders.rtstruct import encode_rtstruct
 from dicom_ai_node.encoders.seg.binary import encode_seg
 from dicom_ai_node.form import KIND_OF_SEGMENTATION, Form, Kind, Segmentation
 
@@ -25,6 +26,10 @@ class Marks:
 def encode_marks(basis: Basis, form: Form) -> Marks:
     if form.segmentation is Segmentation.NONE:
         return Marks(parts=basis.parts)
+    if form.segmentation is Segmentation.RTSTRUCT:
+        structures = encode_rtstruct(basis)
+        objects = [] if structures is None else [structures]
+        return Marks(kind=Kind.RTSTRUCT, parts=basis.parts, objects=objects)
     segs = [
         encode_seg(part, basis.header, basis.run, number) for number, part in enumerate(basis.parts)
     ]
