@@ -73,23 +73,24 @@ def refer_to_parts(result: Dataset, sources: Sources[Pixel]) -> None:
 
 def _as_one(headers: Sequence[Dataset]) -> Dataset:
     """For highdicom's eyes; what the parts share comes with each frame."""
-    whole = _with(headers[0])
-    whole.file_meta = headers[0].file_meta
+    whole = copy_of(headers[0])
     every = []
     for header in headers:
         shared = header.SharedFunctionalGroupsSequence[0]
         frames = header.PerFrameFunctionalGroupsSequence
-        every += [_with(shared, groups) for groups in frames]
+        every += [copy_of(shared, groups) for groups in frames]
     whole.PerFrameFunctionalGroupsSequence = every
     whole.NumberOfFrames = len(every)
     return whole
 
 
-def _with(*several: Dataset) -> Dataset:
+def copy_of(*several: Dataset) -> Dataset:
     """A new data set of their elements, the later ones first; none of them is changed."""
     ds = Dataset()
     for each in several:
         ds.update(each)
+    if hasattr(several[0], "file_meta"):
+        ds.file_meta = several[0].file_meta
     return ds
 
 
@@ -97,8 +98,7 @@ def _with_thickness(header: Dataset, thickness: float) -> Dataset:
     """Type 2, but highdicom reads it of the first."""
     if header.get("SliceThickness"):
         return header
-    ds = _with(header)
-    ds.file_meta = header.file_meta
+    ds = copy_of(header)
     ds.SliceThickness = str(round(thickness, 6))
     return ds
 
@@ -106,8 +106,7 @@ def _with_thickness(header: Dataset, thickness: float) -> Dataset:
 def _without_place(header: Dataset) -> Dataset:
     """An image that has no place in the patient has none in a frame of reference either; of its
     pixels' size highdicom takes over what the header says, so that it must be believable."""
-    ds = _with(header)
-    ds.file_meta = header.file_meta
+    ds = copy_of(header)
     for keyword in ("FrameOfReferenceUID", "SliceThickness", "SpacingBetweenSlices"):
         ds.pop(keyword, None)
     spacing = numbers_of(ds, "PixelSpacing")
