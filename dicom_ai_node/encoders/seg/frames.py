@@ -1,6 +1,6 @@
-"""Which frames a Segmentation has, each of one segment on one slice, or of all of them."""
+"""The frames of a Segmentation in which each is of one segment."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from io import BytesIO
 from typing import NamedTuple
 
@@ -13,41 +13,20 @@ from dicom_ai_node.encoders.marked.segments import PresentSegment
 PIXEL_DATA = Tag("PixelData")
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """`index` is that of the slice in the mask; `groups` say where it lies, and on what."""
-
-    index: int
-    groups: Dataset
-
-
 class Frame(NamedTuple):
+    """`place` is the index of the slice in the mask."""
+
     segment: PresentSegment
-    place: Place
+    place: int
 
 
-def places_of(seg: Dataset, part: Marked) -> list[Place]:
-    """Of the skeleton's frames; the slice of each is the one that it names as its source."""
-    index = {
-        (str(plane.header.SOPInstanceUID), plane.frame_number): number
-        for number, plane in enumerate(part.mask.planes)
-    }
-    found = []
-    for groups in seg.PerFrameFunctionalGroupsSequence:
-        source = groups.DerivationImageSequence[0].SourceImageSequence[0]
-        number = source.get("ReferencedFrameNumber")
-        key = str(source.ReferencedSOPInstanceUID), None if number is None else int(number)
-        found.append(Place(index[key], groups))
-    return found
-
-
-def frames_of(part: Marked, places: list[Place], *, keep_empty: bool) -> list[Frame]:
+def frames_of(part: Marked, places: Sequence[int], *, whole: bool) -> list[Frame]:
     """By segment, and within each by place: the order of their dimension index values."""
     return [
         Frame(segment, place)
         for segment in part.segments
         for place in places
-        if keep_empty or segment.voxels[place.index]
+        if whole or segment.voxels[place]
     ]
 
 

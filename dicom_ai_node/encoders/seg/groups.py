@@ -1,10 +1,10 @@
 """The functional groups of thousands of frames that differ in a few numbers: written as bytes.
 
-They are the same elements that pydicom would write, a template's, with those numbers put in.
+They are what pydicom would write of the skeleton's one frame, with other values put in.
 """
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from pydicom import DataElement, Dataset
 from pydicom.dataelem import RawDataElement
@@ -12,9 +12,11 @@ from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_data_element
 from pydicom.multival import MultiValue
 from pydicom.tag import Tag
+from pydicom.valuerep import DSfloat
 
 from dicom_ai_node.encoders.seg.frames import Frame
 from dicom_ai_node.encoders.source.headers import Encodings, encodings_of
+from dicom_ai_node.encoders.source.planes import SourcePlane
 
 PER_FRAME = Tag("PerFrameFunctionalGroupsSequence")
 CONTENT = Tag("FrameContentSequence")
@@ -23,16 +25,22 @@ ITEM = b"\xfe\xff\x00\xe0"
 UL, US = struct.Struct("<L"), struct.Struct("<H")
 
 
-def set_groups(seg: Dataset, frames: Sequence[Frame]) -> None:
+def set_groups_of_segments(
+    seg: Dataset, planes: Sequence[SourcePlane], places: Sequence[int], frames: Sequence[Frame]
+) -> None:
     """Of each frame those of its place, with the number of its segment."""
-    encodings = encodings_of(seg)
-    templates: dict[int, _Template] = {}
-    items = []
-    for segment, place in frames:
-        template = templates.get(place.index)
-        if template is None:
-            template = templates[place.index] = _Template(place.groups, encodings)
-        items.append(template.item(segment.number))
+    templates = dict(zip(places, _templates(seg, planes, places), strict=True))
+    _set_groups(seg, [templates[place].of_segment(segment.number) for segment, place in frames])
+
+
+def set_groups_of_places(
+    seg: Dataset, planes: Sequence[SourcePlane], places: Sequence[int]
+) -> None:
+    """Where each place has one frame."""
+    _set_groups(seg, [bytes(template.bytes) for template in _templates(seg, planes, places)])
+
+
+def _set_groups(seg: Dataset, items: Sequence[bytes]) -> None:
     value = b"".join(items)
     seg[PER_FRAME] = RawDataElement(
         PER_FRAME, "SQ", len(value), value, 0, is_implicit_VR=False, is_little_endian=True
@@ -55,16 +63,51 @@ class _Template:
         for tag, value in encoded.items():
             end += len(value)
             if tag == CONTENT:
-                indices = groups.FrameContentSequence[0].DimensionIndexValues
-                count = len(indices) if isinstance(indices, MultiValue) else 1
-                self.numbers.append((UL, end - count * UL.size))
+                self.numbers.append((UL, end - UL.size * len(_indices(groups))))
             elif tag == IDENTIFICATION:
                 self.numbers.append((US, end - US.size))
 
-    def item(self, segment_number: int) -> bytes:
+    def of_segment(self, number: int) -> bytes:
         for kind, offset in self.numbers:
-            kind.pack_into(self.bytes, offset, segment_number)
+            kind.pack_into(self.bytes, offset, number)
         return bytes(self.bytes)
+
+
+def _templates(
+    seg: Dataset, planes: Sequence[SourcePlane], places: Sequence[int]
+) -> Iterator[_Template]:
+    (groups,) = seg.PerFrameFunctionalGroupsSequence
+    encodings = encodings_of(seg)
+    _settle(groups, encodings)
+    for number, place in enumerate(places, 1):
+        _put(groups, planes[place], number)
+        yield _Template(groups, encodings)
+
+
+def _put(groups: Dataset, plane: SourcePlane, number: int) -> None:
+    if plane.has_place:
+        groups.FrameContentSequence[0].DimensionIndexValues = [*_indices(groups)[:-1], number]
+        position = [DSfloat(float(x), auto_format=True) for x in plane.position]
+        groups.PlanePositionSequence[0].ImagePositionPatient = position
+    source = groups.DerivationImageSequence[0].SourceImageSequence[0]
+    source.ReferencedSOPClassUID = plane.header.SOPClassUID
+    source.ReferencedSOPInstanceUID = plane.header.SOPInstanceUID
+    if plane.frame_number is not None:
+        source.ReferencedFrameNumber = plane.frame_number
+
+
+def _indices(groups: Dataset) -> list[int]:
+    values = groups.FrameContentSequence[0].DimensionIndexValues
+    return [*values] if isinstance(values, MultiValue) else [values]
+
+
+def _settle(item: Dataset, encodings: Encodings) -> None:
+    """So that pydicom need not look for ambiguous VRs in it each time that it writes it."""
+    item.set_original_encoding(False, True, encodings)
+    for element in item:
+        if element.VR == "SQ":
+            for further in element.value:
+                _settle(further, encodings)
 
 
 def _encoded(element: DataElement, encodings: Encodings) -> bytes:

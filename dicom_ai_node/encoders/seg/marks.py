@@ -29,7 +29,7 @@ class Marks:
 
 class _EncodePart(Protocol):
     def __call__(
-        self, part: Marked, header: Dataset, identity: Identity, *, keep_empty_frames: bool
+        self, part: Marked, header: Dataset, identity: Identity, *, whole: bool
     ) -> Dataset: ...
 
 
@@ -56,9 +56,7 @@ def encode_marks(basis: Basis, form: Form) -> Marks:
     for number, part in enumerate(parts):
         identity = Identity(run=basis.run, kind=kind, number=number, variant=variant)
         segs.append(
-            ENCODERS[form.segmentation](
-                part, basis.header, identity, keep_empty_frames=form.keep_empty_frames
-            )
+            ENCODERS[form.segmentation](part, basis.header, identity, whole=form.keep_empty_frames)
             if _can_be_placed(part)
             else None
         )

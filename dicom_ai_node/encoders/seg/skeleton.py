@@ -1,9 +1,7 @@
-"""A Segmentation (PS3.3 A.51) without its frames: all that highdicom knows better than we do.
+"""A Segmentation (PS3.3 A.51) without its frames: what highdicom makes of one pixel of one image.
 
-It makes the object of one pixel an image, where its time does not grow with the mask.
+It takes its time for each frame and for each image, and knows all else better than we do.
 """
-
-from dataclasses import replace
 
 import highdicom as hd
 import numpy as np
@@ -16,35 +14,29 @@ from dicom_ai_node.encoders.identity import Identity
 from dicom_ai_node.encoders.marked.marked import Marked
 from dicom_ai_node.encoders.marked.segments import PresentSegment
 from dicom_ai_node.encoders.run import MANUFACTURER, Run
-from dicom_ai_node.encoders.source.frames import copy_of, refer_to_parts, sources_of
+from dicom_ai_node.encoders.seg.places import set_volume
+from dicom_ai_node.encoders.seg.references import refer_to_all
+from dicom_ai_node.encoders.source.frames import copy_of, image_of_one_pixel
 
 OCCUPANCY = hd.seg.SegmentationFractionalTypeValues.OCCUPANCY
 
 
 def skeleton(
-    part: Marked,
-    header: Dataset,
-    identity: Identity,
-    kind: SegmentationTypeValues,
-    *,
-    keep_empty_frames: bool,
+    part: Marked, header: Dataset, identity: Identity, kind: SegmentationTypeValues, *, whole: bool
 ) -> Dataset:
     """Finished but for NumberOfFrames, the groups of each frame, and PixelData.
 
-    Its frames are templates: one for each image that has voxels (for each, where empty ones are
-    kept), in the order of their place, as if the first segment had voxels on all of them.
+    It has the groups of one frame, of the first segment on the first image. `header` is one of
+    the source's as it was read; `whole` if it gets frames without voxels, too.
     """
-    run, first = identity.run, part.mask.planes[0]
+    run, mask = identity.run, part.mask
     what = "segmentation" if identity.number == 0 else f"segmentation {identity.number + 1}"
-    wanted = np.sum([segment.voxels for segment in part.segments], axis=0) > 0
-    tiny = np.asarray(wanted | keep_empty_frames, np.uint8).reshape(-1, 1, 1)
-    sources = sources_of(replace(part.mask, array=tiny))
     descriptions = [_description(segment, run) for segment in part.segments]
     # a second one makes highdicom say of each frame which segment it is of, and a third no more
     is_labelmap = kind is SegmentationTypeValues.LABELMAP
     made = hd.seg.Segmentation(
-        source_images=[_of_one_pixel(source) for source in sources.headers],
-        pixel_array=sources.pixels,
+        source_images=[image_of_one_pixel(mask)],
+        pixel_array=np.ones((1, 1, 1), np.uint8),  # which highdicom may change
         segmentation_type=kind,
         segment_descriptions=descriptions if is_labelmap else descriptions[:2],
         fractional_type=OCCUPANCY,
@@ -56,24 +48,19 @@ def skeleton(
         content_description=run.description(what),
         content_creator_name=None,
         transfer_syntax_uid=ExplicitVRLittleEndian,
-        omit_empty_frames=True,
         **identity.attributes,
     )
     seg = copy_of(made)
     if not is_labelmap:
         seg.SegmentSequence = descriptions
-    seg.Rows, seg.Columns = part.mask.array.shape[1:]
-    if not first.has_place:  # type 2C where no plane says how the patient lies (PS3.3 C.7.6.1)
-        seg.PatientOrientation = first.header.get("PatientOrientation")
+    seg.Rows, seg.Columns = mask.array.shape[1:]
+    if mask.planes[0].has_place:
+        set_volume(seg, part, whole=whole)
+    else:  # type 2C where no plane says how the patient lies (PS3.3 C.7.6.1)
+        seg.PatientOrientation = mask.planes[0].header.get("PatientOrientation")
+    refer_to_all(seg, [plane.header for plane in mask.planes])
     identity.derive_dimension_uid(seg)
-    refer_to_parts(seg, sources)
     return finish(seg, header, run, run.description(what))
-
-
-def _of_one_pixel(header: Dataset) -> Dataset:
-    ds = copy_of(header)
-    ds.Rows = ds.Columns = 1
-    return ds
 
 
 def _description(present: PresentSegment, run: Run) -> hd.seg.SegmentDescription:
