@@ -46,7 +46,7 @@ def encode_marks(basis: Basis, form: Form) -> Marks:
     A part of slices that do not say where they lie, against the rules of their own object, has no
     SEG: the report alone shows what was marked on it.
     """
-    if form.segmentation is Segmentation.NONE:
+    if form.segmentation not in ENCODERS:
         return Marks(parts=basis.parts)
     kind = KIND_OF_SEGMENTATION[form.segmentation]
     parts = [few for part in basis.parts for few in _split(part, form.split_every)]

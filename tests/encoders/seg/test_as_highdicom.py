@@ -9,7 +9,6 @@ from dicom_ai_node.encoders.basis import Basis
 from dicom_ai_node.encoders.modules import PATIENT, STUDY
 from dicom_ai_node.encoders.seg.marks import encode_marks
 from dicom_ai_node.form import Segmentation
-from tests.dicom_factory import radiograph
 from tests.encoders import made
 from tests.encoders.seg.sources import (
     FORMS,
