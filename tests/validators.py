@@ -68,12 +68,12 @@ def sr_validator(path: Path) -> list[str]:
     return [line for line in _lines(output, "Error") if not _of_another_template(line, ds)]
 
 
-def segimage2itkimage(path: Path, folder: Path) -> list[Path]:
-    """NRRD files, one for each segment (dcmqi)."""
+def segimage2itkimage(path: Path, folder: Path, *further: str) -> list[Path]:
+    """NRRD files, one for each segment unless further arguments say otherwise (dcmqi)."""
     folder.mkdir()
     _run(
         *(tool("segimage2itkimage"), "--inputDICOM", path, "--outputDirectory", folder),
-        *("-t", "nrrd", "-p", "s"),
+        *("-t", "nrrd", "-p", "s", *further),
         check=True,
     )
     return sorted(folder.glob("*.nrrd"))

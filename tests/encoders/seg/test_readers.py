@@ -1,7 +1,5 @@
 """What other programs read is what was marked, voxel for voxel, wherever the source lies."""
 
-import gzip
-import re
 from pathlib import Path
 
 import highdicom as hd
@@ -14,6 +12,7 @@ from dicom_ai_node.encoders.basis import Basis
 from dicom_ai_node.encoders.seg.marks import encode_marks
 from dicom_ai_node.form import Segmentation
 from tests.encoders.seg.sources import FORMS, GEOMETRIES, basis, form
+from tests.nrrd import nrrd
 from tests.validators import segimage2itkimage
 
 
@@ -96,21 +95,3 @@ def _marked_places(whole: Basis, label: int) -> NDArray[np.float64]:
 
 def _rounded(places: NDArray[np.float64]) -> set[tuple[float, ...]]:
     return {tuple(place) for place in np.round(places, 2) + 0.0}
-
-
-def nrrd(path: Path) -> tuple[NDArray[np.int16], NDArray[np.float64], NDArray[np.float64]]:
-    """-> array[k, j, i], matrix whose columns are the i, j, k steps in LPS mm, origin."""
-    head, _, body = path.read_bytes().partition(b"\n\n")
-    fields = dict(line.split(":", 1) for line in head.decode().splitlines()[1:] if ":" in line)
-    if "gz" in fields["encoding"]:
-        body = gzip.decompress(body)
-    assert "left-posterior-superior" in fields["space"]
-    kind = {"short": "<i2", "unsigned char": "u1"}[fields["type"].strip()]
-    sizes = [int(size) for size in fields["sizes"].split()]
-    steps = [_numbers(text) for text in re.findall(r"\(([^)]*)\)", fields["space directions"])]
-    origin = _numbers(fields["space origin"].strip(" ()"))
-    return np.frombuffer(body, kind).reshape(sizes[::-1]), np.array(steps).T, np.array(origin)
-
-
-def _numbers(text: str) -> list[float]:
-    return [float(number) for number in text.split(",")]
