@@ -87,12 +87,12 @@ def paramap2itkimage(path: Path, folder: Path) -> Path:
     return found
 
 
-def segimage2itkimage(path: Path, folder: Path) -> list[Path]:
-    """NRRD files, one for each segment (dcmqi)."""
+def segimage2itkimage(path: Path, folder: Path, *further: str) -> list[Path]:
+    """NRRD files, one for each segment unless further arguments say otherwise (dcmqi)."""
     folder.mkdir()
     _run(
         *(tool("segimage2itkimage"), "--inputDICOM", path, "--outputDirectory", folder),
-        *("-t", "nrrd", "-p", "s"),
+        *("-t", "nrrd", "-p", "s", *further),
         check=True,
     )
     return sorted(folder.glob("*.nrrd"))
