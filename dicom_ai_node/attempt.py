@@ -14,8 +14,10 @@ from typing import Any
 
 from dicom_ai_node.config.installed import InstalledModel
 from dicom_ai_node.encoders.encode import EncodedObject, encode
+from dicom_ai_node.encoders.follow_up import follow_up, study_date, tracked_study_of
 from dicom_ai_node.encoders.ids import DerivedIds
 from dicom_ai_node.encoders.run import Run
+from dicom_ai_node.encoders.source.planes import SHOWN
 from dicom_ai_node.errors import InputError, ModelError
 from dicom_ai_node.form import DEFAULT, Form
 from dicom_ai_node.input import ModelInput
@@ -26,6 +28,7 @@ from dicom_ai_node.loading.picture import pictures
 from dicom_ai_node.models.protocol import Model
 from dicom_ai_node.result import MapKind, Result
 from dicom_ai_node.study import Instance
+from dicom_ai_node.tracked import TrackedStudy, tracked_study
 
 REPORT = "report.json"
 
@@ -43,6 +46,7 @@ class Request:
     forms: tuple[Form, ...] = (DEFAULT,)  # all that its destinations may need
     refusal: str | None = None
     supersedes: tuple[ReportReference, ...] = ()  # reports that this one's replaces
+    earlier: tuple[TrackedStudy, ...] = ()  # this model's findings in studies of this patient
     font: Path | None = None  # the site's own, for what is drawn
 
     @property
@@ -77,6 +81,7 @@ class Report:
     objects: tuple[WrittenObject, ...]
     measurements: tuple[tuple[str, str, float, str], ...]  # finding, name, value, unit
     timings: dict[str, float]
+    tracked: TrackedStudy | None = None  # for a later study of the patient
 
 
 def _local_time() -> datetime:
@@ -151,6 +156,7 @@ def finish(
             for m in finding.measurements
         ),
         timings=timings,
+        tracked=_tracked(request, result, data),
     )
     _synced(request.folder / REPORT, json.dumps(asdict(report), indent=1).encode())
     return report
@@ -180,6 +186,8 @@ def read_report(folder: Path) -> Report | None:
     fields["outcome"] = Outcome(fields["outcome"])
     fields["objects"] = tuple(_written(entry) for entry in fields["objects"])
     fields["measurements"] = tuple(tuple(entry) for entry in fields["measurements"])
+    tracked = fields.get("tracked")  # of a later day than the first reports
+    fields["tracked"] = tracked_study(tracked) if tracked else None
     return Report(**fields)
 
 
@@ -194,6 +202,14 @@ def _written(entry: dict[str, Any]) -> WrittenObject:
     return WrittenObject(**(unknown | entry | {"forms": tuple(entry.get("forms", ()))}))
 
 
+def _tracked(request: Request, result: Result, data: ModelInput) -> TrackedStudy | None:
+    if result.outcome not in SHOWN:
+        return None
+    package, date = request.model.package, study_date(data.headers[0])
+    following = follow_up(result, request.earlier, date)
+    return tracked_study_of(result, DerivedIds(job_key=request.job_key), package, following, date)
+
+
 def _encode(
     request: Request, result: Result, data: ModelInput, finished_at: datetime
 ) -> Sequence[EncodedObject]:
@@ -203,6 +219,7 @@ def _encode(
         model_sha256=request.model.sha256,
         finished_at=finished_at,
         supersedes=request.supersedes,
+        earlier=request.earlier,
         font=request.font,
     )
     return encode(
