@@ -33,9 +33,7 @@ from dicom_ai_node.writing import durable, read_back, write
 log = get_logger(__name__)
 
 REPORT = "report.json"
-DESTROYED = (
-    "The result did not pass its own check ({why}), and was destroyed: nothing of it is sent."
-)
+DESTROYED = "The result did not pass its own check ({why}): it was destroyed, and not sent."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

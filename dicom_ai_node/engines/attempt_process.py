@@ -82,9 +82,8 @@ class AttemptProcess:
         number, request = waiting.number, waiting.request
         self._tell(number=number, stage="finishing")
         try:
-            report = attempt.finish(
-                request, waiting.loaded.result(), lambda: self._open(request.model)
-            )
+            loaded = waiting.loaded.result()
+            report = attempt.finish(request, loaded, lambda: self._open(request.model))
         except ModelChanged as error:
             self._tell(number=number, failure=MODEL_CHANGED, text=str(error))
         except NoDevice as error:
