@@ -292,13 +292,13 @@ def test_what_was_altered_after_it_was_made_is_never_sent(
     with Pacs() as pacs:
         queue = to(pacs)
         queue.deliver_due(now=database.now())
-        assert len(pacs.stored) == 2
+        assert len(pacs.received) == 2
         assert state(database, good) is JobState.DONE
         assert state(database, bad) is JobState.UNDELIVERED
         with database.write() as connection:
             deliveries.retry(connection, again(connection, bad), now=database.now())
         queue.deliver_due(now=database.now())
-        assert len(pacs.stored) == 2
+        assert len(pacs.received) == 2
     assert {(kind, said) for kind, said, _ in rows(database, bad)} == {
         ("seg", "refused"),
         ("sr", "refused"),
