@@ -28,6 +28,7 @@ SERIES_NUMBERS: Mapping[Kind, int] = {
     Kind.KEY_OBJECTS: 9007,
     Kind.PDF: 9008,
     Kind.RTSTRUCT: 9009,
+    Kind.REJECTION: 9010,
 }
 RESEARCH = "research use only"
 ARTIFICIAL_INTELLIGENCE = Code("123110", "DCM", "Artificial Intelligence")

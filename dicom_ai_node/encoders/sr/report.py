@@ -9,9 +9,9 @@ from pydicom.sr.coding import Code
 from pydicom.uid import Comprehensive3DSRStorage
 
 from dicom_ai_node.encoders.basis import Basis
-from dicom_ai_node.encoders.finish import finish
+from dicom_ai_node.encoders.finish import finish, in_letters_of
 from dicom_ai_node.encoders.identity import Identity
-from dicom_ai_node.encoders.modules import REQUEST
+from dicom_ai_node.encoders.modules import REQUEST, TYPE_2_OF_REQUEST
 from dicom_ai_node.encoders.run import MANUFACTURER, Run
 from dicom_ai_node.encoders.seg.marks import Marks
 from dicom_ai_node.encoders.source.headers import (
@@ -70,7 +70,9 @@ def encode_sr(basis: Basis, marks: Marks, form: Form, beside: Sequence[Dataset] 
         **Identity(run=run, kind=Kind.SR, variant=variant).attributes,
     )
     finish(ds, basis.header, run, run.description(STATUS[result.outcome].short))
-    if requests := _requests(basis.header):  # bytes of the source: nothing of it is finish()'s
+    if requests := _requests(
+        in_letters_of(ds, basis.header)
+    ):  # bytes of the source: nothing of it is finish()'s
         ds.ReferencedRequestSequence = requests
     return ds
 
@@ -134,5 +136,8 @@ def _requests(header: Dataset) -> list[Dataset]:
         request.StudyInstanceUID = header.StudyInstanceUID
         request.ReferencedStudySequence = []
         copy_keywords(item, request, ("SpecificCharacterSet", *REQUEST), around)
+        for keyword in TYPE_2_OF_REQUEST:
+            if keyword not in request:
+                setattr(request, keyword, None)
         requests.append(request)
     return requests
