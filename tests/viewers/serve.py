@@ -24,14 +24,10 @@ class Site:
 
 
 @contextmanager
-def serving(folders: Sequence[Path], *, pacs_port: int, **files: Path) -> Iterator[Site]:
-    """A path is the file of the first folder that has it; any other is the viewer's own page.
-
-    `files` have names of their own, with _ for the dot.
-    """
-    named = {f"/{name.replace('_', '.')}": path for name, path in files.items()}
+def serving(folders: Sequence[Path], *, pacs_port: int) -> Iterator[Site]:
+    """A path is the file of the first folder that has it; any other is the page of the last."""
     server = _Server(("127.0.0.1", 0), _Handler)
-    server.folders, server.named, server.pacs_port = folders, named, pacs_port
+    server.folders, server.pacs_port = folders, pacs_port
     server.site = Site(url=f"http://127.0.0.1:{server.server_port}")
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
@@ -46,7 +42,6 @@ def serving(folders: Sequence[Path], *, pacs_port: int, **files: Path) -> Iterat
 class _Server(http.server.ThreadingHTTPServer):
     daemon_threads = True
     folders: Sequence[Path]
-    named: dict[str, Path]
     pacs_port: int
     site: Site
 
@@ -78,13 +73,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         """Nothing on the screen."""
 
     def _file_of(self, path: str) -> Path:
-        if path in self.server.named:
-            return self.server.named[path]
         for folder in self.server.folders:
             file = (folder / path.lstrip("/")).resolve()
             if file.is_file() and folder.resolve() in file.parents:
                 return file
-        return self.server.folders[0] / "index.html"
+        return self.server.folders[-1] / "index.html"
 
     def _ask_pacs(self) -> None:
         length = int(self.headers.get("Content-Length") or 0)

@@ -34,6 +34,7 @@ def region_groups(finding: Finding, drawing: Drawing, tracking_uid: str, run: Ru
         finding_sites=sites_of(finding),
         algorithm_id=algorithm(run),
     )
+    drawn[0].ContentSequence.extend(comments(named_with_probability(finding)))  # OHIF's label
     said = sr.MeasurementsAndQualitativeEvaluations(
         tracking_identifier=tracking,
         finding_type=finding.code,
