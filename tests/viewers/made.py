@@ -84,7 +84,9 @@ def detections(source: Sequence[Dataset]) -> Result:
                 region=BoxInImage(sop_instance_uid=image.SOPInstanceUID, low=low, high=high),
                 probability=0.931,
             )
-            for number, (image, (low, high)) in enumerate(zip(source[1:], (BOX, POINT)), 1)
+            for number, (image, (low, high)) in enumerate(
+                zip(source[1:3], (BOX, POINT), strict=True), 1
+            )
         ),
     )
 

@@ -1,12 +1,8 @@
 """OHIF as a reader uses it: a study is opened, a series is clicked; and what it then knows."""
 
 from dataclasses import dataclass
-from io import BytesIO
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
 from playwright.sync_api import Page
 
 from tests.viewers.serve import Site
@@ -23,7 +19,7 @@ _HAS = """([title, kind, expected]) => window.services.segmentationService.getSe
 # from the label map that it paints, and where the images under it lie
 _SEGMENTS = """title => { const { segmentationService } = window.services;
   const { cache, metaData, getRenderingEngines } = window.cornerstone;
-  const view = getRenderingEngines().flatMap(e => e.getViewports())[0];
+  const views = getRenderingEngines().flatMap(e => e.getViewports());
   const found = segmentationService.getSegmentations().find(s => s.label === title);
   const { imageIds, volumeId } = found.representationData.Labelmap;
   const sums = {};
@@ -42,12 +38,18 @@ _SEGMENTS = """title => { const { segmentationService } = window.services;
     const sum = sums[n] ?? [0, 0, 0, 0];
     return { number: n, label: x.label, voxels: sum[3],
       centre: sum.slice(0, 3).map(each => each / sum[3]),
-      color: Array.from(segmentationService.getSegmentColor(view.id, found.segmentationId, n)
-        ?? []).slice(0, 3) }; }); }"""
+      color: views.map(v => segmentationService.getSegmentColor(v.id, found.segmentationId, n))
+        .filter(Boolean).map(each => Array.from(each).slice(0, 3))[0] }; }); }"""
 _MEASUREMENTS = """() => window.services.measurementService.getMeasurements().map(m => ({
   label: m.label, tool: m.toolName, image: m.SOPInstanceUID, points: m.points }))"""
 _MEASURED = """expected =>
   window.services.measurementService.getMeasurements().length >= expected"""
+_IMAGE = """uid => { const { cache, getRenderingEngines } = window.cornerstone;
+  const ids = getRenderingEngines().flatMap(e => e.getViewports())
+    .map(v => v.getCurrentImageId?.()).filter(id => id?.includes(uid));
+  const image = ids.length && cache.getImage(ids[0]);
+  return image && { rows: image.rows, columns: image.columns, color: image.color,
+    darkest: image.minPixelValue, brightest: image.maxPixelValue }; }"""
 _SERIES = """() => Object.fromEntries(window.services.displaySetService.getActiveDisplaySets()
   .map(d => [d.SeriesDescription, d.Modality]))"""
 
@@ -128,10 +130,10 @@ class Ohif:
         """Descriptions of all that is listed, and their modalities."""
         return dict(self.page.evaluate(_SERIES))
 
-    def pixels(self) -> NDArray[np.uint8]:
-        """What is on the screen: rows × columns × RGB."""
-        with Image.open(BytesIO(self.page.screenshot())) as image:
-            return np.asarray(image.convert("RGB"))
+    def image(self, sop_instance_uid: str) -> dict[str, Any]:
+        """As soon as a viewport shows it: rows, columns, color, darkest and brightest pixel."""
+        self.wait(_IMAGE, sop_instance_uid)
+        return dict(self.page.evaluate(_IMAGE, sop_instance_uid))
 
     def text(self) -> str:
         return str(self.page.inner_text("body"))

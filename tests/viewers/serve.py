@@ -1,4 +1,4 @@
-"""A viewer's files and the PACS's DICOMweb at one address of loopback, so that no CORS is needed."""
+"""A viewer's files and the PACS's DICOMweb at one address of loopback: no CORS is needed."""
 
 import http.client
 import http.server
@@ -69,7 +69,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self._ask_pacs()
 
-    def log_message(self, format: str, *arguments: object) -> None:
+    def log_message(self, *words: object) -> None:
         """Nothing on the screen."""
 
     def _file_of(self, path: str) -> Path:

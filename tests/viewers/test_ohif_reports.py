@@ -126,5 +126,6 @@ def test_a_study_with_a_map_opens(room: Room, stacks: tuple[str, Made, Made, Mad
     pm = maps.one(Kind.PM)
     assert room.ohif.series()[pm.SeriesDescription] == "PMAP"
     room.ohif.open_series(pm.SeriesDescription)
-    room.ohif.wait_for_text("reported")
+    room.ohif.open_series("reported")
+    assert room.ohif.image(maps.source[0].SeriesInstanceUID)["rows"] == 64
     assert not room.ohif.errors
