@@ -75,6 +75,7 @@ def overlapping(source: Sequence[Dataset]) -> Result:
 
 def detections(source: Sequence[Dataset]) -> Result:
     """A box on the second image, a point on the third."""
+    places = zip(source[1:3], (BOX, POINT), strict=True)
     return Result(
         outcome=Outcome.FINDINGS,
         findings=tuple(
@@ -84,9 +85,7 @@ def detections(source: Sequence[Dataset]) -> Result:
                 region=BoxInImage(sop_instance_uid=image.SOPInstanceUID, low=low, high=high),
                 probability=0.931,
             )
-            for number, (image, (low, high)) in enumerate(
-                zip(source[1:3], (BOX, POINT), strict=True), 1
-            )
+            for number, (image, (low, high)) in enumerate(places, 1)
         ),
     )
 
