@@ -10,6 +10,7 @@ from dicom_ai_node.config.package import ResultKind
 from dicom_ai_node.encoders.basis import Basis, Picture
 from dicom_ai_node.encoders.check import check
 from dicom_ai_node.encoders.companions.companion import encode_companion
+from dicom_ai_node.encoders.follow_up import follow_up, study_date
 from dicom_ai_node.encoders.marked.marked import marked
 from dicom_ai_node.encoders.pm import encode_pm
 from dicom_ai_node.encoders.run import Run
@@ -51,14 +52,16 @@ def encode(
     """
     ordered = in_order(headers)
     sources = [stand_in(header) for header in ordered]
+    following = follow_up(result, run.earlier, study_date(ordered[0]))
     basis = Basis(
         result=result,
         headers=ordered,
         sources=sources,
         run=run,
-        parts=marked(result, sources, run.ids),
+        parts=marked(result, sources, run.ids, following),
         evidence=in_order(evidence),
         picture=picture,
+        follow_up=following,
     )
     forms = list({form.label: form for form in forms}.values())
     objects: list[EncodedObject] = []
@@ -74,7 +77,7 @@ def encode(
                 report = encode_sr(basis, marks[form.marks_label], form, beside)
                 objects.append(EncodedObject(Kind.SR, report, (form.label,)))
     objects += further
-    superseded = [run.predecessor.uid("sr", "instance")] if run.predecessor else []
+    superseded = [each.sop_instance_uid for each in run.supersedes]
     check([encoded.dataset for encoded in objects], headers, evidence, also=superseded)
     return objects
 

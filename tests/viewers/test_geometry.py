@@ -12,8 +12,9 @@ from pydicom import Dataset
 
 from dicom_ai_node.job import Outcome
 from dicom_ai_node.result import ImageMask, Result
-from tests import dicom_factory, nrrd
+from tests import dicom_factory
 from tests.encoders import made
+from tests.nrrd import places
 from tests.validators import segimage2itkimage
 from tests.viewers import adapters, fetch
 from tests.viewers.adapters import Case
@@ -177,7 +178,7 @@ def test_slicer_reads_every_voxel_where_it_was(
     files = segimage2itkimage(tmp_path / "seg.dcm", tmp_path / "nrrd")
     assert len(files) == len(NUMBERS)
     for number, file in enumerate(files, 1):
-        assert nrrd.places(file) == _places(case, expected(name) == number)
+        assert places(file) == _places(case, expected(name) == number)
 
 
 def _places(case: Case, voxels: NDArray[np.bool_]) -> set[tuple[float, ...]]:
