@@ -22,6 +22,7 @@ from dicom_ai_node.input import ModelInput
 from dicom_ai_node.job import Outcome, ReportReference
 from dicom_ai_node.loading.fuse import load_inputs
 from dicom_ai_node.loading.load import load_headers
+from dicom_ai_node.loading.picture import pictures
 from dicom_ai_node.models.protocol import Model
 from dicom_ai_node.result import MapKind, Result
 from dicom_ai_node.study import Instance
@@ -42,6 +43,7 @@ class Request:
     forms: tuple[Form, ...] = (DEFAULT,)  # all that its destinations may need
     refusal: str | None = None
     supersedes: tuple[ReportReference, ...] = ()  # reports that this one's replaces
+    font: Path | None = None  # the site's own, for what is drawn
 
     @property
     def instances(self) -> tuple[Instance, ...]:
@@ -201,9 +203,17 @@ def _encode(
         model_sha256=request.model.sha256,
         finished_at=finished_at,
         supersedes=request.supersedes,
+        font=request.font,
     )
-    kinds = request.model.package.results
-    return encode(result, data.headers, run_of, kinds, forms=request.forms, evidence=data.evidence)
+    return encode(
+        result,
+        data.headers,
+        run_of,
+        request.model.package.results,
+        forms=request.forms,
+        evidence=data.evidence,
+        picture=pictures(request.instances),
+    )
 
 
 def _write(folder: Path, encoded: Sequence[EncodedObject]) -> tuple[WrittenObject, ...]:

@@ -20,8 +20,10 @@ def request_of(
     connection: Connection,
     spool: Spool,
     forms: Sequence[Form] = (DEFAULT,),
+    font: Path | None = None,
 ) -> Request | None:
-    """None when instances of its inputs are no longer stored; `forms` are those of its peers."""
+    """None when instances of its inputs are no longer stored; `forms` are those of its peers, and
+    `font` is the site's own."""
     inputs = {
         name: tuple(studies.instances_named(connection, spool, uids))
         for name, uids in job.inputs.items()
@@ -38,6 +40,7 @@ def request_of(
         forms=tuple(forms),
         supersedes=superseded_reports(connection, job),
         folder=spool.attempt_path(str(job.lease_id)),
+        font=font and font.absolute(),
         refusal=job.reason if job.outcome else refusal,
     )
 

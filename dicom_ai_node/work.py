@@ -190,8 +190,14 @@ class Worker:
         if model is None:
             return _no_model(model_label(job.model, job.version))
         with self.database.read() as connection:
-            forms = self.config.forms_of(job.send_to, model=job.model)
-            request = request_of(job, model, connection, self.spool, forms)
+            request = request_of(
+                job,
+                model,
+                connection,
+                self.spool,
+                self.config.forms_of(job.send_to, model=job.model),
+                self.config.node.font,
+            )
         return request or Failure(
             kind="lost", text="stored instances of this job are no longer there"
         )

@@ -140,7 +140,7 @@ def engine() -> Iterator[LocalEngine]:
     local.close()
 
 
-def test_a_study_comes_out_as_segmentation_and_report(
+def test_a_study_comes_out_as_segmentation_report_and_summary(
     worker: Callable[..., Worker],
     job: Job,
     engine: LocalEngine,
@@ -154,9 +154,10 @@ def test_a_study_comes_out_as_segmentation_and_report(
     assert (done.state, done.outcome, done.error_text) == (JobState.READY, Outcome.FINDINGS, None)
     assert set(done.timings) == {"load", "open", "predict", "encode"}
     outbox = spool.outbox_path(job.key)
-    seg, sr = (pydicom.dcmread(outbox / name) for name in ("1-seg.dcm", "2-sr.dcm"))
-    assert (seg.Modality, sr.Modality) == ("SEG", "SR")
-    assert {seg.StudyInstanceUID, sr.StudyInstanceUID} == {job.study_instance_uid}
+    names = ("1-seg.dcm", "2-sr.dcm", "3-summary.dcm")
+    seg, sr, summary = made = [pydicom.dcmread(outbox / name) for name in names]
+    assert (seg.Modality, sr.Modality, summary.Modality) == ("SEG", "SR", "OT")
+    assert {ds.StudyInstanceUID for ds in made} == {job.study_instance_uid}
     found = attempt.read_report(outbox)
     assert found is not None
     ((_, name, millilitres, unit),) = found.measurements
@@ -168,6 +169,7 @@ def test_a_study_comes_out_as_segmentation_and_report(
     assert [(row["kind"], row["sop_instance_uid"]) for row in waiting] == [
         ("seg", seg.SOPInstanceUID),
         ("sr", sr.SOPInstanceUID),
+        ("summary", summary.SOPInstanceUID),
     ]
     assert list(spool.incoming.iterdir()) == []
     assert engine.room() is Room.FREE
@@ -191,6 +193,7 @@ def test_a_damaged_image_is_reported_as_not_suitable(
     assert "is damaged" in (done.reason or "")
     assert [path.name for path in sorted(spool.outbox_path(job.key).iterdir())] == [
         "1-sr.dcm",
+        "2-summary.dcm",
         attempt.REPORT,
     ]
 

@@ -13,6 +13,7 @@ from dicom_ai_node.cli.show import console, moment, print_json
 from dicom_ai_node.config.disabled import Disabled, read_disabled
 from dicom_ai_node.database import deliveries
 from dicom_ai_node.database import jobs as job_table
+from dicom_ai_node.database.retracted import is_retracted
 from dicom_ai_node.errors import NodeError
 from dicom_ai_node.job import DeliveryState, Job, JobState, Priority
 
@@ -94,6 +95,11 @@ def retry(job_id: JobId, config: ConfigDir = DEFAULT_CONFIG) -> None:
     now = database.now()
     with database.write() as connection:
         job = _find(connection, job_id)
+        if is_retracted(connection, job_id):
+            raise NodeError(
+                f"the results of job {job_id} were retracted and are not sent again: for new ones, "
+                "enable the model and judge the study again (`studies judge`)"
+            )
         if job.state is JobState.UNDELIVERED:
             number = deliveries.retry(connection, job, now=now)
             typer.echo(f"Job {job_id}: {number} objects are sent again.")

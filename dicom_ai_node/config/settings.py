@@ -56,6 +56,12 @@ CertificateName = Annotated[
 ]
 
 
+def _there(path: Path) -> Path:
+    if not path.is_file():
+        raise ValueError("there is no such file")
+    return path
+
+
 def _as_list(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
@@ -88,6 +94,8 @@ class NodeSettings(Strict):
     accept_video: bool = False
     accept_sop_classes: tuple[Uid, ...] = ()  # beyond images, reports and presentation states
     drain_s: Annotated[float, Field(ge=0)] = 30
+    # TTF, OTF or TTC with the site's letters, for what is drawn; None: Pillow's, or the system's
+    font: Annotated[Path, AfterValidator(_there)] | None = None
 
 
 class LimitsSettings(Strict):

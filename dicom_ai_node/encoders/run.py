@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 from pydicom.sr.coding import Code
 
@@ -52,6 +53,7 @@ class Run:
     supersedes: tuple[ReportReference, ...] = ()  # reports that this run's replaces
     node_version: str = __version__
     node_name: str = "dicom-ai-node"
+    font: Path | None = None  # the site's own, of what is drawn
 
     @property
     def device_uid(self) -> str:
