@@ -8,7 +8,6 @@ from pydicom import Dataset
 
 from dicom_ai_node.config.package import ResultKind
 from dicom_ai_node.encoders.basis import Basis, Picture
-from dicom_ai_node.encoders.check import check
 from dicom_ai_node.encoders.companions.companion import encode_companion
 from dicom_ai_node.encoders.follow_up import follow_up, study_date
 from dicom_ai_node.encoders.marked.marked import marked
@@ -17,7 +16,7 @@ from dicom_ai_node.encoders.run import Run
 from dicom_ai_node.encoders.seg.marks import Marks, encode_marks
 from dicom_ai_node.encoders.source.headers import in_order, stand_in
 from dicom_ai_node.encoders.sr.findings import ASSESSED
-from dicom_ai_node.encoders.sr.report import encode_sr, superseded
+from dicom_ai_node.encoders.sr.report import encode_sr
 from dicom_ai_node.form import ALONE, COMPANIONS, Form, Kind, ReportForm, Segmentation
 from dicom_ai_node.result import Result
 
@@ -44,7 +43,7 @@ def encode(
     picture: Picture | None = None,
 ) -> list[EncodedObject]:
     """Segmentations first, then the reports, then maps that a route has asked for and what goes
-    along; each once, however many forms it is a part of. Already checked.
+    along; each once, however many forms it is a part of.
 
     `headers` are as they were read, without pixel data and in any order; `evidence` are those of
     further inputs, of this study or an earlier one, on which no result lies. `kinds` is what the
@@ -77,8 +76,6 @@ def encode(
                 report = encode_sr(basis, marks[form.marks_label], form, beside)
                 objects.append(EncodedObject(Kind.SR, report, (form.label,)))
     objects += further
-    also = superseded(run, forms)
-    check([encoded.dataset for encoded in objects], headers, evidence, also=also)
     return objects
 
 

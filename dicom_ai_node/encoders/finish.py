@@ -20,7 +20,11 @@ from dicom_ai_node.encoders.source.unicode import TEXT_VRS, in_unicode, letters_
 from dicom_ai_node.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
 COPIED = (*PATIENT, *STUDY, "RequestAttributesSequence")
-WITHOUT_TEXT = {"PerFrameFunctionalGroupsSequence", "ReferencedSeriesSequence"}  # large
+WITHOUT_GENERAL_SERIES = ("SR", "KO", "RTSTRUCT")  # but a series module of their own
+WITHOUT_TEXT = {  # large
+    *("PerFrameFunctionalGroupsSequence", "ReferencedSeriesSequence"),
+    *("ROIContourSequence", "ReferencedFrameOfReferenceSequence"),
+}
 JAPANESE = (
     "shift_jis",
     "iso2022_jp",
@@ -37,8 +41,13 @@ def finish(ds: Dataset, source: Dataset, run: Run, description: str) -> Dataset:
 
     Where the source's bytes are not of its own set they stay as they are, and our text is reduced.
     """
-    _set_series(ds, source, run, description)
     _set_equipment(ds, run)
+    return complete(ds, source, run.finished_at, description)
+
+
+def complete(ds: Dataset, source: Dataset, made_at: datetime, description: str) -> Dataset:
+    """All that `finish` does but the equipment, for what no model has made; in place."""
+    _set_series(ds, source, made_at, description)
     if ds.Modality != "SR":  # whose many items have nothing ambiguous
         correct_ambiguous_vr(ds, True)  # the writer skips it for a data set with original bytes
     source = _with_room_for_own_text(ds, source)
@@ -56,16 +65,16 @@ def in_letters_of(ds: Dataset, source: Dataset) -> Dataset:
     return in_unicode(source, COPIED) or source
 
 
-def _set_series(ds: Dataset, source: Dataset, run: Run, description: str) -> None:
-    at = _in_zone_of(source, run.finished_at)
+def _set_series(ds: Dataset, source: Dataset, made_at: datetime, description: str) -> None:
+    at = _in_zone_of(source, made_at)
     date, time = at.strftime("%Y%m%d"), at.strftime("%H%M%S")
     ds.InstanceCreationDate = ds.SeriesDate = ds.ContentDate = date
     ds.InstanceCreationTime = ds.SeriesTime = ds.ContentTime = time
     ds.TimezoneOffsetFromUTC = at.strftime("%z")[:5]
     ds.SeriesDescription = description
-    if ds.Modality != "SR":
-        # General Series, which an SR does not have; Laterality is not for multi-frame objects,
-        # where the coordinates say the side (dciodvfy counts it as an error)
+    if ds.Modality not in WITHOUT_GENERAL_SERIES:
+        # Laterality is not for multi-frame objects, where the coordinates say the side (dciodvfy
+        # counts it as an error)
         copy_keywords(source, ds, ("BodyPartExamined",))
 
 

@@ -60,7 +60,11 @@ def judge(
     """`unfit` says why no rule needs to be asked; else every clause is, to name all at once."""
     known = {**series.attributes, **{f"${fact}": found for fact, found in series.facts.items()}}
     known |= sender
-    held, failed, score = _judge_clauses(selection, known, unfit)
+    held: list[str]
+    if unfit:
+        held, failed, score = [], [clauses.Judged(holds=False, why=unfit, plain=unfit)], 0.0
+    else:
+        held, failed, score = _judge_clauses(selection, known)
     verdict = Verdict(
         route=route,
         input=input,
@@ -79,14 +83,12 @@ def judge(
 
 
 def _judge_clauses(
-    selection: Selection, known: Mapping[str, Values], unfit: str | None
+    selection: Selection, known: Mapping[str, Values]
 ) -> tuple[list[str], list[clauses.Judged], float]:
     """What held, what failed, and the score."""
     held: list[str] = []
     failed: list[clauses.Judged] = []
     score = 0.0
-    if unfit:
-        return held, [clauses.Judged(holds=False, why=unfit, plain=unfit)], score
     for each in selection.require:
         found = clauses.judge(each, known)
         if found.holds:

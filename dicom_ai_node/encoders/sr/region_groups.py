@@ -23,7 +23,7 @@ def region_groups(
     draft: Draft, finding: Finding, drawing: Drawing, tracking_uid: str, earlier: Sequence[str]
 ) -> list[Dataset]:
     """One tracking UID, and no number in the first: OHIF draws a group with one only where the
-    coordinates belong to the number."""
+    coordinates belong to the number. The comment there is what OHIF calls it."""
     items, tracking = draft.items, (tracking_uid, named_with_probability(finding))
     purpose = names.CENTER if drawing.is_point else names.BOUNDED_BY
     region = items.region(drawing.points, drawing.header, drawing.frame_number)
@@ -32,7 +32,11 @@ def region_groups(
         "1410",
         tracking,
         said=finding,
-        below=[items.code(names.GEOMETRIC_PURPOSE, purpose, CONTAINS), region],
+        below=[
+            items.code(names.GEOMETRIC_PURPOSE, purpose, CONTAINS),
+            region,
+            *comments(items, named_with_probability(finding)),
+        ],
     )
     in_words = []
     if isinstance(finding.region, BoxInPatient):

@@ -2,26 +2,18 @@
 Comprehensive SR (A.35.3) for viewers that take no other."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from highdicom import sr
 from pydicom import Dataset
-from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
 from dicom_ai_node.encoders.basis import Basis
+from dicom_ai_node.encoders.document import observer, requests
 from dicom_ai_node.encoders.finish import finish, in_letters_of
 from dicom_ai_node.encoders.identity import Identity
-from dicom_ai_node.encoders.modules import REQUEST, TYPE_2_OF_REQUEST
 from dicom_ai_node.encoders.run import MANUFACTURER, Run
 from dicom_ai_node.encoders.seg.marks import Marks
-from dicom_ai_node.encoders.source.headers import (
-    copy_keywords,
-    encodings_of,
-    item_within,
-    read_only_items,
-    stand_in,
-)
+from dicom_ai_node.encoders.source.headers import read_only_items, stand_in
 from dicom_ai_node.encoders.sr import names
 from dicom_ai_node.encoders.sr.beside import beside_items
 from dicom_ai_node.encoders.sr.draft import Draft, algorithm, sides_of
@@ -32,7 +24,7 @@ from dicom_ai_node.encoders.sr.library import image_library
 from dicom_ai_node.encoders.sr.status import STATUS
 from dicom_ai_node.errors import ModelError
 from dicom_ai_node.form import ALONE, DEFAULT, Form, Kind, ReportForm
-from dicom_ai_node.job import Outcome
+from dicom_ai_node.job import Outcome, ReportReference
 
 GENERIC_PROCEDURE = Code("363679005", "SCT", "Imaging procedure")
 ENGLISH = Code("en-US", "RFC5646", "English (United States)")
@@ -60,7 +52,7 @@ def encode_sr(basis: Basis, marks: Marks, form: Form, beside: Sequence[Dataset] 
     )
     content = _content(basis, marks, draft, beside)
     root = sr.ContainerContentItem(name=names.REPORT, template_id="1500")
-    root.ContentSequence = _observer(run)
+    root.ContentSequence = _observed(run)
     ds: Dataset = SOP_CLASSES[form.report](
         evidence=[*basis.sources, *map(stand_in, basis.evidence), *marks.objects, *beside],
         content=root,  # the constructor copies what it is given, twice: not the whole of it
@@ -71,22 +63,12 @@ def encode_sr(basis: Basis, marks: Marks, form: Form, beside: Sequence[Dataset] 
         **_identity(run, form).attributes,
     )
     ds.ContentSequence = content
-    if run.predecessor is not None:
-        earlier = replace(run, ids=run.predecessor)
-        ds.PredecessorDocumentsSequence = [_reference(ds, _identity(earlier, form))]
+    if run.supersedes:
+        ds.PredecessorDocumentsSequence = [_reference(ds, each) for each in run.supersedes]
     finish(ds, basis.header, run, run.description(STATUS[basis.result.outcome].short))
-    # bytes of the source: nothing of it is finish()'s
-    if requests := _requests(in_letters_of(ds, basis.header)):
-        ds.ReferencedRequestSequence = requests
+    if ordered := requests(in_letters_of(ds, basis.header)):
+        ds.ReferencedRequestSequence = ordered
     return ds
-
-
-def superseded(run: Run, forms: Sequence[Form]) -> list[str]:
-    """The UIDs of the reports that those of `run` replace, in each of their forms."""
-    if run.predecessor is None:
-        return []
-    earlier = replace(run, ids=run.predecessor)
-    return [_identity(earlier, form).uid("instance") for form in forms]
 
 
 def _identity(run: Run, form: Form) -> Identity:
@@ -109,7 +91,7 @@ def _content(basis: Basis, marks: Marks, draft: Draft, beside: Sequence[Dataset]
     groups = [*status, *said.findings, *said.assessments]
     return [
         items.code(names.LANGUAGE, ENGLISH, HAS_CONCEPT_MOD),
-        *_observer(draft.run),
+        *_observed(draft.run),
         *(
             items.code(names.PROCEDURE_REPORTED, procedure, HAS_CONCEPT_MOD)
             for procedure in _procedures(basis.header)
@@ -120,26 +102,16 @@ def _content(basis: Basis, marks: Marks, draft: Draft, beside: Sequence[Dataset]
     ]
 
 
-def _observer(run: Run) -> sr.ObservationContext:
-    """TID 1002 and 1004: a device, never a person."""
-    device = sr.DeviceObserverIdentifyingAttributes(
-        uid=run.observer_uid,
-        name=run.node_name,
-        manufacturer_name=MANUFACTURER,
-        model_name=f"{run.package.name} {run.package.version}",
-        serial_number=run.serial_number,
-    )
-    return sr.ObservationContext(
-        observer_device_context=sr.ObserverContext(codes.DCM.Device, device)
-    )
+def _observed(run: Run) -> sr.ObservationContext:
+    return sr.ObservationContext(observer_device_context=observer(run))
 
 
-def _reference(ds: Dataset, identity: Identity) -> Dataset:
-    """The report of which this one is a new version (PS3.3 C.17.2), by its UIDs."""
+def _reference(ds: Dataset, report: ReportReference) -> Dataset:
+    """A report of which this one is a new version (PS3.3 C.17.2), by its UIDs."""
     instance, of_series, of_study = Dataset(), Dataset(), Dataset()
-    instance.ReferencedSOPClassUID = ds.SOPClassUID
-    instance.ReferencedSOPInstanceUID = identity.uid("instance")
-    of_series.SeriesInstanceUID = identity.uid("series")
+    instance.ReferencedSOPClassUID = report.sop_class_uid
+    instance.ReferencedSOPInstanceUID = report.sop_instance_uid
+    of_series.SeriesInstanceUID = report.series_instance_uid
     of_series.ReferencedSOPSequence = [instance]
     of_study.StudyInstanceUID = ds.StudyInstanceUID
     of_study.ReferencedSeriesSequence = [of_series]
@@ -154,20 +126,3 @@ def _procedures(header: Dataset) -> list[Code]:
         if item.get("CodeValue") and item.get("CodingSchemeDesignator") and item.get("CodeMeaning")
     ]
     return found or [GENERIC_PROCEDURE]
-
-
-def _requests(header: Dataset) -> list[Dataset]:
-    """Referenced Request Sequence (PS3.3 C.17.2): what was ordered, in the words of the order."""
-    items = [*header.RequestAttributesSequence] if "RequestAttributesSequence" in header else []
-    around = encodings_of(header)
-    requests = []
-    for item in items:
-        request = item_within(encodings_of(item, around))
-        request.StudyInstanceUID = header.StudyInstanceUID
-        request.ReferencedStudySequence = []
-        copy_keywords(item, request, ("SpecificCharacterSet", *REQUEST), around)
-        for keyword in TYPE_2_OF_REQUEST:
-            if keyword not in request:
-                setattr(request, keyword, None)
-        requests.append(request)
-    return requests

@@ -7,7 +7,7 @@ from dicom_ai_node.encoders.encode import encode
 from dicom_ai_node.encoders.ids import DerivedIds
 from dicom_ai_node.encoders.source.planes import source_planes
 from dicom_ai_node.form import Form, ReportForm
-from dicom_ai_node.job import Outcome
+from dicom_ai_node.job import Outcome, ReportReference
 from dicom_ai_node.result import BoxInPatient, Finding, Result
 from tests import dicom_factory
 from tests.encoders import made
@@ -125,7 +125,12 @@ def test_a_report_replaces_the_earlier_one_of_its_own_form(instances, form):
     none = Result(outcome=Outcome.NONE)
     headers, forms = made.without_pixels(instances), [FORMS[form]]
     ((_, before, _),) = encode(none, headers, made.run(ids=earlier), ("sr",), forms=forms)
-    again = made.run(predecessor=earlier)
+    reference = ReportReference(
+        sop_class_uid=before.SOPClassUID,
+        series_instance_uid=before.SeriesInstanceUID,
+        sop_instance_uid=before.SOPInstanceUID,
+    )
+    again = made.run(supersedes=(reference,))
     ((_, ds, _),) = encode(none, headers, again, ("sr",), forms=forms)
     (study,) = ds.PredecessorDocumentsSequence
     (of_series,) = study.ReferencedSeriesSequence
