@@ -19,7 +19,7 @@ from dicom_ai_node.encoders.run import Run
 from dicom_ai_node.errors import InputError, ModelError
 from dicom_ai_node.form import DEFAULT, Form
 from dicom_ai_node.input import ModelInput
-from dicom_ai_node.job import Outcome
+from dicom_ai_node.job import Outcome, ReportReference
 from dicom_ai_node.loading.fuse import load_inputs
 from dicom_ai_node.loading.load import load_headers
 from dicom_ai_node.loading.picture import pictures
@@ -42,7 +42,7 @@ class Request:
     maps: tuple[str, ...] = ()  # what the route asks for beside the answer
     forms: tuple[Form, ...] = (DEFAULT,)  # all that its destinations may need
     refusal: str | None = None
-    predecessor: str | None = None  # key of the job whose report this one replaces
+    supersedes: tuple[ReportReference, ...] = ()  # reports that this one's replaces
     font: Path | None = None  # the site's own, for what is drawn
 
     @property
@@ -184,7 +184,14 @@ def read_report(folder: Path) -> Report | None:
 
 
 def _written(entry: dict[str, Any]) -> WrittenObject:
-    return WrittenObject(**(entry | {"forms": tuple(entry["forms"])}))
+    """A version of before wrote kind, UID and file alone; such reports are published, and used."""
+    unknown: dict[str, Any] = {
+        "sop_class_uid": "",
+        "series_instance_uid": "",
+        "sha256": "",
+        "size": 0,
+    }
+    return WrittenObject(**(unknown | entry | {"forms": tuple(entry.get("forms", ()))}))
 
 
 def _encode(
@@ -195,7 +202,7 @@ def _encode(
         package=request.model.package,
         model_sha256=request.model.sha256,
         finished_at=finished_at,
-        predecessor=DerivedIds(job_key=request.predecessor) if request.predecessor else None,
+        supersedes=request.supersedes,
         font=request.font,
     )
     return encode(

@@ -18,6 +18,7 @@ class Kind(enum.StrEnum):
     PRESENTATION = "presentation"  # Softcopy Presentation State
     KEY_OBJECTS = "key_objects"  # Key Object Selection
     PDF = "pdf"  # Encapsulated PDF
+    REJECTION = "rejection"  # Key Object Selection: what was recalled
 
 
 class Segmentation(enum.StrEnum):
@@ -82,3 +83,4 @@ class Form:
 
 DEFAULT = Form()
 ALONE = Form(companions=())  # segmentation and report
+MARKS = Form(report=ReportForm.NONE, companions=())  # what another model can work on

@@ -5,10 +5,11 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
-from dicom_ai_node.attempt import Request, read_report
+from dicom_ai_node.attempt import Report, Request, read_report
 from dicom_ai_node.config.installed import InstalledModel
-from dicom_ai_node.database import deliveries, jobs, studies
-from dicom_ai_node.form import DEFAULT, Form
+from dicom_ai_node.database import jobs, studies
+from dicom_ai_node.database.superseded import superseded_reports
+from dicom_ai_node.form import DEFAULT, Form, Kind
 from dicom_ai_node.job import Job, Outcome
 from dicom_ai_node.spool import Spool
 
@@ -37,7 +38,7 @@ def request_of(
         masks=masks,
         maps=job.maps,
         forms=tuple(forms),
-        predecessor=deliveries.predecessor(connection, job),
+        supersedes=superseded_reports(connection, job),
         folder=spool.attempt_path(str(job.lease_id)),
         font=font and font.absolute(),
         refusal=job.reason if job.outcome else refusal,
@@ -45,7 +46,7 @@ def request_of(
 
 
 def _masks(job: Job, connection: Connection, spool: Spool) -> tuple[dict[str, Path], str | None]:
-    """SEG objects of the jobs that this one builds on; a sentence where one of them made none."""
+    """A SEG of each of the jobs that this one builds on; a sentence where one of them made none."""
     masks: dict[str, Path] = {}
     for name, job_id in job.uses.items():
         used = jobs.find(connection, job_id)
@@ -53,11 +54,20 @@ def _masks(job: Job, connection: Connection, spool: Spool) -> tuple[dict[str, Pa
             raise LookupError(f"job {job_id} is not in the table")
         folder = spool.outbox_path(used.key)
         report = read_report(folder)
-        segs = [each.file for each in report.objects if each.kind == "seg"] if report else []
-        if not segs:
+        seg = _seg_of(report) if report else None
+        if seg is None:
             return {}, f"{job.model} works on what {used.model} marks. {_why_none(used)}"
-        masks[name] = folder / segs[0]
+        masks[name] = folder / seg
     return masks, None
+
+
+def _seg_of(report: Report) -> str | None:
+    """Its file: of the form that has the fewest, for in another one the segments are split up."""
+    by_form: dict[tuple[str, ...], list[str]] = {}
+    for each in report.objects:
+        if each.kind == Kind.SEG:
+            by_form.setdefault(each.forms, []).append(each.file)
+    return min(by_form.values(), key=len)[0] if by_form else None
 
 
 def _why_none(used: Job) -> str:

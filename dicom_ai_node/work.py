@@ -195,7 +195,7 @@ class Worker:
                 model,
                 connection,
                 self.spool,
-                self.config.forms_of(job.send_to),
+                self.config.forms_of(job.send_to, model=job.model),
                 self.config.node.font,
             )
         return request or Failure(
@@ -269,7 +269,12 @@ class Worker:
 
     @property
     def _endings(self) -> Endings:
-        return Endings(settings=self.config.work, spool=self.spool, database=self.database)
+        return Endings(
+            settings=self.config.work,
+            spool=self.spool,
+            database=self.database,
+            forms={name: peer.results for name, peer in self.config.peers.items()},
+        )
 
 
 def _no_model(label: str) -> Failure:

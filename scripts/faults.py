@@ -7,18 +7,12 @@ With --check nothing is written, and the exit status is 1 when the page is out o
 """
 
 import argparse
-import io
-import os
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import redirect_stderr, redirect_stdout
-from pathlib import Path
+from collections.abc import Sequence
 
-import pytest
-
+from scripts.marked_tests import ROOT, CollectionFailed, Named, collect, links
 from tests.fault_catalogue import CATALOGUE, PARTS, Fault
 
-ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "faults.md"
 NOT_TESTED = "*not tested yet*"
 INTRODUCTION = """\
@@ -33,42 +27,6 @@ tested yet*, no test covers the whole row: its answer is what we are working tow
 A missing number was never given.
 """
 
-Named = Mapping[str, Sequence[str]]  # tests without their parameters, by the id of the fault
-
-
-class CollectionFailed(Exception):
-    """The tests could not be collected; what pytest said of it."""
-
-
-class Markers:
-    """A pytest plugin: remembers which tests name which faults."""
-
-    def __init__(self) -> None:
-        self.found: dict[str, set[str]] = {}
-
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        for item in items:
-            name = item.nodeid.partition("[")[0]
-            for mark in item.iter_markers("fault"):
-                for fault_id in mark.args:
-                    self.found.setdefault(fault_id, set()).add(name)
-
-
-def collect() -> Named:
-    """Every test of the suite that names a fault; in this process, where torch may be already."""
-    markers, said = Markers(), io.StringIO()
-    options = [f"--rootdir={ROOT}", f"--config-file={ROOT / 'pyproject.toml'}"]
-    options += ["--collect-only", "-q", "--capture=no"]
-    # the last two would call the garbage of a running session our failure
-    absent = ("cacheprovider", "faulthandler", "unraisableexception", "threadexception")
-    options += [f"-pno:{name}" for name in absent]
-    with redirect_stdout(said), redirect_stderr(said):
-        status = pytest.main([*options, str(ROOT / "tests")], plugins=[markers])
-    if status != pytest.ExitCode.OK:
-        raise CollectionFailed(said.getvalue())
-    return {fault_id: sorted(names) for fault_id, names in markers.found.items()}
-
 
 def page(named: Named) -> str:
     return "\n".join([INTRODUCTION, *(_table(part, named) for part in PARTS)])
@@ -81,16 +39,7 @@ def _table(part: str, named: Named) -> str:
 
 
 def _row(fault: Fault, tests: Sequence[str]) -> str:
-    return f"| {fault.id} | {fault.fault} | {fault.expected} | {_links(tests)} |"
-
-
-def _links(tests: Sequence[str]) -> str:
-    return "<br>".join(_link(test) for test in tests) or NOT_TESTED
-
-
-def _link(test: str) -> str:
-    file = test.partition("::")[0]
-    return f"[`{test.removeprefix('tests/')}`]({os.path.relpath(ROOT / file, PAGE.parent)})"
+    return f"| {fault.id} | {fault.fault} | {fault.expected} | {links(tests, PAGE) or NOT_TESTED} |"
 
 
 def main() -> None:
@@ -98,7 +47,7 @@ def main() -> None:
     parser.add_argument("--check", action="store_true", help="exit 1 when the page is out of date")
     check = parser.parse_args().check
     try:
-        made = page(collect())
+        made = page(collect("fault")["fault"])
     except CollectionFailed as error:
         sys.exit(f"the tests cannot be collected:\n{error}")
     if not check:

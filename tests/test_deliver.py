@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,13 +13,12 @@ from pydicom.uid import UID, ExplicitVRLittleEndian, SegmentationStorage
 
 from dicom_ai_node.config.settings import Config
 from dicom_ai_node.database import deliveries, jobs
-from dicom_ai_node.database.deliveries import OutboxObject
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.deliver import PeerQueue
 from dicom_ai_node.header import data_of
-from dicom_ai_node.job import DeliveryState, Job, JobState
+from dicom_ai_node.job import DeliveryState, Job, JobState, OutboxObject
 from dicom_ai_node.peers.open import open_peer
-from dicom_ai_node.peers.peer import Peer, StoreOutcome
+from dicom_ai_node.peers.peer import Offer, Peer, StoreOutcome
 from dicom_ai_node.spool import Spool
 from dicom_ai_node.uids import derived_uid
 from tests.database.made import again, claimed, enqueued
@@ -164,10 +162,10 @@ class Told:
     def __init__(self, outcome: StoreOutcome | Exception) -> None:
         self.outcome = outcome
 
-    def store(self, objects: Sequence[Path]) -> Sequence[StoreOutcome]:
+    def store(self, offers: Sequence[Offer]) -> Sequence[Sequence[StoreOutcome]]:
         if isinstance(self.outcome, Exception):
             raise self.outcome
-        return [self.outcome] * len(objects)
+        return [[self.outcome] * len(offer.paths) for offer in offers]
 
 
 NOT_NOW = StoreOutcome(state=DeliveryState.PENDING, status="A700")

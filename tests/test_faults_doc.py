@@ -4,7 +4,8 @@ from collections import Counter
 
 import pytest
 
-from scripts.faults import PAGE, Named, collect, page
+from scripts.faults import PAGE, page
+from scripts.marked_tests import Named, collect
 from tests.fault_catalogue import CATALOGUE, PARTS
 
 WIRE = ("A", "B", "C")
@@ -12,7 +13,7 @@ WIRE = ("A", "B", "C")
 
 @pytest.fixture(scope="module")
 def named() -> Named:
-    return collect()
+    return collect("fault")["fault"]
 
 
 def test_the_page_is_up_to_date(named: Named) -> None:

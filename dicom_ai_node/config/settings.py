@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, 
 from dicom_ai_node.config.result_forms import ResultForms
 from dicom_ai_node.config.rules import InputSelection, Selection
 from dicom_ai_node.config.strict import InputName, ModelName, ModelVersion, PeerName, Sha256, Strict
-from dicom_ai_node.form import DEFAULT, Form
+from dicom_ai_node.form import DEFAULT, MARKS, Form
 from dicom_ai_node.uids import is_uid
 
 
@@ -292,9 +292,13 @@ class Config(Strict):
     peers: dict[PeerName, AnyPeer] = Field(default_factory=dict)
     routes: tuple[Route, ...] = ()
 
-    def forms_of(self, peers: Iterable[PeerName]) -> tuple[Form, ...]:
+    def forms_of(self, peers: Iterable[PeerName], *, model: str = "") -> tuple[Form, ...]:
         """All that these peers may need, each once; a peer that is configured no longer needs
-        none."""
+        none. Binary marks as well where a route takes the model's result as an input."""
         ladders = [self.peers[name].results.ladder for name in peers if name in self.peers]
-        found = {form.label: form for ladder in ladders for form in ladder}
-        return tuple(found.values()) or (DEFAULT,)
+        found = {form.label: form for ladder in ladders for form in ladder} or {"": DEFAULT}
+        forms = tuple(found.values())
+        inputs = [each.result_of for route in self.routes for each in route.inputs.values()]
+        if model in inputs and all(each.marks_label != MARKS.marks_label for each in forms):
+            return (*forms, MARKS)
+        return forms

@@ -32,6 +32,7 @@ def check(
     the patient with all evidence, and refers to nothing but the instances of both, its fellow
     objects and `also`."""
     known = {*also, *(str(ds.SOPInstanceUID) for ds in (*headers, *evidence, *objects))}
+    known |= {str(ds.StudyInstanceUID) for ds in headers}  # a structure set's RT Referenced Study
     for ds in objects:
         if {_text(header, "PatientID") for header in evidence} - {_text(ds, "PatientID")}:
             raise ModelError("An input of this run is of another patient than the images.")

@@ -74,7 +74,7 @@ def encode(
                 report = encode_sr(basis, marks[form.marks_label], form, beside)
                 objects.append(EncodedObject(Kind.SR, report, (form.label,)))
     objects += further
-    superseded = [run.predecessor.uid("sr", "instance")] if run.predecessor else []
+    superseded = [each.sop_instance_uid for each in run.supersedes]
     check([encoded.dataset for encoded in objects], headers, evidence, also=superseded)
     return objects
 

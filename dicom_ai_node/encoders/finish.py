@@ -2,35 +2,53 @@
 
 import copy
 import unicodedata
+import warnings
 from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 
 from pydicom import DataElement, Dataset
-from pydicom.charset import python_encoding
+from pydicom.charset import decode_bytes, encode_string
 from pydicom.dataset import FileMetaDataset
 from pydicom.filewriter import correct_ambiguous_vr
 from pydicom.uid import UID, ExplicitVRLittleEndian
+from pydicom.valuerep import TEXT_VR_DELIMS
 
 from dicom_ai_node.encoders.modules import PATIENT, STUDY
 from dicom_ai_node.encoders.run import MANUFACTURER, Run
 from dicom_ai_node.encoders.source.headers import copy_keywords, encodings_of, has_character_set
+from dicom_ai_node.encoders.source.unicode import TEXT_VRS, in_unicode, letters_of
 from dicom_ai_node.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
-TEXT_VRS = {"LO", "LT", "PN", "SH", "ST", "UC", "UT"}
-WITHOUT_TEXT = {"PerFrameFunctionalGroupsSequence", "ReferencedSeriesSequence"}  # large
+COPIED = (*PATIENT, *STUDY, "RequestAttributesSequence")
+WITHOUT_TEXT = {  # large
+    *("PerFrameFunctionalGroupsSequence", "ReferencedSeriesSequence"),
+    *("ROIContourSequence", "ReferencedFrameOfReferenceSequence"),
+}
+JAPANESE = (
+    "shift_jis",
+    "iso2022_jp",
+    "iso2022_jp_2",
+)  # in Python more than the set (PS3.5 6.1.2.3)
 PLAIN_LETTERS = str.maketrans(
     {"–": "-", "—": "-", "×": "x", "’": "'", "‘": "'", "“": '"', "”": '"', "µ": "u", "≥": ">="}
 )
 
 
 def finish(ds: Dataset, source: Dataset, run: Run, description: str) -> Dataset:
-    """Complete `ds` in place; the copied text stays in the source's character set, byte for byte.
+    """Complete `ds` in place. The copied text stays in the source's character set, byte for byte,
+    where that has the letters of our own text too; else all of it is in ISO_IR 192 (P22).
 
-    Our own text is reduced to what that set can hold, so nothing has to be converted.
+    Where the source's bytes are not of its own set they stay as they are, and our text is reduced.
     """
-    _set_series(ds, source, run, description)
     _set_equipment(ds, run)
+    return complete(ds, source, run.finished_at, description)
+
+
+def complete(ds: Dataset, source: Dataset, made_at: datetime, description: str) -> Dataset:
+    """All that `finish` does but the equipment, for what no model has made; in place."""
+    _set_series(ds, source, made_at, description)
     correct_ambiguous_vr(ds, True)  # the writer skips it for a data set with original bytes
+    source = _with_room_for_own_text(ds, source)
     _reduce_text(ds, source)
     copy_keywords(source, ds, ("SpecificCharacterSet", *PATIENT, *STUDY))
     ds.set_original_encoding(False, True, encodings_of(source))
@@ -38,15 +56,22 @@ def finish(ds: Dataset, source: Dataset, run: Run, description: str) -> Dataset:
     return ds
 
 
-def _set_series(ds: Dataset, source: Dataset, run: Run, description: str) -> None:
-    at = _in_zone_of(source, run.finished_at)
+def in_letters_of(ds: Dataset, source: Dataset) -> Dataset:
+    """The source, in the character set that a finished object has."""
+    if ds.get("SpecificCharacterSet") == source.get("SpecificCharacterSet"):
+        return source
+    return in_unicode(source, COPIED) or source
+
+
+def _set_series(ds: Dataset, source: Dataset, made_at: datetime, description: str) -> None:
+    at = _in_zone_of(source, made_at)
     date, time = at.strftime("%Y%m%d"), at.strftime("%H%M%S")
     ds.InstanceCreationDate = ds.SeriesDate = ds.ContentDate = date
     ds.InstanceCreationTime = ds.SeriesTime = ds.ContentTime = time
     ds.TimezoneOffsetFromUTC = at.strftime("%z")[:5]
     ds.SeriesDescription = description
-    if ds.Modality != "SR":
-        # General Series, which an SR does not have; Laterality is not for multi-frame objects,
+    if ds.Modality not in ("SR", "KO"):
+        # General Series, which a document does not have; Laterality is not for multi-frame objects,
         # where the coordinates say the side (dciodvfy counts it as an error)
         copy_keywords(source, ds, ("BodyPartExamined",))
 
@@ -81,19 +106,25 @@ def _set_equipment(ds: Dataset, run: Run) -> None:
     ds.ContributingEquipmentSequence = [algorithm]  # highdicom's items name the source's device
 
 
-def _codec_for_own_text(source: Dataset) -> str:
-    """ASCII is in every set; more only where one set without escapes is declared."""
-    declared = source.get("SpecificCharacterSet") or ""
-    single = declared if isinstance(declared, str) else ""
-    if single.startswith("ISO_IR ") and single != "ISO_IR 13":
-        return python_encoding.get(single, "ascii")
-    return "ascii"
+def _with_room_for_own_text(ds: Dataset, source: Dataset) -> Dataset:
+    """The source, or what it says in ISO_IR 192 where only that has all letters."""
+    encodings = _encodings_for_own_text(source)
+    for element in _text_elements(ds, WITHOUT_TEXT):
+        for text in _values(element):
+            if not (is_encodable(text, encodings) or is_encodable(plain(text), encodings)):
+                return in_unicode(source, COPIED) or source
+    return source
+
+
+def _encodings_for_own_text(source: Dataset) -> list[str]:
+    """ASCII, which is in every set, where the declared one is none."""
+    return letters_of(encodings_of(source)) if has_character_set(source) else ["ascii"]
 
 
 def _reduce_text(ds: Dataset, source: Dataset) -> None:
-    codec = _codec_for_own_text(source)
+    encodings = _encodings_for_own_text(source)
     for element in _text_elements(ds, WITHOUT_TEXT):
-        _reduce(element, codec)
+        _reduce(element, encodings)
     if not has_character_set(source):
         _encode_text(ds)
 
@@ -117,9 +148,9 @@ def _text_elements(ds: Dataset, without: Collection[str]) -> Iterator[DataElemen
             yield element
 
 
-def _reduce(element: DataElement, codec: str) -> None:
+def _reduce(element: DataElement, encodings: Sequence[str]) -> None:
     values = _values(element)
-    reduced = [encodable(value, codec) for value in values]
+    reduced = [encodable(value, encodings) for value in values]
     if reduced != values:
         element.value = reduced if len(reduced) > 1 else reduced[0]
 
@@ -129,15 +160,34 @@ def _values(element: DataElement) -> list[str]:
     return [str(value) for value in (element.value if many else [element.value])]
 
 
-def encodable(text: str, codec: str) -> str:
-    """The text where the codec has its letters; else without accents, and ? for what is left."""
-    try:
-        text.encode(codec)
-    except UnicodeEncodeError:
-        letters = unicodedata.normalize("NFKD", text.translate(PLAIN_LETTERS))
-        base = "".join(letter for letter in letters if not unicodedata.combining(letter))
-        return base.encode("ascii", "replace").decode("ascii")
-    return text
+def is_encodable(text: str, encodings: Sequence[str]) -> bool:
+    """Whether a reader gets these letters back, by escape sequences where the set has those."""
+    if text.isascii():
+        return True
+    if len(encodings) == 1 and encodings[0] not in JAPANESE:
+        try:
+            return text.encode(encodings[0]).decode(encodings[0]) == text
+        except UnicodeError:
+            return False
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of letters that no set has
+        content = encode_string(text, encodings)
+        return decode_bytes(content, encodings, TEXT_VR_DELIMS) == text
+
+
+def encodable(text: str, encodings: Sequence[str]) -> str:
+    """The text where the set has its letters; else without accents, and ? for what is left."""
+    for letters in (text, plain(text)):
+        if is_encodable(letters, encodings):
+            return letters
+    letters = unicodedata.normalize("NFKD", plain(text))
+    base = "".join(letter for letter in letters if not unicodedata.combining(letter))
+    return base.encode("ascii", "replace").decode("ascii")
+
+
+def plain(text: str) -> str:
+    """Dashes and quotation marks as they are on every keyboard."""
+    return text.translate(PLAIN_LETTERS)
 
 
 def _set_file_meta(ds: Dataset) -> None:

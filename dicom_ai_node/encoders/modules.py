@@ -60,6 +60,11 @@ REQUEST = (
     *("PlacerOrderNumberImagingServiceRequest", "FillerOrderNumberImagingServiceRequest"),
 )
 
+TYPE_2_OF_REQUEST = (
+    *("RequestedProcedureID", "RequestedProcedureDescription", "RequestedProcedureCodeSequence"),
+    *("PlacerOrderNumberImagingServiceRequest", "FillerOrderNumberImagingServiceRequest"),
+)
+
 # What an encoder may read of a source: where it lies and which it is, and nothing about a person.
 PLACE = (
     *("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "Modality"),

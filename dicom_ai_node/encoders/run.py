@@ -13,6 +13,7 @@ from dicom_ai_node.config.kinds import ThresholdPackage
 from dicom_ai_node.config.package import Package
 from dicom_ai_node.encoders.ids import DerivedIds
 from dicom_ai_node.form import Kind
+from dicom_ai_node.job import ReportReference
 from dicom_ai_node.uids import derived_uid
 
 MANUFACTURER = "dicom-ai-node"
@@ -29,6 +30,7 @@ SERIES_NUMBERS: Mapping[Kind, int] = {
     Kind.KEY_OBJECTS: 9007,
     Kind.PDF: 9008,
     Kind.RTSTRUCT: 9009,
+    Kind.REJECTION: 9010,
 }
 RESEARCH = "research use only"
 ARTIFICIAL_INTELLIGENCE = Code("123110", "DCM", "Artificial Intelligence")
@@ -48,7 +50,7 @@ class Run:
     package: Package
     model_sha256: str
     finished_at: datetime
-    predecessor: DerivedIds | None = None  # of the run whose report this one replaces
+    supersedes: tuple[ReportReference, ...] = ()  # reports that this run's replaces
     node_version: str = __version__
     node_name: str = "dicom-ai-node"
     font: Path | None = None  # the site's own, of what is drawn

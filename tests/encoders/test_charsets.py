@@ -253,6 +253,7 @@ def iconv(raw: bytes, name: str) -> str:
     return subprocess.run(command, input=raw, capture_output=True, check=True).stdout.decode()
 
 
+@pytest.mark.result_rule(23)
 @pytest.mark.validators
 @pytest.mark.parametrize("which", LETTERS)
 def test_letters_come_through(which: str, attempted: Attempt) -> None:
@@ -286,6 +287,7 @@ def code_points(text: object) -> list[int]:
     return [*map(ord, str(text).replace("\x1b$)A", ""))]
 
 
+@pytest.mark.result_rule(23)
 @pytest.mark.validators
 @pytest.mark.parametrize("which", WRONG)
 def test_a_wrong_set_neither_stops_nor_changes_a_byte(which: str, attempted: Attempt) -> None:
@@ -307,6 +309,7 @@ def test_the_report_after_one_in_a_wrong_set_is_as_ever(attempted: Attempt, tmp_
     assert language.ConceptCodeSequence[0].CodeValue == "en-US"
 
 
+@pytest.mark.result_rule(23)
 @pytest.mark.parametrize("which", ["japanese", "gb18030", "latin", "korean"])
 def test_letters_in_sequences_come_through(which: str, attempted: Attempt) -> None:
     """Items take the set of the data set around them (PS3.5 7.5.3)."""

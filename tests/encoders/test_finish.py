@@ -191,15 +191,60 @@ def test_a_wrong_character_set_neither_stops_nor_changes_a_byte(charset, raw):
 
 
 def test_our_own_text_is_written_in_letters_that_the_set_has():
-    assert encodable("Müller – 1,5 × 2 µm", "latin-1") == "Muller - 1,5 x 2 um"
-    assert encodable("Müller", "latin-1") == "Müller"
-    assert encodable("Łódź 王", "ascii") == "?odz ?"
+    assert encodable("Müller – 1,5 × 2 µm", ["latin-1"]) == "Müller - 1,5 x 2 um"
+    assert encodable("Müller", ["latin-1"]) == "Müller"
+    assert encodable("Łódź 王", ["ascii"]) == "?odz ?"
+    assert encodable("山田", ["ascii", "iso2022_jp"]) == "山田"
+    assert encodable("山田 é", ["ascii", "iso2022_jp"]) == "?? e"
 
 
-def test_a_reason_in_foreign_letters_stays_readable():
-    instances = dicom_factory.series(name="japan", charset=["", "ISO 2022 IR 87"])
-    sr = made.encoded(Result.not_suitable("Zu große Schichten – über 5 mm."), instances)["sr"]
-    assert made.named(sr, "121106")[0].TextValue == "Zu gro?e Schichten - uber 5 mm."
+REASON = "Zu große Schichten – über 5 mm. 厚すぎる."
+
+
+@pytest.mark.validators
+@pytest.mark.result_rule(23)
+@pytest.mark.parametrize("charset", NAMES)
+def test_our_own_letters_are_never_lost(charset, tmp_path):
+    """Where the source's set lacks one, all of the object is in ISO_IR 192, the name with it."""
+    name = NAMES[charset]
+    instances = dicom_factory.series(
+        name="own letters", shape=(2, 8, 8), patient_name=name, charset=charset.split("\\")
+    )
+    for ds in instances:
+        request = pydicom.Dataset()
+        request.RequestedProcedureDescription = name.partition("=")[2].replace("=", " ") or name
+        ds.RequestAttributesSequence = [request]
+    sr = made.encoded(Result.not_suitable(REASON), instances)["sr"]
+    assert sr.SpecificCharacterSet in ("ISO_IR 192", "GB18030")
+    assert made.named(sr, "121106")[0].TextValue == REASON
+    assert [*map(ord, str(sr.PatientName))] == [*map(ord, name)]
+    assert sr.PatientID == instances[0].PatientID
+    said = sr.ReferencedRequestSequence[0].RequestedProcedureDescription
+    assert said == instances[0].RequestAttributesSequence[0].RequestedProcedureDescription
+    sr.save_as(tmp_path / "sr.dcm", enforce_file_format=True)
+    assert dciodvfy(tmp_path / "sr.dcm") == []
+    if sr.SpecificCharacterSet == "ISO_IR 192":  # the others dsrdump prints as they are
+        assert "厚すぎる" in dsrdump(tmp_path / "sr.dcm")
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_bytes_that_are_not_of_their_set_stay_and_our_letters_are_reduced():
+    instances = dicom_factory.series(name="wrong letters", shape=(2, 8, 8), patient_name="X" * 6)
+    headers = made.without_pixels(instances)
+    for ds in headers:
+        ds["PatientName"] = ds.get_item("PatientName")._replace(value=b"M\xfcller")
+        ds.SpecificCharacterSet = "ISO_IR 192"
+    unsuitable = Result.not_suitable("Für ISO_IR 192 ist das kein Name.")
+    ((_, sr, _),) = encode(unsuitable, headers, made.run(), ("sr",))
+    back = pydicom.dcmread(BytesIO(_bytes(sr)))
+    assert back.get_item("PatientName").value == b"M\xfcller"
+    assert made.named(back, "121106")[0].TextValue == "Für ISO_IR 192 ist das kein Name."
+    for ds in headers:
+        del ds.SpecificCharacterSet
+    ((_, sr, _),) = encode(unsuitable, headers, made.run(), ("sr",))
+    back = pydicom.dcmread(BytesIO(_bytes(sr)))
+    assert back.get_item("PatientName").value == b"M\xfcller"
+    assert made.named(back, "121106")[0].TextValue == "Fur ISO_IR 192 ist das kein Name."
 
 
 def test_check_refuses_another_patient_study_frame_and_instance(instances, result):

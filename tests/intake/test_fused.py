@@ -45,6 +45,9 @@ CHAINED = {
         route_to("within", image=described("two"), box={"result_of": "bright"}),
     ]
 }
+NO_MASKS = {
+    "archive": {"kind": "folder", "path": "results", "results": {"segmentation": ["none"]}},
+}
 
 
 @pytest.fixture
@@ -147,6 +150,20 @@ def test_a_model_works_on_the_mask_of_another(road: Road) -> None:
     report = pydicom.dcmread(road.objects(second)["sr"])
     mask = pydicom.dcmread(road.objects(first)["seg"])
     assert mask.SeriesInstanceUID in evidence(report)
+
+
+@pytest.mark.parametrize("config", [CHAINED | {"peers": NO_MASKS}], indirect=True)
+def test_a_model_works_on_a_mask_that_nobody_is_sent(road: Road) -> None:
+    """Whatever the peers of the other model take."""
+    left, _ = halves()
+    one = images("one", left)
+    two = images("two", np.full((6, 8, 8), 50, np.int16))
+    arrive(road.spool, road.database, [*one, *two], now=LONG_AGO)
+    run(road)
+    first, second = road.jobs()
+    assert second.outcome is Outcome.FINDINGS
+    assert "seg" not in road.objects(first)
+    assert list(road.spool.outbox_path(first.key).glob("*-seg.dcm"))
 
 
 @pytest.mark.parametrize("config", [CHAINED], indirect=True)

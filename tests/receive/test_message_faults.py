@@ -191,6 +191,7 @@ def outside(node: ReceivingNode) -> set[Path]:
     return {path for path in node.files() if path.parts[0] != "var"}
 
 
+@pytest.mark.result_rule(4)
 @pytest.mark.fault("B6")
 @pytest.mark.parametrize("value", HOSTILE.values(), ids=HOSTILE)
 @pytest.mark.parametrize("tag", NAMES, ids=NAMES.get)

@@ -260,6 +260,7 @@ BAD_UIDS = [
 ]
 
 
+@pytest.mark.result_rule(4)
 @pytest.mark.parametrize("tag", [0x00080018, 0x0020000D, 0x0020000E])
 def test_an_odd_uid_is_refused_and_the_next_instance_is_not(
     assoc: Association, spool: Spool, database: Database, tmp_path: Path, tag: int
@@ -323,6 +324,7 @@ def test_message_and_data_set_must_agree(
     assert rows(database, ds.StudyInstanceUID) == {}
 
 
+@pytest.mark.result_rule(4)
 @pytest.mark.parametrize(
     "keyword", ["SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"]
 )
@@ -364,6 +366,7 @@ def test_the_same_instance_again_is_a_success(
     assert state(database, ds) == "receiving"
 
 
+@pytest.mark.result_rule(4)
 def test_other_bytes_under_the_same_uid_are_refused(
     receiver: int, spool: Spool, database: Database
 ) -> None:

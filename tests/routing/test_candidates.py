@@ -114,6 +114,7 @@ def test_the_plane_is_that_of_the_geometry(orientation: Sequence[float], plane: 
     assert fact("plane", stack(orientation=orientation)) == plane
 
 
+@pytest.mark.result_rule(30)
 def test_jitter_of_a_scanner_is_regular_and_a_missing_slice_is_not() -> None:
     jittering, missing = stack(spacing=(7.0, 1, 1)), stack(number=8)
     jittering[2].ImagePositionPatient[2] += 0.07
@@ -123,6 +124,7 @@ def test_jitter_of_a_scanner_is_regular_and_a_missing_slice_is_not() -> None:
     assert fact("spacing", missing) == 5.0
 
 
+@pytest.mark.result_rule(30)
 def test_gantry_tilt_is_told_in_mm() -> None:
     tilted = stack(number=5)
     for index, ds in enumerate(tilted):
@@ -214,6 +216,7 @@ def test_loss_is_said_by_the_header_or_by_the_syntax() -> None:
     assert fact("lossy", images) is False
 
 
+@pytest.mark.result_rule(30)
 @pytest.mark.fault("D9")
 def test_localizer_images_and_captures_are_parts_of_their_own() -> None:
     localizer = stack("l", 2, orientation=CORONAL, ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"])
@@ -255,6 +258,7 @@ def test_what_would_leave_half_a_stack_is_not_split() -> None:
     assert [fact(f, lower, wider) for f in ("matrices", "frames_of_reference")] == [2, 2]
 
 
+@pytest.mark.result_rule(30)
 @pytest.mark.fault("D24")
 @pytest.mark.parametrize(
     ("keyword", "values", "words"),
@@ -355,6 +359,7 @@ MIXED = seen(
 )
 
 
+@pytest.mark.result_rule(30)
 @given(st.permutations(MIXED), st.integers(0, len(MIXED)))
 def test_the_order_of_arrival_changes_nothing(order: list[Described], repeated: int) -> None:
     assert candidates([*order, *order[:repeated]]) == candidates(MIXED)

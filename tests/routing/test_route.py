@@ -156,6 +156,7 @@ def test_an_operator(attr: str, op: str, value: object, holds: bool) -> None:
     assert (f" ({op} " if holds else f"; wanted: {op} ") in why
 
 
+@pytest.mark.result_rule(30)
 @pytest.mark.parametrize(("missing", "holds"), [("fail", False), ("pass", True)])
 @pytest.mark.parametrize("op", ["eq", "ge", "matches"])
 def test_an_absent_attribute(missing: str, holds: bool, op: str) -> None:
@@ -191,6 +192,7 @@ def test_clauses_nest_in_any_order(clauses: list[dict[str, Any]], failures: int)
         assert len(verdict(*order).failed) == failures
 
 
+@pytest.mark.result_rule(30)
 def test_every_clause_that_failed_is_named() -> None:
     assert verdict({"any": [NO, NEITHER]}, {"all": [NO, NEITHER]}).failed == (
         "none of: Modality is CT; wanted: eq MR; KVP is 120.0; wanted: ge 200",
@@ -272,6 +274,7 @@ def test_what_comes_from_outside_is_short_and_printable() -> None:
     assert len(why) < 120
 
 
+@pytest.mark.result_rule(30)
 @pytest.mark.parametrize(
     ("name", "known"),
     [
@@ -321,6 +324,7 @@ OPERATORS = {
 }
 
 
+@pytest.mark.result_rule(30)
 @given(
     op=st.sampled_from(sorted(OPERATORS)),
     value=st.sampled_from([0, 0.0, "0", False]),

@@ -53,7 +53,7 @@ class Content:
 def content_of(basis: Basis) -> Content:
     result, run = basis.result, basis.run
     status = STATUS[result.outcome]
-    replaces = () if run.predecessor is None else (REPLACES,)
+    replaces = (REPLACES,) if run.supersedes else ()
     return Content(
         headline=status.headline,
         sentences=(result.reason or status.sentence, *replaces),

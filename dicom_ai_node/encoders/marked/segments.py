@@ -59,9 +59,14 @@ def _tracking_identifier(result: Result, segment: Segment) -> str:
 
 
 def _voxels(mask: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Counts[slice, number]; a slice at a time, since bincount makes eight bytes of each voxel."""
+    """Counts[slice, number]; a slice at a time, and of that no more than holds all segments, since
+    bincount makes eight bytes of each voxel."""
     counts = np.zeros((len(mask), 256), np.int64)
-    for index in np.flatnonzero(mask.any(axis=(1, 2))):
-        counts[index] = np.bincount(mask[index].ravel(), minlength=256)
+    for index, image in enumerate(mask):
+        (columns,) = image.max(axis=0).nonzero()
+        if len(columns):
+            (rows,) = image.any(axis=1).nonzero()
+            inside = image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+            counts[index] = np.bincount(inside.ravel(), minlength=256)
     counts[:, 0] = 0
     return counts

@@ -114,7 +114,7 @@ def number_of(measurement: Measurement) -> float:
 
 def _sentences(result: Result, run: Run) -> tuple[str, ...]:
     sentence = result.reason or STATUS[result.outcome].sentence
-    replaces = () if run.predecessor is None else (REPLACES,)
+    replaces = (REPLACES,) if run.supersedes else ()
     return sentence, *replaces, run.package.intended_use
 
 

@@ -6,27 +6,20 @@ from highdicom import sr
 from pydicom import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
-from pydicom.uid import Comprehensive3DSRStorage
 
 from dicom_ai_node.encoders.basis import Basis
-from dicom_ai_node.encoders.finish import finish
+from dicom_ai_node.encoders.document import observer, requests
+from dicom_ai_node.encoders.finish import finish, in_letters_of
 from dicom_ai_node.encoders.identity import Identity
-from dicom_ai_node.encoders.modules import REQUEST
 from dicom_ai_node.encoders.run import MANUFACTURER, Run
 from dicom_ai_node.encoders.seg.marks import Marks
-from dicom_ai_node.encoders.source.headers import (
-    copy_keywords,
-    encodings_of,
-    item_within,
-    read_only_items,
-    stand_in,
-)
+from dicom_ai_node.encoders.source.headers import read_only_items, stand_in
 from dicom_ai_node.encoders.sr.findings import said_of
 from dicom_ai_node.encoders.sr.groups import status_group, status_section
 from dicom_ai_node.encoders.sr.status import STATUS
 from dicom_ai_node.errors import ModelError
 from dicom_ai_node.form import ALONE, DEFAULT, Form, Kind
-from dicom_ai_node.job import Outcome
+from dicom_ai_node.job import Outcome, ReportReference
 
 GENERIC_PROCEDURE = Code("363679005", "SCT", "Imaging procedure")
 IN_LIBRARY = (  # what TID 1602 wants of a cross-sectional image
@@ -50,7 +43,7 @@ def encode_sr(basis: Basis, marks: Marks, form: Form, beside: Sequence[Dataset] 
     status = [] if said.findings else [status_group(result, run, cited[0] if cited else None)]
     library = [source for source in cited[:MAX_IN_LIBRARY] if _fits_in_library(source)]
     report = sr.MeasurementReport(
-        observation_context=_observer(run),
+        observation_context=sr.ObservationContext(observer_device_context=observer(run)),
         procedure_reported=_procedures(basis.header),
         imaging_measurements=[*status, *said.findings, *said.assessments],
         title=codes.DCM.ImagingMeasurementReport,
@@ -70,23 +63,9 @@ def encode_sr(basis: Basis, marks: Marks, form: Form, beside: Sequence[Dataset] 
         **Identity(run=run, kind=Kind.SR, variant=variant).attributes,
     )
     finish(ds, basis.header, run, run.description(STATUS[result.outcome].short))
-    if requests := _requests(basis.header):  # bytes of the source: nothing of it is finish()'s
-        ds.ReferencedRequestSequence = requests
+    if ordered := requests(in_letters_of(ds, basis.header)):
+        ds.ReferencedRequestSequence = ordered
     return ds
-
-
-def _observer(run: Run) -> sr.ObservationContext:
-    """TID 1002 and 1004: a device, never a person."""
-    device = sr.DeviceObserverIdentifyingAttributes(
-        uid=run.observer_uid,
-        name=run.node_name,
-        manufacturer_name=MANUFACTURER,
-        model_name=f"{run.package.name} {run.package.version}",
-        serial_number=run.serial_number,
-    )
-    return sr.ObservationContext(
-        observer_device_context=sr.ObserverContext(codes.DCM.Device, device)
-    )
 
 
 def _procedures(header: Dataset) -> list[Code]:
@@ -113,26 +92,14 @@ def _fits_in_library(source: Dataset) -> bool:
 
 
 def _superseded(run: Run, source: Dataset) -> list[Dataset] | None:
-    """The report of which this one is a new version (PS3.3 C.17.2), by its UIDs."""
-    if run.predecessor is None:
-        return None
-    earlier = Dataset()
-    earlier.StudyInstanceUID = source.StudyInstanceUID
-    earlier.SeriesInstanceUID = run.predecessor.uid("sr", "series")
-    earlier.SOPClassUID = Comprehensive3DSRStorage
-    earlier.SOPInstanceUID = run.predecessor.uid("sr", "instance")
-    return [earlier]
+    """The reports of which this one is a new version (PS3.3 C.17.2), by their UIDs."""
+    return [_stub_of(each, source) for each in run.supersedes] or None
 
 
-def _requests(header: Dataset) -> list[Dataset]:
-    """Referenced Request Sequence (PS3.3 C.17.2): what was ordered, in the words of the order."""
-    items = [*header.RequestAttributesSequence] if "RequestAttributesSequence" in header else []
-    around = encodings_of(header)
-    requests = []
-    for item in items:
-        request = item_within(encodings_of(item, around))
-        request.StudyInstanceUID = header.StudyInstanceUID
-        request.ReferencedStudySequence = []
-        copy_keywords(item, request, ("SpecificCharacterSet", *REQUEST), around)
-        requests.append(request)
-    return requests
+def _stub_of(report: ReportReference, source: Dataset) -> Dataset:
+    ds = Dataset()
+    ds.StudyInstanceUID = source.StudyInstanceUID
+    ds.SeriesInstanceUID = report.series_instance_uid
+    ds.SOPClassUID = report.sop_class_uid
+    ds.SOPInstanceUID = report.sop_instance_uid
+    return ds

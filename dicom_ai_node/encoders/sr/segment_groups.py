@@ -151,12 +151,13 @@ def _segmentation_frame(place: Place, seg: Dataset) -> sr.ReferencedSegmentation
 
 
 def _frame_number(seg: Dataset, place: Place) -> int:
-    """Of the frame that holds this segment on this image."""
+    """Of the frame that holds this segment on this image; that of a label map has all of them."""
     image = place.plane.header.SOPInstanceUID
     (shared,) = seg.SharedFunctionalGroupsSequence
     for number, groups in enumerate(seg.PerFrameFunctionalGroupsSequence, 1):
         own = groups if "SegmentIdentificationSequence" in groups else shared
-        segment = own.SegmentIdentificationSequence[0].ReferencedSegmentNumber
+        only = own.get("SegmentIdentificationSequence")
+        segment = only[0].ReferencedSegmentNumber if only else place.segment.number
         source = groups.DerivationImageSequence[0].SourceImageSequence[0]
         if segment == place.segment.number and source.ReferencedSOPInstanceUID == image:
             return number
