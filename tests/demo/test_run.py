@@ -61,7 +61,7 @@ def start(
 def test_the_demo_twice(
     home: Path, model_store: Path, started: list[subprocess.Popen[str]]
 ) -> None:
-    """The volume that is known of this head, its results, the picture; and all of it again."""
+    """The volume that is known of this head, all objects, the picture; and all of it again."""
     for _ in range(2):
         began = time.monotonic()
         process = start(started, home, model_store)

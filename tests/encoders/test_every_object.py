@@ -36,7 +36,7 @@ FORMS = tuple(
 KINDS = ("seg", "sr")
 SOURCES_OWN = {  # of the device that made the images, and of its images
     *("StationName", "InstitutionName", "DetectorID", "KVP", "ScanningSequence"),
-    *("ProtocolName", "OperatorsName", "PerformingPhysicianName", "DateOfSecondaryCapture"),
+    *("ProtocolName", "OperatorsName", "PerformingPhysicianName"),
 }
 
 
