@@ -75,6 +75,25 @@ def sr_validator(path: Path) -> list[str]:
     return [line for line in _lines(output, "Error") if not _of_another_template(line, ds)]
 
 
+def dcmpschk(path: Path) -> list[str]:
+    """Errors of a presentation state (DCMTK), which takes a padded Date Time for one."""
+    lines = _lines(_run(tool("dcmpschk"), path), "E:")
+    errors = "\n".join(lines).split("E: Error:")[1:]
+    return [error for error in errors if "(0018,a002), Type DT" not in error]
+
+
+def paramap2itkimage(path: Path, folder: Path) -> Path:
+    """NRRD file (dcmqi)."""
+    folder.mkdir()
+    _run(
+        *(tool("paramap2itkimage"), "--inputDICOM", path, "--outputDirectory", folder),
+        *("-t", "nrrd"),
+        check=True,
+    )
+    (found,) = folder.glob("*.nrrd")
+    return found
+
+
 def segimage2itkimage(path: Path, folder: Path, *further: str) -> list[Path]:
     """NRRD files, one for each segment unless further arguments say otherwise (dcmqi)."""
     folder.mkdir()

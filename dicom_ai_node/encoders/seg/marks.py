@@ -9,6 +9,7 @@ from pydicom import Dataset
 from dicom_ai_node.encoders.basis import Basis
 from dicom_ai_node.encoders.identity import Identity
 from dicom_ai_node.encoders.marked.marked import Marked
+from dicom_ai_node.encoders.rtstruct import encode_rtstruct
 from dicom_ai_node.encoders.seg.binary import encode_binary
 from dicom_ai_node.encoders.seg.fractional import encode_fractional
 from dicom_ai_node.encoders.seg.labelmap import encode_labelmap
@@ -46,6 +47,10 @@ def encode_marks(basis: Basis, form: Form) -> Marks:
     A part of slices that do not say where they lie, against the rules of their own object, has no
     SEG: the report alone shows what was marked on it.
     """
+    if form.segmentation is Segmentation.RTSTRUCT:
+        structures = encode_rtstruct(basis)
+        objects = [] if structures is None else [structures]
+        return Marks(kind=Kind.RTSTRUCT, parts=basis.parts, objects=objects)
     if form.segmentation not in ENCODERS:
         return Marks(parts=basis.parts)
     kind = KIND_OF_SEGMENTATION[form.segmentation]
