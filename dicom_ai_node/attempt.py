@@ -12,22 +12,26 @@ from typing import Any
 
 from dicom_ai_node.config.installed import InstalledModel
 from dicom_ai_node.encoders.encode import EncodedObject, encode
+from dicom_ai_node.encoders.follow_up import follow_up, study_date, tracked_study_of
 from dicom_ai_node.encoders.ids import DerivedIds
 from dicom_ai_node.encoders.run import Run
+from dicom_ai_node.encoders.source.planes import SHOWN
 from dicom_ai_node.errors import InputError, ModelError, ResultMismatch
 from dicom_ai_node.form import DEFAULT, Form
 from dicom_ai_node.gate import gate
 from dicom_ai_node.gate.gate import Work, Written
 from dicom_ai_node.header import read_head, read_header
 from dicom_ai_node.input import ModelInput
-from dicom_ai_node.job import Outcome
+from dicom_ai_node.job import Outcome, ReportReference
 from dicom_ai_node.loading.fuse import load_inputs
 from dicom_ai_node.loading.load import load_headers
+from dicom_ai_node.loading.picture import pictures
 from dicom_ai_node.log import get_logger
 from dicom_ai_node.models.protocol import Model
 from dicom_ai_node.result import MapKind, Result
 from dicom_ai_node.spool import remove_folder
 from dicom_ai_node.study import Instance
+from dicom_ai_node.tracked import TrackedStudy, tracked_study
 from dicom_ai_node.writing import durable, read_back, write
 
 log = get_logger(__name__)
@@ -48,7 +52,9 @@ class Request:
     maps: tuple[str, ...] = ()  # what the route asks for beside the answer
     forms: tuple[Form, ...] = (DEFAULT,)  # all that its destinations may need
     refusal: str | None = None
-    predecessor: str | None = None  # key of the job whose report this one replaces
+    supersedes: tuple[ReportReference, ...] = ()  # reports that this one's replaces
+    earlier: tuple[TrackedStudy, ...] = ()  # this model's findings in studies of this patient
+    font: Path | None = None  # the site's own, for what is drawn
 
     @property
     def instances(self) -> tuple[Instance, ...]:
@@ -87,6 +93,7 @@ class Report:
     objects: tuple[WrittenObject, ...]
     measurements: tuple[tuple[str, str, float, str], ...]  # finding, name, value, unit
     timings: dict[str, float]
+    tracked: TrackedStudy | None = None  # for a later study of the patient
 
 
 def _local_time() -> datetime:
@@ -160,6 +167,7 @@ def finish(
             for m in finding.measurements
         ),
         timings=timings,
+        tracked=_tracked(request, result, data),
     )
     durable(request.folder / REPORT, content_of(report))
     return report
@@ -201,18 +209,33 @@ def read_report(folder: Path) -> Report | None:
     fields["outcome"] = Outcome(fields["outcome"])
     fields["objects"] = tuple(_written(entry) for entry in fields["objects"])
     fields["measurements"] = tuple(tuple(entry) for entry in fields["measurements"])
+    tracked = fields.get("tracked")  # of a later day than the first reports
+    fields["tracked"] = tracked_study(tracked) if tracked else None
     return Report(**fields)
 
 
 def _written(entry: dict[str, Any]) -> WrittenObject:
-    return WrittenObject(**(entry | {"forms": tuple(entry["forms"])}))
+    """A version of before wrote kind, UID and file alone; such reports are published, and used."""
+    unknown: dict[str, Any] = {
+        "sop_class_uid": "",
+        "series_instance_uid": "",
+        "sha256": "",
+        "size": 0,
+    }
+    return WrittenObject(**(unknown | entry | {"forms": tuple(entry.get("forms", ()))}))
+
+
+def _tracked(request: Request, result: Result, data: ModelInput) -> TrackedStudy | None:
+    if result.outcome not in SHOWN:
+        return None
+    package, date = request.model.package, study_date(data.headers[0])
+    following = follow_up(result, request.earlier, date)
+    return tracked_study_of(result, DerivedIds(job_key=request.job_key), package, following, date)
 
 
 def superseded_by(request: Request) -> frozenset[str]:
     """The SOP Instance UIDs of earlier objects of ours that a report may say it replaces."""
-    if request.predecessor is None:
-        return frozenset()
-    return frozenset({DerivedIds(job_key=request.predecessor).uid("sr", "instance")})
+    return frozenset(each.sop_instance_uid for each in request.supersedes)
 
 
 def known_to(request: Request) -> set[str]:
@@ -230,10 +253,19 @@ def _encode(
         package=request.model.package,
         model_sha256=request.model.sha256,
         finished_at=finished_at,
-        predecessor=DerivedIds(job_key=request.predecessor) if request.predecessor else None,
+        supersedes=request.supersedes,
+        earlier=request.earlier,
+        font=request.font,
     )
-    kinds = request.model.package.results
-    return encode(result, data.headers, run_of, kinds, forms=request.forms, evidence=data.evidence)
+    return encode(
+        result,
+        data.headers,
+        run_of,
+        request.model.package.results,
+        forms=request.forms,
+        evidence=data.evidence,
+        picture=pictures(request.instances),
+    )
 
 
 def _made(

@@ -4,17 +4,17 @@ import random
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from sqlalchemy import Connection
 
 from dicom_ai_node.config.settings import DeliverySettings
-from dicom_ai_node.database import deliveries
+from dicom_ai_node.database import deliveries, ladders
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.errors import PeerUnreachable
 from dicom_ai_node.job import Delivery, DeliveryState
 from dicom_ai_node.log import get_logger, where
-from dicom_ai_node.peers.peer import Peer, StoreOutcome
+from dicom_ai_node.outbox import ALTERED, verified
+from dicom_ai_node.peers.peer import Offer, Peer, StoreOutcome
 from dicom_ai_node.spool import Spool
 
 log = get_logger(__name__)
@@ -22,6 +22,14 @@ log = get_logger(__name__)
 POLL_S = 0.05
 BACKOFF_FIRST_S = 2.0
 _DAY_S = 86_400
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Part:
+    """Deliveries of one job that are taken together, or do not depend on others."""
+
+    rows: Sequence[Delivery]
+    offer: Offer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,25 +58,84 @@ class PeerQueue:
         """One association's worth: send what is due, and record every answer."""
         with self.database.read() as connection:
             due = deliveries.due(connection, self.name, now=now)
-        if not due:
-            return 0
-        outcomes = self._store([self.spool.outbox_path(key) / each.file for each, key in due])
-        with self.database.write() as connection:
-            for (delivery, _), outcome in zip(due, outcomes, strict=True):
-                self._record(connection, delivery, outcome, self.database.now())
+        altered = self._altered(due)
+        with self.database.read() as connection:
+            sound = [each for each in due if each[0].job_id not in altered]
+            parts = [self._part(connection, part) for part in _parts(sound)]
+        outcomes = self._store([part.offer for part in parts]) if parts else []
+        if due:
+            with self.database.write() as connection:
+                self._refuse(connection, [row for row, _ in due if row.job_id in altered])
+                for part, answers in zip(parts, outcomes, strict=True):
+                    self._settle(connection, part, answers, self.database.now())
         return len(due)
 
-    def _store(self, paths: Sequence[Path]) -> Sequence[StoreOutcome]:
+    def _altered(self, due: Sequence[tuple[Delivery, str]]) -> set[int]:
+        """Jobs of which an object is no longer what was made: nothing of them is sent."""
+        found = set()
+        for row, key in due:
+            path = self.spool.outbox_path(key) / row.file
+            if path.exists() and not verified(path, row.sha256):
+                log.error("object_altered", peer=self.name, job=row.job_id, kind=row.kind)
+                found.add(row.job_id)
+        return found
+
+    def _refuse(self, connection: Connection, altered: Sequence[Delivery]) -> None:
+        outcome = StoreOutcome(state=DeliveryState.REFUSED, status=ALTERED)
+        for row in altered:
+            self._record(connection, row, outcome, self.database.now())
+
+    def _part(self, connection: Connection, part: Sequence[tuple[Delivery, str]]) -> "_Part":
+        first = part[0][0]
+        or_else = bool(first.rungs) and ladders.has_lower(connection, first.job_id, self.name)
+        paths = [self.spool.outbox_path(key) / each.file for each, key in part]
+        return _Part(rows=[each for each, _ in part], offer=Offer(paths=paths, or_else=or_else))
+
+    def _store(self, offers: Sequence[Offer]) -> Sequence[Sequence[StoreOutcome]]:
         """The deliver boundary: whatever happens, every object has an outcome, and the next try."""
         try:
-            return self.peer.store(paths)
+            return self.peer.store(offers)
         except PeerUnreachable as error:
             log.warning("peer_unreachable", peer=self.name, reason=str(error))
             status = str(error)
         except Exception as error:
             log.exception("delivery_failed", peer=self.name)
             status = where(error)
-        return [StoreOutcome(state=DeliveryState.PENDING, status=status)] * len(paths)
+        outcome = StoreOutcome(state=DeliveryState.PENDING, status=status)
+        return [[outcome] * len(offer.paths) for offer in offers]
+
+    def _settle(
+        self, connection: Connection, part: "_Part", outcomes: Sequence[StoreOutcome], now: float
+    ) -> None:
+        """What was stored first, for it decides which other form is left."""
+        answered = list(zip(part.rows, outcomes, strict=True))
+        stored = [each for each in answered if each[1].state is DeliveryState.STORED]
+        others = [each for each in answered if each[1].state is not DeliveryState.STORED]
+        for row, outcome in stored:
+            self._record(connection, row, outcome, now)
+        if part.offer.or_else and self._stepped_down(connection, others, now):
+            return
+        for row, outcome in others:
+            self._record(connection, row, outcome, now)
+        if not stored and part.rows[0].rungs and all(each.form_refused for each in outcomes):
+            ladders.back_to_top(connection, part.rows[0].job_id, self.name)
+
+    def _stepped_down(
+        self,
+        connection: Connection,
+        answered: Sequence[tuple[Delivery, StoreOutcome]],
+        now: float,
+    ) -> bool:
+        refused = {row.id: outcome.status for row, outcome in answered if outcome.form_refused}
+        if not refused:
+            return False
+        status = next(iter(refused.values()))
+        job_id = answered[0][0].job_id
+        rung = ladders.step_down(connection, job_id, self.name, refused, status=status, now=now)
+        if rung is None:
+            return False
+        log.warning("form_not_taken", peer=self.name, job=job_id, status=status, next_rung=rung)
+        return True
 
     def _record(
         self, connection: Connection, sent: Delivery, outcome: StoreOutcome, now: float
@@ -99,3 +166,13 @@ class PeerQueue:
         """Doubles from 2 s to the maximum, with jitter so that nodes do not knock in step."""
         longest = min(BACKOFF_FIRST_S * 2.0 ** min(tries, 20), self.settings.backoff_max_s)
         return longest * self.jitter.uniform(0.5, 1.0)
+
+
+def _parts(
+    due: Sequence[tuple[Delivery, str]],
+) -> list[list[tuple[Delivery, str]]]:
+    """What is of a job's form, and what goes along with it, each in the order in which it came."""
+    parts: dict[tuple[int, bool], list[tuple[Delivery, str]]] = {}
+    for row, key in due:
+        parts.setdefault((row.job_id, not row.rungs), []).append((row, key))
+    return list(parts.values())

@@ -1,17 +1,18 @@
 """How an attempt ends in the job table: published, given back, or handed over; each under its
 lease."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 
 from dicom_ai_node import attempt
 from dicom_ai_node.attempt import Report, Request, known_to
+from dicom_ai_node.config.result_forms import ResultForms
 from dicom_ai_node.config.settings import WorkSettings
 from dicom_ai_node.database import deliveries, jobs, leases
-from dicom_ai_node.database.deliveries import OutboxObject
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.engines.engine import Failure
 from dicom_ai_node.gate.told import check_told
-from dicom_ai_node.job import Job, JobState
+from dicom_ai_node.job import Job, JobState, OutboxObject
 from dicom_ai_node.log import get_logger
 from dicom_ai_node.spool import Spool
 
@@ -25,6 +26,7 @@ class Endings:
     settings: WorkSettings
     spool: Spool
     database: Database
+    forms: Mapping[str, ResultForms]  # by the peer's name
 
     def publish(self, job: Job, report: Report, request: Request | None = None) -> None:
         """Folder first, row second: a crash between them finds the folder and publishes that.
@@ -37,10 +39,7 @@ class Endings:
             check_told(attempted, report.objects, request.source.path, known_to(request))
         folder = self.spool.publish(attempted, job.key)
         report = attempt.read_report(folder) or report  # the first result stored wins
-        objects = [
-            OutboxObject(kind=each.kind, sop_instance_uid=each.sop_instance_uid, file=each.file)
-            for each in report.objects
-        ]
+        objects = [OutboxObject(**asdict(each)) for each in report.objects]
         with self.database.write() as connection:
             deliveries.publish(
                 connection,
@@ -50,6 +49,7 @@ class Endings:
                 reason=report.reason,
                 timings=report.timings,
                 now=self.database.now(),
+                forms=self.forms,
             )
         log.info("job_ready", job=job.id, outcome=report.outcome, seconds=report.timings)
 

@@ -83,3 +83,4 @@ class Form:
 
 DEFAULT = Form()
 ALONE = Form(companions=())  # segmentation and report
+MARKS = Form(report=ReportForm.NONE, companions=())  # what another model can work on

@@ -63,6 +63,8 @@ class DeliveryState(enum.StrEnum):
     PENDING = "pending"
     STORED = "stored"
     REFUSED = "refused"
+    SPARE = "spare"  # of a lower rung: kept back, unless the peer takes nothing of those before
+    PASSED = "passed"  # of a higher rung, in a form that the peer did not take
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,13 +106,43 @@ class Delivery:
     id: int
     job_id: int
     peer: str
-    kind: str  # seg, sr
+    kind: str  # as form.Kind has it
     sop_instance_uid: str
     file: str  # in the job's outbox folder
     state: DeliveryState
     tries: int
     created_at: float
     status: str | None  # what the peer said last, in words
+    rungs: tuple[int, ...]  # of the peer's ladder that it is a part of; none: it always goes along
+    sha256: str  # of the file, when it was made; "" of a version that did not write it down
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutboxObject:
+    """One file of a job's outbox folder; `forms` are the labels of those that it is a part of.
+
+    What is empty was not written down by the version that made it.
+    """
+
+    kind: str
+    sop_instance_uid: str
+    file: str
+    sop_class_uid: str = ""
+    series_instance_uid: str = ""
+    sha256: str = ""
+    size: int = 0  # bytes
+    frames: int = 0
+    segments: int = 0
+    forms: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportReference:
+    """A report of an earlier job of the same study."""
+
+    sop_class_uid: str
+    series_instance_uid: str
+    sop_instance_uid: str
 
 
 def rerun_key(key: str) -> str:

@@ -3,7 +3,7 @@
 import hashlib
 from pathlib import Path
 
-ALTERED = "the file was altered after it was made"
+ALTERED = "an object of this result was altered after it was made: nothing of it is sent"
 
 
 def verified(path: Path, sha256: str) -> bool:

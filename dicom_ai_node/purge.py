@@ -1,7 +1,7 @@
 """Retention: what is delivered and old is deleted, never to make room (P29)."""
 
 from dicom_ai_node.config.settings import Config
-from dicom_ai_node.database import expectations, jobs, studies
+from dicom_ai_node.database import expectations, jobs, retractions, studies
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.log import get_logger, pseudonym
 from dicom_ai_node.spool import Spool, remove_folder
@@ -28,6 +28,10 @@ def purge_expired(config: Config, spool: Spool, database: Database, *, now: floa
         for key in keys:
             remove_folder(spool.outbox_path(key))
         log.info("study_purged", study=pseudonym(row["study_instance_uid"]), instances=len(files))
+    with database.read() as connection:
+        spent = retractions.spent(connection, before=before)
+    for key in spent:
+        remove_folder(spool.outbox_path(key))
     with database.write() as connection:
         expectations.forget(connection, before=before)
     return len(expired)

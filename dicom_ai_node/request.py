@@ -5,12 +5,16 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
-from dicom_ai_node.attempt import Request, read_report
+from dicom_ai_node.attempt import Report, Request, read_report
 from dicom_ai_node.config.installed import InstalledModel
-from dicom_ai_node.database import deliveries, jobs, studies
-from dicom_ai_node.form import DEFAULT, Form
+from dicom_ai_node.database import earlier, jobs, studies
+from dicom_ai_node.database.superseded import superseded_reports
+from dicom_ai_node.form import DEFAULT, Form, Kind
 from dicom_ai_node.job import Job, Outcome
 from dicom_ai_node.spool import Spool
+from dicom_ai_node.tracked import TrackedStudy
+
+MOST_EARLIER = 20
 
 
 def request_of(
@@ -19,8 +23,10 @@ def request_of(
     connection: Connection,
     spool: Spool,
     forms: Sequence[Form] = (DEFAULT,),
+    font: Path | None = None,
 ) -> Request | None:
-    """None when instances of its inputs are no longer stored; `forms` are those of its peers."""
+    """None when instances of its inputs are no longer stored; `forms` are those of its peers, and
+    `font` is the site's own."""
     inputs = {
         name: tuple(studies.instances_named(connection, spool, uids))
         for name, uids in job.inputs.items()
@@ -35,14 +41,24 @@ def request_of(
         masks=masks,
         maps=job.maps,
         forms=tuple(forms),
-        predecessor=deliveries.predecessor(connection, job),
+        supersedes=superseded_reports(connection, job),
+        earlier=_earlier(job, connection, spool),
         folder=spool.attempt_path(str(job.lease_id)),
+        font=font and font.absolute(),
         refusal=job.reason if job.outcome else refusal,
     )
 
 
+def _earlier(job: Job, connection: Connection, spool: Spool) -> tuple[TrackedStudy, ...]:
+    """What this model found in other studies of the patient, as far as its results still lie here;
+    the newest jobs. Which of them was before, their dates will say."""
+    keys = earlier.keys_of_patient(connection, job, most=MOST_EARLIER)
+    reports = [read_report(spool.outbox_path(key)) for key in keys]
+    return tuple(report.tracked for report in reports if report and report.tracked)
+
+
 def _masks(job: Job, connection: Connection, spool: Spool) -> tuple[dict[str, Path], str | None]:
-    """SEG objects of the jobs that this one builds on; a sentence where one of them made none."""
+    """A SEG of each of the jobs that this one builds on; a sentence where one of them made none."""
     masks: dict[str, Path] = {}
     for name, job_id in job.uses.items():
         used = jobs.find(connection, job_id)
@@ -50,11 +66,20 @@ def _masks(job: Job, connection: Connection, spool: Spool) -> tuple[dict[str, Pa
             raise LookupError(f"job {job_id} is not in the table")
         folder = spool.outbox_path(used.key)
         report = read_report(folder)
-        segs = [each.file for each in report.objects if each.kind == "seg"] if report else []
-        if not segs:
+        seg = _seg_of(report) if report else None
+        if seg is None:
             return {}, f"{job.model} works on what {used.model} marks. {_why_none(used)}"
-        masks[name] = folder / segs[0]
+        masks[name] = folder / seg
     return masks, None
+
+
+def _seg_of(report: Report) -> str | None:
+    """Its file: of the form that has the fewest, for in another one the segments are split up."""
+    by_form: dict[tuple[str, ...], list[str]] = {}
+    for each in report.objects:
+        if each.kind == Kind.SEG:
+            by_form.setdefault(each.forms, []).append(each.file)
+    return min(by_form.values(), key=len)[0] if by_form else None
 
 
 def _why_none(used: Job) -> str:

@@ -192,7 +192,12 @@ class Worker:
             return _no_model(model_label(job.model, job.version))
         with self.database.read() as connection:
             request = request_of(
-                job, model, connection, self.spool, self.config.forms_of(job.send_to)
+                job,
+                model,
+                connection,
+                self.spool,
+                self.config.forms_of(job.send_to, model=job.model),
+                self.config.node.font,
             )
         return request or Failure(
             kind="lost", text="stored instances of this job are no longer there"
@@ -271,7 +276,12 @@ class Worker:
 
     @property
     def _endings(self) -> Endings:
-        return Endings(settings=self.config.work, spool=self.spool, database=self.database)
+        return Endings(
+            settings=self.config.work,
+            spool=self.spool,
+            database=self.database,
+            forms={name: peer.results for name, peer in self.config.peers.items()},
+        )
 
 
 def _no_model(label: str) -> Failure:

@@ -1,12 +1,12 @@
 """From the outbox to each peer, whatever the peer says."""
 
+import hashlib
 import random
 import shutil
 import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,13 +14,12 @@ from pydicom.uid import UID, ExplicitVRLittleEndian, SegmentationStorage
 
 from dicom_ai_node.config.settings import Config
 from dicom_ai_node.database import deliveries, jobs
-from dicom_ai_node.database.deliveries import OutboxObject
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.deliver import PeerQueue
 from dicom_ai_node.header import data_of
-from dicom_ai_node.job import DeliveryState, Job, JobState
+from dicom_ai_node.job import DeliveryState, Job, JobState, OutboxObject
 from dicom_ai_node.peers.open import open_peer
-from dicom_ai_node.peers.peer import Peer, StoreOutcome
+from dicom_ai_node.peers.peer import Offer, Peer, StoreOutcome
 from dicom_ai_node.spool import Spool
 from dicom_ai_node.uids import derived_uid
 from tests.database.made import again, claimed, enqueued
@@ -33,7 +32,12 @@ def ready(spool: Spool, database: Database, key: str = "ab" * 32) -> Job:
     """A job whose SEG and SR lie in the outbox, for `pacs` alone."""
     paths = objects(spool.outbox_path(key), name=key)
     entries = [
-        OutboxObject(kind=kind, sop_instance_uid=derived_uid(key, kind), file=path.name)
+        OutboxObject(
+            kind=kind,
+            sop_instance_uid=derived_uid(key, kind),
+            file=path.name,
+            sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+        )
         for kind, path in zip(("seg", "sr"), paths, strict=True)
     ]
     now = database.now()
@@ -164,10 +168,10 @@ class Told:
     def __init__(self, outcome: StoreOutcome | Exception) -> None:
         self.outcome = outcome
 
-    def store(self, objects: Sequence[Path]) -> Sequence[StoreOutcome]:
+    def store(self, offers: Sequence[Offer]) -> Sequence[Sequence[StoreOutcome]]:
         if isinstance(self.outcome, Exception):
             raise self.outcome
-        return [self.outcome] * len(objects)
+        return [[self.outcome] * len(offer.paths) for offer in offers]
 
 
 NOT_NOW = StoreOutcome(state=DeliveryState.PENDING, status="A700")
@@ -274,3 +278,28 @@ def test_the_queue_outlives_trouble_with_the_database(
         run_until(to(pacs), lambda: state(database, job) is JobState.DONE, mend)
     assert state(database, job) is JobState.DONE
     assert len(pacs.received) == 2
+
+
+def test_what_was_altered_after_it_was_made_is_never_sent(
+    spool: Spool, database: Database, to: Callable[[Pacs], PeerQueue]
+) -> None:
+    """Nor what refers to it; the next result is, and a retry does not help."""
+    bad, good = ready(spool, database), ready(spool, database, "cd" * 32)
+    path = next(iter(sorted(spool.outbox_path(bad.key).glob("*.dcm"))))
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with Pacs() as pacs:
+        queue = to(pacs)
+        queue.deliver_due(now=database.now())
+        assert len(pacs.received) == 2
+        assert state(database, good) is JobState.DONE
+        assert state(database, bad) is JobState.UNDELIVERED
+        with database.write() as connection:
+            deliveries.retry(connection, again(connection, bad), now=database.now())
+        queue.deliver_due(now=database.now())
+        assert len(pacs.received) == 2
+    assert {(kind, said) for kind, said, _ in rows(database, bad)} == {
+        ("seg", "refused"),
+        ("sr", "refused"),
+    }

@@ -113,4 +113,4 @@ def test_predict_writes_what_the_readme_says(tmp_path: Path) -> None:
     )
     assert done.exit_code == 0, done.output
     written = sorted(path.name for path in (tmp_path / "out").iterdir())
-    assert written == ["1-seg.dcm", "2-sr.dcm", "report.json"]
+    assert written == ["1-seg.dcm", "2-sr.dcm", "3-summary.dcm", "report.json"]

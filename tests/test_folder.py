@@ -84,7 +84,8 @@ def test_nothing_that_is_written_can_be_started(tmp_path: Path) -> None:
     done = predict(tmp_path / "study", tmp_path / "out")
     assert done.returncode == 0, done.stderr
     written = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
-    assert sorted(path.name for path in written) == ["1-seg.dcm", "2-sr.dcm", "report.json"]
+    names = ["1-seg.dcm", "2-sr.dcm", "3-summary.dcm", "report.json"]
+    assert sorted(path.name for path in written) == names
     for path in written:
         assert not path.stat().st_mode & (stat.S_IXUSR | stat.S_IXGRP | stat.S_IXOTH)
         assert path.suffix == ".json" or path.read_bytes()[:132] == bytes(128) + b"DICM"

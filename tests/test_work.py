@@ -20,6 +20,7 @@ from dicom_ai_node.engines.engine import Failure, Room
 from dicom_ai_node.engines.local import LocalEngine
 from dicom_ai_node.intake.intake import Intake
 from dicom_ai_node.job import Job, JobState, Outcome
+from dicom_ai_node.models.adapters import open_model
 from dicom_ai_node.spool import Spool
 from dicom_ai_node.study import IMAGE
 from dicom_ai_node.work import Worker
@@ -120,7 +121,7 @@ def engine() -> Iterator[LocalEngine]:
     local.close()
 
 
-def test_a_study_comes_out_as_segmentation_and_report(
+def test_a_study_comes_out_as_segmentation_report_and_summary(
     worker: Callable[..., Worker],
     job: Job,
     engine: LocalEngine,
@@ -134,9 +135,10 @@ def test_a_study_comes_out_as_segmentation_and_report(
     assert (done.state, done.outcome, done.error_text) == (JobState.READY, Outcome.FINDINGS, None)
     assert set(done.timings) == {"load", "open", "predict", "encode", "check"}
     outbox = spool.outbox_path(job.key)
-    seg, sr = (pydicom.dcmread(outbox / name) for name in ("1-seg.dcm", "2-sr.dcm"))
-    assert (seg.Modality, sr.Modality) == ("SEG", "SR")
-    assert {seg.StudyInstanceUID, sr.StudyInstanceUID} == {job.study_instance_uid}
+    names = ("1-seg.dcm", "2-sr.dcm", "3-summary.dcm")
+    seg, sr, summary = made = [pydicom.dcmread(outbox / name) for name in names]
+    assert (seg.Modality, sr.Modality, summary.Modality) == ("SEG", "SR", "OT")
+    assert {ds.StudyInstanceUID for ds in made} == {job.study_instance_uid}
     found = attempt.read_report(outbox)
     assert found is not None
     ((_, name, millilitres, unit),) = found.measurements
@@ -148,9 +150,56 @@ def test_a_study_comes_out_as_segmentation_and_report(
     assert [(row["kind"], row["sop_instance_uid"]) for row in waiting] == [
         ("seg", seg.SOPInstanceUID),
         ("sr", sr.SOPInstanceUID),
+        ("summary", summary.SOPInstanceUID),
     ]
     assert list(spool.incoming.iterdir()) == []
     assert engine.room() is Room.FREE
+
+
+def tracking_uids(spool: Spool, job: Job) -> set[str]:
+    """Of the segments, and of the report, which has the same."""
+    outbox = spool.outbox_path(job.key)
+    seg = pydicom.dcmread(outbox / "1-seg.dcm")
+    found = attempt.read_report(outbox)
+    assert found is not None
+    assert found.tracked is not None
+    uids = {each.uid for each in found.tracked.findings}
+    assert uids == {segment.TrackingUID for segment in seg.SegmentSequence}
+    return uids
+
+
+def test_a_later_study_goes_on_from_the_earlier_one_of_the_same_patient(
+    worker: Callable[..., Worker],
+    config: Config,
+    spool: Spool,
+    database: Database,
+    model: InstalledModel,
+    stop: threading.Event,
+) -> None:
+    """In whatever order they come, an earlier one is of an earlier day."""
+    engine = Scripted(lambda request: attempt.run(request, lambda: open_model(request.model)))
+    intake = Intake(config=config, models={"bright": model}, spool=spool, database=database)
+    done: dict[str, Job] = {}
+    for name, patient, date in (
+        ("first", "PHANTOM-1", "20250301"),
+        ("stranger", "PHANTOM-2", "20250601"),
+        ("later", "PHANTOM-1", "20260102"),
+        ("oldest", "PHANTOM-1", "20240101"),
+    ):
+        instances = series(name=name, patient_id=patient, shape=(6, 12, 12))
+        for ds in instances:
+            ds.StudyDate = date
+        arrive(spool, database, instances, now=database.now() - 1000)
+        intake.settle_quiet(now=database.now())
+        assert worker(engine).work_once(stop)
+        with database.read() as connection:
+            done[name] = jobs.listing(connection)[0]
+    first = tracking_uids(spool, done["first"])
+    assert tracking_uids(spool, done["later"]) == first
+    assert not tracking_uids(spool, done["stranger"]) & first
+    assert not tracking_uids(spool, done["oldest"]) & first
+    report = (spool.outbox_path(done["later"].key) / "2-sr.dcm").read_bytes()
+    assert b"Earlier (2025-03-01, bright 1.0): Volume " in report
 
 
 def test_a_damaged_image_is_reported_as_not_suitable(
@@ -171,6 +220,7 @@ def test_a_damaged_image_is_reported_as_not_suitable(
     assert "is damaged" in (done.reason or "")
     assert [path.name for path in sorted(spool.outbox_path(job.key).iterdir())] == [
         "1-sr.dcm",
+        "2-summary.dcm",
         attempt.REPORT,
     ]
 

@@ -13,6 +13,7 @@ from dicom_ai_node.cli import (
     maintenance,
     models,
     predict,
+    results,
     roles,
     rules,
     status,
@@ -31,6 +32,7 @@ for module in (roles, importing, check, predict, status, maintenance, demo):
     module.add_to(app)
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(studies.app, name="studies")
+app.add_typer(results.app, name="results")
 app.add_typer(rules.app, name="rules")
 app.add_typer(models.app, name="models")
 app.add_typer(maintenance.db, name="db")

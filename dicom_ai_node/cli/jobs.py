@@ -13,11 +13,14 @@ from dicom_ai_node.cli.show import console, moment, print_json
 from dicom_ai_node.config.disabled import Disabled, read_disabled
 from dicom_ai_node.database import deliveries
 from dicom_ai_node.database import jobs as job_table
+from dicom_ai_node.database.retracted import is_retracted
 from dicom_ai_node.errors import NodeError
-from dicom_ai_node.job import Job, JobState, Priority
+from dicom_ai_node.job import DeliveryState, Job, JobState, Priority
 
 app = typer.Typer(help="The queue: see, retry, cancel, prioritise.", no_args_is_help=True)
 
+# what is of another form than that which the peer is sent
+_SHOWN = {DeliveryState.SPARE: "kept back", DeliveryState.PASSED: "not taken"}
 JobId = Annotated[int, typer.Argument(max=2**62, help="The job's number, as `jobs list` shows it.")]
 
 
@@ -76,7 +79,11 @@ def show(job_id: JobId, as_json: AsJson = False, config: ConfigDir = DEFAULT_CON
     table = Table("Peer", "Object", "State", "Tries", "Last answer", title="Deliveries")
     for row in sent:
         table.add_row(
-            row["peer"], row["kind"], row["state"], str(row["tries"]), row["status"] or ""
+            row["peer"],
+            row["kind"],
+            _SHOWN.get(row["state"], row["state"]),
+            str(row["tries"]),
+            row["status"] or "",
         )
     out.print(table)
 
@@ -88,6 +95,11 @@ def retry(job_id: JobId, config: ConfigDir = DEFAULT_CONFIG) -> None:
     now = database.now()
     with database.write() as connection:
         job = _find(connection, job_id)
+        if is_retracted(connection, job_id):
+            raise NodeError(
+                f"the results of job {job_id} were retracted and are not sent again: for new ones, "
+                "enable the model and judge the study again (`studies judge`)"
+            )
         if job.state is JobState.UNDELIVERED:
             number = deliveries.retry(connection, job, now=now)
             typer.echo(f"Job {job_id}: {number} objects are sent again.")

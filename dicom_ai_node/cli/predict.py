@@ -25,7 +25,7 @@ def predict(
     as_json: AsJson = False,
     config: ConfigDir = DEFAULT_CONFIG,
 ) -> None:
-    """Run a model on each image series of a folder and write SEG and SR, as the worker does."""
+    """Run a model on each image series of a folder and write the results, as the worker does."""
     from dicom_ai_node.config.store import find
 
     node = load(config).node

@@ -122,11 +122,14 @@ def work(config: ConfigDir = DEFAULT_CONFIG, supervised: Supervised = False) -> 
     with _role("work", config, supervised, need_models=True) as (node, stop):
         node.spool.sweep_incoming("attempt-*")
         routed = {route.model_label for route in node.config.routes}
-        spool = node.spool
+        spool, font = node.spool, node.config.node.font
         off = {f"{name} {version}" for name, version in read_disabled(node.config.node.models)}
         engine = LocalEngine(
             node.config.work,
-            readable=[node.config.node.models, spool.instances, spool.outbox],
+            readable=[
+                *(node.config.node.models, spool.instances, spool.outbox),
+                *([font] if font else []),
+            ],
             home=spool.incoming,
             preload=[m for k, m in node.models.items() if k in routed and m.label not in off],
         )

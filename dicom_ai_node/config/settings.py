@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, 
 from dicom_ai_node.config.result_forms import ResultForms
 from dicom_ai_node.config.rules import InputSelection, Selection
 from dicom_ai_node.config.strict import InputName, ModelName, ModelVersion, PeerName, Sha256, Strict
-from dicom_ai_node.form import DEFAULT, Form
+from dicom_ai_node.form import DEFAULT, MARKS, Form
 from dicom_ai_node.uids import is_uid
 
 
@@ -56,6 +56,12 @@ CertificateName = Annotated[
 ]
 
 
+def _there(path: Path) -> Path:
+    if not path.is_file():
+        raise ValueError("there is no such file")
+    return path
+
+
 def _as_list(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
@@ -88,6 +94,8 @@ class NodeSettings(Strict):
     accept_video: bool = False
     accept_sop_classes: tuple[Uid, ...] = ()  # beyond images, reports and presentation states
     drain_s: Annotated[float, Field(ge=0)] = 30
+    # TTF, OTF or TTC with the site's letters, for what is drawn; None: Pillow's, or the system's
+    font: Annotated[Path, AfterValidator(_there)] | None = None
 
 
 class LimitsSettings(Strict):
@@ -284,9 +292,13 @@ class Config(Strict):
     peers: dict[PeerName, AnyPeer] = Field(default_factory=dict)
     routes: tuple[Route, ...] = ()
 
-    def forms_of(self, peers: Iterable[PeerName]) -> tuple[Form, ...]:
+    def forms_of(self, peers: Iterable[PeerName], *, model: str = "") -> tuple[Form, ...]:
         """All that these peers may need, each once; a peer that is configured no longer needs
-        none."""
+        none. Binary marks as well where a route takes the model's result as an input."""
         ladders = [self.peers[name].results.ladder for name in peers if name in self.peers]
-        found = {form.label: form for ladder in ladders for form in ladder}
-        return tuple(found.values()) or (DEFAULT,)
+        found = {form.label: form for ladder in ladders for form in ladder} or {"": DEFAULT}
+        forms = tuple(found.values())
+        inputs = [each.result_of for route in self.routes for each in route.inputs.values()]
+        if model in inputs and all(each.marks_label != MARKS.marks_label for each in forms):
+            return (*forms, MARKS)
+        return forms

@@ -1,24 +1,17 @@
 """Deliveries: one row per job, peer and object; one queue per peer."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from sqlalchemy import Connection, RowMapping, func, insert, select, update
 
+from dicom_ai_node.config.result_forms import ResultForms
 from dicom_ai_node.database import jobs
+from dicom_ai_node.database.rungs import planned
 from dicom_ai_node.database.tables import delivery, job
-from dicom_ai_node.job import Delivery, DeliveryState, Job, JobState
+from dicom_ai_node.job import Delivery, DeliveryState, Job, JobState, OutboxObject
 
-REPORT_KIND = "sr"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OutboxObject:
-    """One file of a job's outbox folder."""
-
-    kind: str
-    sop_instance_uid: str
-    file: str
+_NONE_KNOWN: Mapping[str, ResultForms] = MappingProxyType({})
 
 
 def publish(
@@ -30,47 +23,65 @@ def publish(
     reason: str | None,
     timings: dict[str, float],
     now: float,
+    forms: Mapping[str, ResultForms] = _NONE_KNOWN,
 ) -> None:
-    """RUNNING to READY with every delivery, in one transaction under the fence of the lease."""
+    """RUNNING to READY with every delivery, in one transaction under the fence of the lease.
+
+    `forms` are those of the peers by their names; a peer without has the first of what was made.
+    """
     changes = {"outcome": outcome, "reason": reason, "timings": timings}
     jobs.move(connection, current, JobState.READY, now=now, why=f"outcome {outcome}", **changes)
     rows = [
         {
             "job_id": current.id,
             "peer": peer,
-            "kind": entry.kind,
-            "sop_instance_uid": entry.sop_instance_uid,
-            "file": entry.file,
-            "state": DeliveryState.PENDING,
+            "kind": each.entry.kind,
+            "sop_class_uid": each.entry.sop_class_uid,
+            "sop_instance_uid": each.entry.sop_instance_uid,
+            "series_instance_uid": each.entry.series_instance_uid,
+            "file": each.entry.file,
+            "sha256": each.entry.sha256,
+            "rungs": list(each.rungs),
+            "state": each.state,
             "next_try_at": now,
             "created_at": now,
         }
         for peer in current.send_to
-        for entry in objects
+        for each in planned(objects, forms.get(peer), peer=peer)
     ]
     if rows:
         connection.execute(insert(delivery), rows)
     else:
-        _finish_job(connection, current.id, now)
+        finish_job(connection, current.id, now)
 
 
 def due(
     connection: Connection, peer: str, *, now: float, limit: int = 100
 ) -> Sequence[tuple[Delivery, str]]:
-    """What a peer should be sent now, oldest first, each with the key of its job."""
-    query = (
-        select(delivery, job.c.key)
+    """What a peer should be sent now, oldest first, each with the key of its job.
+
+    Of a job with something due, all that is pending: whether a form is taken is decided on the
+    whole of it.
+    """
+    waits = (
+        delivery.c.peer == peer,
+        delivery.c.state == DeliveryState.PENDING,
+        job.c.state == JobState.READY,  # an operator may have cancelled it
+    )
+    oldest = (
+        select(delivery.c.job_id)
         .join(job)
-        .where(
-            delivery.c.peer == peer,
-            delivery.c.state == DeliveryState.PENDING,
-            delivery.c.next_try_at <= now,
-            job.c.state == JobState.READY,  # an operator may have cancelled it
-        )
+        .where(*waits, delivery.c.next_try_at <= now)
         .order_by(delivery.c.id)
         .limit(limit)
     )
-    return [(_delivery(row), row["key"]) for row in connection.execute(query).mappings()]
+    query = (
+        select(delivery, job.c.key)
+        .join(job)
+        .where(*waits, delivery.c.job_id.in_(oldest))
+        .order_by(delivery.c.id)
+    )
+    return [(of_row(row), row["key"]) for row in connection.execute(query).mappings()]
 
 
 def record(
@@ -95,10 +106,11 @@ def record(
         )
     )
     if state is not DeliveryState.PENDING:
-        _finish_job(connection, sent.job_id, now)
+        finish_job(connection, sent.job_id, now)
 
 
-def _finish_job(connection: Connection, job_id: int, now: float) -> None:
+def finish_job(connection: Connection, job_id: int, now: float) -> None:
+    """DONE or UNDELIVERED when nothing of it is pending; what is kept back does not count."""
     states = set(
         connection.execute(
             select(delivery.c.state).where(delivery.c.job_id == job_id).distinct()
@@ -129,22 +141,6 @@ def of_job(connection: Connection, job_id: int) -> Sequence[RowMapping]:
     return connection.execute(query).mappings().all()
 
 
-def predecessor(connection: Connection, current: Job) -> str | None:
-    """The key of the nearest job that this one supersedes and whose report was made."""
-    superseded = current.supersedes
-    while superseded is not None:
-        query = select(delivery.c.id).where(
-            delivery.c.job_id == superseded, delivery.c.kind == REPORT_KIND
-        )
-        key, further = connection.execute(
-            select(job.c.key, job.c.supersedes).where(job.c.id == superseded)
-        ).one()
-        if connection.scalar(query.limit(1)) is not None:
-            return str(key)
-        superseded = further
-    return None
-
-
 def backlog(connection: Connection) -> dict[str, int]:
     """How many objects wait for each peer."""
     query = (
@@ -156,7 +152,7 @@ def backlog(connection: Connection) -> dict[str, int]:
     return dict(connection.execute(query).all())
 
 
-def _delivery(row: RowMapping) -> Delivery:
+def of_row(row: RowMapping) -> Delivery:
     return Delivery(
         id=row["id"],
         job_id=row["job_id"],
@@ -168,4 +164,6 @@ def _delivery(row: RowMapping) -> Delivery:
         tries=row["tries"],
         created_at=row["created_at"],
         status=row["status"],
+        rungs=tuple(row["rungs"]),
+        sha256=row["sha256"],
     )

@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, func, insert, select, update
 
+from dicom_ai_node.database.retracted import is_note, is_retracted, was_retracted
 from dicom_ai_node.database.tables import job, job_event
 from dicom_ai_node.errors import LeaseLost
 from dicom_ai_node.job import (
@@ -50,15 +51,15 @@ class NewJob:
 def enqueue(connection: Connection, new: NewJob, *, now: float) -> Job | None:
     """None when there is a job with this key already: the same work is never queued twice.
 
-    But for work that the node itself had stopped, or whose result another one replaced, and that is
-    wanted after all. None, too, where the mask that it needs will never be there. An earlier job of
-    the same model on the same subject is superseded, and cancelled unless its results are out
-    already.
+    But for work that the node itself had stopped, whose result another one replaced, or was
+    retracted, and that is wanted after all. None, too, where the mask that it needs will never be
+    there. An earlier job of the same model on the same subject is superseded, and cancelled unless
+    its results are out already.
     """
     known = standing(connection, new.key)
     replaced_by = _replacing(connection, known) if known else None
     if known is not None:
-        if replaced_by is None and not _stopped_by_node(connection, known):
+        if replaced_by is None and not _is_over(connection, known):
             return None
         new = replace(new, key=rerun_key(known.key))
     earlier = _latest(connection, new) or replaced_by
@@ -179,15 +180,17 @@ def events(connection: Connection, job_id: int) -> Sequence[RowMapping]:
 
 
 def cancel_of_study(connection: Connection, study_id: int, *, why: str, now: float) -> None:
-    """Stop what is queued, running or still to be sent for a study that needs a person."""
+    """Stop what is queued, running or still to be sent for a study that needs a person; but not
+    the note that takes a result back."""
     live = (JobState.QUEUED, JobState.RUNNING, JobState.READY)
-    query = select(job).where(job.c.study_id == study_id, job.c.state.in_(live))
+    query = select(job).where(job.c.study_id == study_id, job.c.state.in_(live), ~is_note())
     for row in connection.execute(query).mappings().all():
         move(connection, of_row(row), JobState.CANCELLED, now=now, why=why)
 
 
 def standing_results(connection: Connection, study_id: int) -> Sequence[Job]:
-    """Jobs of a study that have said something of its images, and that no other supersedes."""
+    """Jobs of a study that have said something of its images, that no other supersedes, and that
+    nobody retracted."""
     superseded = select(job.c.supersedes).where(
         job.c.study_id == study_id,
         job.c.supersedes.is_not(None),
@@ -199,6 +202,7 @@ def standing_results(connection: Connection, study_id: int) -> Sequence[Job]:
         job.c.state.in_(_WITH_RESULT),
         job.c.outcome.in_(said),
         job.c.id.not_in(superseded),
+        ~was_retracted(),
     )
     return [of_row(row) for row in connection.execute(query.order_by(job.c.id)).mappings()]
 
@@ -270,6 +274,11 @@ def _replacing(connection: Connection, replaced: Job) -> Job | None:
     query = select(job).where(job.c.supersedes == replaced.id, job.c.state != JobState.CANCELLED)
     row = connection.execute(query.order_by(job.c.id.desc()).limit(1)).mappings().one_or_none()
     return of_row(row) if row else None
+
+
+def _is_over(connection: Connection, known: Job) -> bool:
+    """Its result is not there, or not to be used: the same work makes objects of its own."""
+    return _stopped_by_node(connection, known) or is_retracted(connection, known.id)
 
 
 def _stopped_by_node(connection: Connection, stopped: Job) -> bool:

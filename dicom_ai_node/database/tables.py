@@ -139,8 +139,13 @@ delivery = Table(
     Column("job_id", ForeignKey("job.id"), nullable=False),
     Column("peer", String(64), nullable=False),
     Column("kind", String(16), nullable=False),
+    Column("sop_class_uid", String(64), nullable=False, default=""),
     Column("sop_instance_uid", String(64), nullable=False),
+    Column("series_instance_uid", String(64), nullable=False, default=""),
     Column("file", String(64), nullable=False),
+    Column("sha256", String(64), nullable=False, default=""),
+    # of the peer's ladder of forms: those that the object is a part of; none: it goes along always
+    Column("rungs", JSON, nullable=False, default=list),
     Column("state", String(16), nullable=False),
     Column("tries", Integer, nullable=False, default=0),
     Column("next_try_at", Float, nullable=False),

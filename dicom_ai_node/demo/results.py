@@ -57,8 +57,8 @@ def stages(database: Database, job: Job) -> list[Stage]:
         Stage(name="queued", what="until the worker took it", seconds=running - queued),
         Stage(name="loaded", what="images and model", seconds=_sum(spent, ("load", "open"))),
         Stage(name="inferred", what="the model's answer", seconds=_sum(spent, ("predict",))),
-        Stage(name="encoded", what="SEG and SR", seconds=_sum(spent, ("encode",))),
-        Stage(name="delivered", what="both stored at the archive", seconds=done - ready),
+        Stage(name="encoded", what="SEG, SR and summary", seconds=_sum(spent, ("encode",))),
+        Stage(name="delivered", what="all stored at the archive", seconds=done - ready),
         Stage(name="altogether", what="last image to last result", seconds=done - last),
     ]
 

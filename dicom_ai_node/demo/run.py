@@ -23,6 +23,7 @@ from dicom_ai_node.demo.stopping import Stopped, stopping
 from dicom_ai_node.errors import PeerUnreachable
 from dicom_ai_node.job import DeliveryState, Job, JobState, Outcome
 from dicom_ai_node.models.installation.install import install
+from dicom_ai_node.peers.peer import Offer
 
 MODEL = "brain-mr"
 _ANSWER_WITHIN_S = 600
@@ -78,7 +79,7 @@ def _ask(
 ) -> Answer:
     with step(console, f"Sending {len(images)} images by C-STORE"):
         try:
-            outcomes = node.entrance.store(images)
+            (outcomes,) = node.entrance.store([Offer(paths=images)])
         except PeerUnreachable as error:
             raise node.failure(f"the images could not be sent ({error})") from None
         refused = [each.status for each in outcomes if each.state is not DeliveryState.STORED]

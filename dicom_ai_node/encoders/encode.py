@@ -9,6 +9,7 @@ from pydicom import Dataset
 from dicom_ai_node.config.package import ResultKind
 from dicom_ai_node.encoders.basis import Basis, Picture
 from dicom_ai_node.encoders.companions.companion import encode_companion
+from dicom_ai_node.encoders.follow_up import follow_up, study_date
 from dicom_ai_node.encoders.marked.marked import marked
 from dicom_ai_node.encoders.pm import encode_pm
 from dicom_ai_node.encoders.run import Run
@@ -50,14 +51,16 @@ def encode(
     """
     ordered = in_order(headers)
     sources = [stand_in(header) for header in ordered]
+    following = follow_up(result, run.earlier, study_date(ordered[0]))
     basis = Basis(
         result=result,
         headers=ordered,
         sources=sources,
         run=run,
-        parts=marked(result, sources, run.ids),
+        parts=marked(result, sources, run.ids, following),
         evidence=in_order(evidence),
         picture=picture,
+        follow_up=following,
     )
     forms = list({form.label: form for form in forms}.values())
     objects: list[EncodedObject] = []

@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 
 import highdicom as hd
+import numpy as np
 from pydicom import Dataset
 from pydicom.sr.codedict import codes
+from pydicom.sr.coding import Code
 
 from dicom_ai_node.encoders.finish import finish
 from dicom_ai_node.encoders.identity import Identity
@@ -15,6 +17,7 @@ from dicom_ai_node.form import Kind
 from dicom_ai_node.result import ResultMap
 
 MAX_LO = 64
+SOME_STRUCTURE = Code("123037004", "SCT", "Anatomical Structure")  # of a header that names none
 
 
 def encode_pm(
@@ -44,9 +47,39 @@ def encode_pm(
         device_serial_number=run.serial_number,
         **identity.attributes,
     )
+    pm.ContentCreatorName = None  # type 2
+    pm.SharedFunctionalGroupsSequence[0].FrameAnatomySequence = [_anatomy(header)]
     identity.derive_dimension_uid(pm)
     refer_to_parts(pm, frames)
+    _set_in_order(pm)
     return finish(pm, header, run, run.description(what))
+
+
+def _set_in_order(pm: Dataset) -> None:
+    """Frames from one end of the stack to the other, along the normal: dcmqi takes them for so
+    ordered, wherever they say that they lie, and Slicer would show the map upside down."""
+    (shared,) = pm.SharedFunctionalGroupsSequence
+    groups = [*pm.PerFrameFunctionalGroupsSequence]
+    axes = np.reshape(shared.PlaneOrientationSequence[0].ImageOrientationPatient, (2, 3))
+    places = [each.PlanePositionSequence[0].ImagePositionPatient for each in groups]
+    order = np.argsort(np.array(places, float) @ np.cross(*axes.astype(float))).tolist()
+    if order == sorted(order):
+        return
+    pixels = memoryview(pm.FloatPixelData)
+    size = len(pixels) // len(groups)
+    pm.FloatPixelData = b"".join(pixels[k * size : (k + 1) * size] for k in order)
+    pm.PerFrameFunctionalGroupsSequence = [groups[k] for k in order]
+
+
+def _anatomy(header: Dataset) -> Dataset:
+    """Frame Anatomy (PS3.3 C.7.6.16.2.8): without it dcmqi, Slicer's reader, ends in a fault."""
+    part = str(header.get("BodyPartExamined") or "").strip().capitalize()
+    code = getattr(codes.cid4031, part, None) if part.isalpha() else None  # common regions
+    laterality = str(header.get("Laterality") or "").strip()
+    anatomy = Dataset()
+    anatomy.AnatomicRegionSequence = [hd.sr.CodedConcept.from_code(code or SOME_STRUCTURE)]
+    anatomy.FrameLaterality = laterality if laterality in ("R", "L", "B") else "U"
+    return anatomy
 
 
 def _mapping(found: ResultMap, placed: SourceMap) -> hd.pm.RealWorldValueMapping:

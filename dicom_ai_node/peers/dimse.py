@@ -1,6 +1,6 @@
 """C-STORE and C-ECHO as an SCU, on pynetdicom."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,15 +11,19 @@ from pydicom.filereader import read_file_meta_info
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import _config, build_context
 from pynetdicom.association import Association
-from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
+from pynetdicom.sop_class import (  # type: ignore[attr-defined]
+    LabelMapSegmentationStorage,
+    Verification,
+)
 from pynetdicom.status import code_to_category
 
 from dicom_ai_node.config.settings import DimsePeer
 from dicom_ai_node.errors import PeerUnreachable
 from dicom_ai_node.job import DeliveryState
 from dicom_ai_node.peers.association import associate, name_of
-from dicom_ai_node.peers.peer import UNREADABLE, StoreOutcome
+from dicom_ai_node.peers.peer import NOT_SENT, UNREADABLE, Offer, StoreOutcome
 
+_SOP_CLASS_NOT_SUPPORTED = 0x0122  # by some that have accepted a context for it
 _DUPLICATE_SOP_INSTANCE = 0x0111  # the peer has it: the same UID is the same object (P7)
 # PS3.4 B.2.3 and PS3.7 Annex C: cured by time; every other failure is for good
 _TRANSIENT = frozenset({0x0110, 0x0213, *range(0xA700, 0xA800)})
@@ -32,18 +36,15 @@ class DimseStore:
         self.settings = settings
         self.calling_ae_title = calling_ae_title
 
-    def store(self, objects: Sequence[Path]) -> Sequence[StoreOutcome]:
-        kinds = [_kind(path) for path in objects]
-        wanted = {kind for kind in kinds if kind is not None}
+    def store(self, offers: Sequence[Offer]) -> Sequence[Sequence[StoreOutcome]]:
+        kinds = {path: _kind(path) for offer in offers for path in offer.paths}
+        wanted = {kind for kind in kinds.values() if kind is not None}
         if not wanted:
-            return [UNREADABLE] * len(objects)
+            return [[UNREADABLE] * len(offer.paths) for offer in offers]
         # one syntax a context: the peer cannot prefer one for which the object must be rewritten
         fallback = {(sop_class, ImplicitVRLittleEndian) for sop_class, _ in wanted}
         with self._associate(wanted | fallback) as association:
-            return [
-                UNREADABLE if kind is None else _send(association, path, *kind)
-                for path, kind in zip(objects, kinds, strict=True)
-            ]
+            return [_offer(association, offer, kinds) for offer in offers]
 
     def echo(self) -> None:
         """Raises PeerUnreachable unless the peer answers C-ECHO with success."""
@@ -83,23 +84,63 @@ def _kind(path: Path) -> tuple[UID, UID] | None:
     return kind
 
 
-def _send(association: Association, path: Path, sop_class: UID, syntax: UID) -> StoreOutcome:
-    accepted = {
+def _offer(
+    association: Association, offer: Offer, kinds: Mapping[Path, tuple[UID, UID] | None]
+) -> Sequence[StoreOutcome]:
+    if offer.or_else:  # the contexts tell before the first object is sent
+        refused = [_refused(association, kinds[path]) for path in offer.paths]
+        if any(refused):
+            return [outcome or NOT_SENT for outcome in refused]
+    outcomes: list[StoreOutcome] = []
+    for path in offer.paths:
+        outcome = _send(association, path, kinds[path])
+        outcomes.append(outcome)
+        if offer.or_else and outcome.form_refused:
+            break
+    return outcomes + [NOT_SENT] * (len(offer.paths) - len(outcomes))
+
+
+def _accepted(association: Association, sop_class: UID) -> set[str]:
+    return {
         cx.transfer_syntax[0]
         for cx in association.accepted_contexts
         if cx.abstract_syntax == sop_class
     }
-    rewritten = syntax not in accepted and syntax == ExplicitVRLittleEndian
-    if syntax not in accepted and not (rewritten and accepted):
-        return StoreOutcome(
-            state=DeliveryState.REFUSED,
-            status=f"the peer takes no {sop_class.name} in this transfer syntax",
-        )
+
+
+def _refused(association: Association, kind: tuple[UID, UID] | None) -> StoreOutcome | None:
+    """What the contexts say; native objects can be rewritten."""
+    if kind is None:
+        return None
+    sop_class, syntax = kind
+    accepted = _accepted(association, sop_class)
+    if syntax in accepted or (accepted and syntax == ExplicitVRLittleEndian):
+        return None
+    return StoreOutcome(
+        state=DeliveryState.REFUSED,
+        status=f"the peer takes no {_name_of_class(sop_class)} in this transfer syntax",
+        form_refused=True,
+    )
+
+
+def _name_of_class(sop_class: UID) -> str:
+    """What pydicom 3.0 does not know as well."""
+    is_label_map = sop_class == LabelMapSegmentationStorage
+    return "Label Map Segmentation Storage" if is_label_map else sop_class.name
+
+
+def _send(association: Association, path: Path, kind: tuple[UID, UID] | None) -> StoreOutcome:
+    if kind is None:
+        return UNREADABLE
+    if refused := _refused(association, kind):
+        return refused
     if not association.is_established:
         return StoreOutcome(state=DeliveryState.PENDING, status="the association broke")
+    sop_class, syntax = kind
+    is_rewritten = syntax not in _accepted(association, sop_class)
     # a path is sent as the bytes of the file, a data set is encoded anew
     _config.STORE_SEND_CHUNKED_DATASET = True
-    answer = association.send_c_store(pydicom.dcmread(path) if rewritten else path)
+    answer = association.send_c_store(pydicom.dcmread(path) if is_rewritten else path)
     if "Status" not in answer:
         return StoreOutcome(state=DeliveryState.PENDING, status="no answer")
     return _outcome(int(answer.Status))
@@ -111,4 +152,8 @@ def _outcome(status: int) -> StoreOutcome:
         return StoreOutcome(state=DeliveryState.STORED, status=text)
     if status in _TRANSIENT:
         return StoreOutcome(state=DeliveryState.PENDING, status=text)
-    return StoreOutcome(state=DeliveryState.REFUSED, status=text)
+    return StoreOutcome(
+        state=DeliveryState.REFUSED,
+        status=text,
+        form_refused=status == _SOP_CLASS_NOT_SUPPORTED,
+    )

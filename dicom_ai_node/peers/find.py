@@ -1,4 +1,5 @@
-"""C-FIND as an SCU (PS3.4 C.4.1): which studies a patient has, and how many instances a series."""
+"""C-FIND as an SCU (PS3.4 C.4.1): which studies a patient has, how many instances a series, and
+whose a study is."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -21,6 +22,12 @@ from dicom_ai_node.uids import is_uid
 _MODEL = UID(StudyRootQueryRetrieveInformationModelFind)
 _PENDING, _SUCCESS = (0xFF00, 0xFF01), 0x0000
 _MOST = 2000  # answers; a peer that gives more does not match what it was asked for
+# of patient and study, as far as a peer may be asked for them (PS3.4 C.6.2.1)
+_OF_STUDY = (
+    *("PatientName", "PatientID", "IssuerOfPatientID", "PatientBirthDate", "PatientSex"),
+    *("StudyDate", "StudyTime", "AccessionNumber", "StudyID", "StudyDescription"),
+    *("ReferringPhysicianName", "PatientAge", "PatientSize", "PatientWeight"),
+)
 _SPECIAL = frozenset("*?\\")  # wildcards, and what separates values: none of them can be escaped
 
 
@@ -99,6 +106,25 @@ def count_series(
         if is_uid(uid) and _text(answer, "StudyInstanceUID") in ("", study_instance_uid):
             found[uid] = _number(answer, "NumberOfSeriesRelatedInstances")
     return found
+
+
+def find_study(
+    settings: DimsePeer, study_instance_uid: str, *, calling_ae_title: str
+) -> Dataset | None:
+    """Patient and study as the peer names them, undecoded; None unless it names exactly one.
+
+    Raises PeerUnreachable.
+    """
+    query = _keys("STUDY", **dict.fromkeys(_OF_STUDY, ""))
+    query.StudyInstanceUID = study_instance_uid
+    found = [
+        answer
+        for answer in _answers(settings, query, calling_ae_title)
+        if _text(answer, "StudyInstanceUID") == study_instance_uid
+    ]
+    if len(found) != 1 or "PatientID" not in found[0]:
+        return None
+    return found[0] if found[0].get_item("PatientID").value else None
 
 
 def _checked(patient_id: str) -> str:

@@ -9,18 +9,20 @@ from pydicom.errors import InvalidDicomError
 from dicom_ai_node.config.settings import FolderPeer
 from dicom_ai_node.errors import PeerUnreachable
 from dicom_ai_node.job import DeliveryState
-from dicom_ai_node.peers.peer import UNREADABLE, StoreOutcome
+from dicom_ai_node.peers.peer import UNREADABLE, Offer, StoreOutcome
 from dicom_ai_node.spool import durable_write
 from dicom_ai_node.uids import is_uid
 
 
 class FolderStore:
+    """Takes every form."""
+
     def __init__(self, settings: FolderPeer) -> None:
         self.folder = settings.path.absolute()
 
-    def store(self, objects: Sequence[Path]) -> Sequence[StoreOutcome]:
+    def store(self, offers: Sequence[Offer]) -> Sequence[Sequence[StoreOutcome]]:
         try:
-            return [self._store(path) for path in objects]
+            return [[self._store(path) for path in offer.paths] for offer in offers]
         except OSError as error:
             raise PeerUnreachable(f"the folder cannot be written ({error.strerror})") from error
 

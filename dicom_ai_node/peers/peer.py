@@ -14,29 +14,44 @@ class StoreOutcome:
 
     state: DeliveryState
     status: str  # for people, without patient data: "0000", "A700 out of resources"
+    form_refused: bool = False  # it takes nothing of this SOP class, or not in this syntax
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """Objects that belong together; with `or_else` there is another form of them.
+
+    The peer is then sent all of them or, as soon as it is known not to take one, no more of them.
+    """
+
+    paths: Sequence[Path]  # files of the outbox; their names say nothing
+    or_else: bool = False
 
 
 UNREADABLE = StoreOutcome(
     state=DeliveryState.REFUSED, status="the file in the outbox cannot be read"
+)
+NOT_SENT = StoreOutcome(
+    state=DeliveryState.PENDING, status="not sent: the peer does not take another of its form"
 )
 
 
 class Peer(Protocol):
     """A destination for result objects."""
 
-    def store(self, objects: Sequence[Path]) -> Sequence[StoreOutcome]:
+    def store(self, offers: Sequence[Offer]) -> Sequence[Sequence[StoreOutcome]]:
         """Send Part 10 files unchanged.
 
         Parameters
         ----------
-        objects
-            Files of the outbox; their names say nothing.
+        offers
+            In the order in which they are to be sent.
 
         Returns
         -------
-        Sequence[StoreOutcome]
-            One outcome per object, in the same order. An object that fails does not stop the
-            others.
+        Sequence[Sequence[StoreOutcome]]
+            For each offer one outcome per object, in the same order. An object that fails does not
+            stop the others, unless there is another form of them.
 
         Raises
         ------

@@ -30,7 +30,11 @@ SERVICES = (
     ("Storage Commitment Push Model", "SCP", "for what was stored here"),
     ("Instance Availability Notification", "SCP", "of peers that `may: [notify]`"),
     ("Modality Performed Procedure Step", "SCP", "of peers that `may: [notify]`"),
-    ("Study Root Query/Retrieve – FIND", "SCU", "counts of studies, priors"),
+    (
+        "Study Root Query/Retrieve – FIND",
+        "SCU",
+        "counts of studies, priors, whose a deleted study is",
+    ),
     ("Study Root Query/Retrieve – MOVE", "SCU", "priors, which come by C-STORE"),
 )
 

@@ -151,7 +151,8 @@ def test_every_good_study_is_done(story: Story) -> None:
     assert [[(job["state"], job["outcome"]) for job in each] for each in jobs] == [
         [("done", "findings")]
     ] * len(GOOD)
-    assert all(sorted(ds.Modality for ds in story.objects(n)) == ["SEG", "SR"] for n in GOOD[:5])
+    every = ["OT", "SEG", "SR"]
+    assert all(sorted(ds.Modality for ds in story.objects(n)) == every for n in GOOD[:5])
 
 
 @pytest.mark.fault("E1")
@@ -176,7 +177,7 @@ def test_what_one_model_fails_on_another_one_delivers(story: Story) -> None:
         "threshold-ct": ("done", "findings"),
     }
     kinds = sorted(ds.Modality for ds in story.objects("both"))
-    assert kinds == ["SEG", "SR", "SR"]
+    assert kinds == ["OT", "OT", "SEG", "SR", "SR"]
 
 
 @pytest.mark.fault("E16")
@@ -191,7 +192,7 @@ def test_a_worker_that_slept_through_its_lease_publishes_nothing(story: Story) -
         os.kill(worker, signal.SIGCONT)
     job = story.ended("sleeper")
     assert (job["outcome"], _starts(job)) == ("findings", 2)
-    assert sorted(ds.Modality for ds in story.objects("sleeper")) == ["SEG", "SR"]
+    assert sorted(ds.Modality for ds in story.objects("sleeper")) == ["OT", "SEG", "SR"]
     assert "lease_lost" in story.node.log()
 
 

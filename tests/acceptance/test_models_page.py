@@ -73,7 +73,7 @@ def test_the_page_takes_a_network_to_the_pacs(tmp_path: Path) -> None:
                 else:
                     run(line, tmp_path, node)
         assert {path.name for path in (tmp_path / "tried").iterdir()} == {
-            "1-seg.dcm", "2-sr.dcm", "report.json",
+            "1-seg.dcm", "2-sr.dcm", "3-summary.dcm", "report.json",
         }  # fmt: skip
         for path in sorted((tmp_path / "STUDY").iterdir()):
             pacs.upload(path)

@@ -1,16 +1,47 @@
 """Rows made to order."""
 
+from typing import Any
+
 from sqlalchemy import Connection
 
+from dicom_ai_node.config.result_forms import ResultForms
 from dicom_ai_node.database import arrivals, deliveries, jobs, leases, studies
 from dicom_ai_node.database.arrivals import ReceivedInstance
-from dicom_ai_node.database.deliveries import OutboxObject
 from dicom_ai_node.database.jobs import NewJob
-from dicom_ai_node.job import Job
+from dicom_ai_node.job import Job, OutboxObject
 
 NOW = 1_700_000_000.0
+
+
+def an_object(kind: str, number: int, forms: tuple[str, ...], **changes: Any) -> OutboxObject:
+    """An object as a report names it."""
+    return OutboxObject(
+        kind=kind,
+        sop_class_uid=_CLASSES.get(kind, "1.2.840.10008.5.1.4.1.1.7"),
+        sop_instance_uid=f"2.25.1{number}",
+        series_instance_uid=f"2.25.2{number}",
+        file=f"{number}-{kind}.dcm",
+        forms=forms,
+        **changes,
+    )
+
+
+_CLASSES = {
+    "labelmap": "1.2.840.10008.5.1.4.1.1.66.7",
+    "seg": "1.2.840.10008.5.1.4.1.1.66.4",
+    "sr": "1.2.840.10008.5.1.4.1.1.88.34",
+}
 SEG = OutboxObject(kind="seg", sop_instance_uid="2.25.1", file="1-seg.dcm")
 SR = OutboxObject(kind="sr", sop_instance_uid="2.25.2", file="2-sr.dcm")
+TWO_FORMS = ResultForms(segmentation=("labelmap", "binary"), also=())
+BINARY_ALONE = ResultForms(also=())
+_LABELMAP, _BINARY = ("labelmap+comprehensive_3d",), ("binary+comprehensive_3d",)
+IN_TWO_FORMS = (
+    an_object("labelmap", 1, _LABELMAP),
+    an_object("seg", 2, _BINARY),
+    an_object("sr", 3, _LABELMAP),
+    an_object("sr", 4, _BINARY),
+)
 
 
 def received(instance: str = "1.2.3.1", **changes: object) -> ReceivedInstance:

@@ -4,10 +4,9 @@ import pytest
 from sqlalchemy import Connection
 
 from dicom_ai_node.database import deliveries, jobs
-from dicom_ai_node.database.deliveries import OutboxObject
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.errors import LeaseLost
-from dicom_ai_node.job import DeliveryState, Job, JobState, Outcome
+from dicom_ai_node.job import DeliveryState, Job, JobState, OutboxObject, Outcome
 from tests.database.made import NOW, SEG, SR, again, claimed, enqueued
 
 PENDING, STORED, REFUSED = DeliveryState.PENDING, DeliveryState.STORED, DeliveryState.REFUSED
@@ -101,12 +100,12 @@ def test_what_was_put_off_is_due_later(database: Database) -> None:
         assert [(delivery.tries, delivery.status) for delivery, _ in later] == [(1, "said")] * 2
 
 
-def test_the_oldest_comes_first_and_no_more_than_asked(database: Database) -> None:
+def test_the_oldest_comes_first_and_jobs_come_whole(database: Database) -> None:
     with database.write() as connection:
         for key in ("a", "b", "c"):
             published(connection, key)
         due = deliveries.due(connection, "pacs", now=NOW, limit=3)
-        assert [key for _, key in due] == ["a", "a", "b"]
+        assert [key for _, key in due] == ["a", "a", "b", "b"]
 
 
 def test_an_answer_counts_once(database: Database) -> None:

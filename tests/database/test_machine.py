@@ -10,12 +10,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 from sqlalchemy import Connection
 
-from dicom_ai_node.database import deliveries, jobs, leases, schema
+from dicom_ai_node.database import deliveries, jobs, ladders, leases, schema
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.errors import LeaseLost
 from dicom_ai_node.job import TRANSITIONS, DeliveryState, Job, JobState
-from tests.database.made import NOW, SEG, SR, a_study, new_job
+from tests.database.made import BINARY_ALONE, IN_TWO_FORMS, NOW, TWO_FORMS, a_study, new_job
 
+PENDING, STORED, REFUSED = DeliveryState.PENDING, DeliveryState.STORED, DeliveryState.REFUSED
+PEERS = ("archive", "pacs")
 MAX_ATTEMPTS = 3
 LEASE_S = 60.0
 
@@ -88,18 +90,37 @@ class JobTable(RuleBasedStateMachine):
         done = self.under_lease(
             lease,
             lambda c: deliveries.publish(
-                c, lease, (SEG, SR), outcome="findings", reason=None, timings={}, now=self.now
+                c,
+                lease,
+                IN_TWO_FORMS,
+                outcome="findings",
+                reason=None,
+                timings={},
+                now=self.now,
+                forms={"pacs": TWO_FORMS, "archive": BINARY_ALONE},
             ),
         )
         if done:
             self.published.append(lease.id)
 
-    @rule(peer=st.sampled_from(["archive", "pacs"]), state=st.sampled_from(DeliveryState))
+    @rule(
+        peer=st.sampled_from(PEERS),
+        state=st.sampled_from([PENDING, STORED, REFUSED]),
+    )
     def record(self, peer: str, state: DeliveryState) -> None:
         with self.database.write() as connection:
             for delivery, _ in deliveries.due(connection, peer, now=self.now, limit=1):
                 deliveries.record(
                     connection, delivery, state, status="", next_try_at=self.now + 5, now=self.now
+                )
+
+    @rule(peer=st.sampled_from(PEERS))
+    def refuse_a_form(self, peer: str) -> None:
+        """As the queue does where a peer does not take one of the objects."""
+        with self.database.write() as connection:
+            for row, _ in deliveries.due(connection, peer, now=self.now)[:1]:
+                ladders.step_down(
+                    connection, row.job_id, peer, [row.id], status="0122", now=self.now
                 )
 
     @rule(data=st.data())
@@ -178,7 +199,8 @@ class JobTable(RuleBasedStateMachine):
                 if job.state is JobState.READY:
                     assert "pending" in states
                 elif job.state is JobState.DONE:
-                    assert states == {"stored"}
+                    assert "stored" in states
+                    assert states <= {"stored", "spare", "passed"}
                 elif job.state is JobState.UNDELIVERED:
                     assert "refused" in states
                     assert "pending" not in states
@@ -191,7 +213,20 @@ class JobTable(RuleBasedStateMachine):
         with self.database.read() as connection:
             for job in jobs.listing(connection, limit=1000):
                 rows = deliveries.of_job(connection, job.id)
-                assert len(rows) == (4 if job.id in self.published else 0)
+                assert len(rows) == (6 if job.id in self.published else 0)
+
+    @invariant()
+    def no_peer_has_two_forms(self) -> None:
+        with self.database.read() as connection:
+            for job in jobs.listing(connection, limit=1000):
+                for peer in PEERS:
+                    rows = deliveries.of_job(connection, job.id)
+                    sent = [
+                        set(row["rungs"])
+                        for row in rows
+                        if row["peer"] == peer and row["state"] in ("pending", "stored")
+                    ]
+                    assert not sent or set.intersection(*sent)
 
     @invariant()
     def one_job_at_most_is_under_way_for_a_series(self) -> None:

@@ -8,11 +8,11 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, text
 
-from dicom_ai_node.database import jobs, schema, studies
+from dicom_ai_node.database import deliveries, jobs, ladders, schema, studies
 from dicom_ai_node.database.engine import Database, journal_mode
 from dicom_ai_node.database.tables import metadata
 from dicom_ai_node.errors import ConfigError
-from dicom_ai_node.job import Priority
+from dicom_ai_node.job import DeliveryState, JobState, Priority
 
 
 def url(folder: Path) -> str:
@@ -190,4 +190,43 @@ def test_jobs_of_the_schema_before_named_inputs_keep_what_they_say(tmp_path: Pat
     assert (job.subject, job.priority, job.uses) == ("1.2.3", Priority.ROUTINE, {})
     assert row is not None
     assert row["revision"] == 1
+    database.close()
+
+
+def test_deliveries_of_the_schema_before_ladders_are_sent_as_they_were(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path}/node.db")
+    schema.upgrade(database, "0004")
+    with database.write() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO study (id, study_instance_uid, state, calling_ae_title, "
+                "called_ae_title, patient_digest, first_received_at, last_received_at) "
+                "VALUES (1, '1.2', 'routed', 'PACS', 'AI_NODE', 'p', 5, 6)"
+            )
+        )
+        connection.execute(
+            text(
+                "INSERT INTO job (id, key, study_id, study_instance_uid, series_instance_uid, "
+                "model, version, subject, send_to, inputs, state, priority, rank, attempts, "
+                "run_after, created_at, timings) VALUES (1, 'k', 1, '1.2', '1.2.3', 'bright', "
+                """'1.0', '1.2.3', '["pacs"]', '{}', 'ready', 'routine', 0, 1, 10, 10, '{}')"""
+            )
+        )
+        connection.execute(
+            text(
+                "INSERT INTO delivery (job_id, peer, kind, sop_instance_uid, file, state, tries, "
+                "next_try_at, created_at) VALUES "
+                "(1, 'pacs', 'seg', '2.25.1', '1-seg.dcm', 'stored', 1, 10, 10), "
+                "(1, 'pacs', 'sr', '2.25.2', '2-sr.dcm', 'pending', 3, 10, 10)"
+            )
+        )
+    schema.upgrade(database)
+    with database.write() as connection:
+        ((row, key),) = deliveries.due(connection, "pacs", now=20)
+        assert (row.kind, row.rungs, row.tries, key) == ("sr", (), 3, "k")
+        assert not ladders.has_lower(connection, 1, "pacs")
+        state = DeliveryState.STORED
+        deliveries.record(connection, row, state, status="0000", next_try_at=20, now=20)
+        (job,) = jobs.listing(connection)
+    assert job.state is JobState.DONE
     database.close()

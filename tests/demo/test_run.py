@@ -61,7 +61,7 @@ def start(
 def test_the_demo_twice(
     home: Path, model_store: Path, started: list[subprocess.Popen[str]]
 ) -> None:
-    """The volume that is known of this head, SEG and SR, the picture; and all of it again."""
+    """The volume that is known of this head, its results, the picture; and all of it again."""
     for _ in range(2):
         began = time.monotonic()
         process = start(started, home, model_store)
@@ -71,7 +71,8 @@ def test_the_demo_twice(
         found = re.search(r"Brain volume +([\d,]+) mL", output)
         assert found, output
         assert int(found[1].replace(",", "")) == pytest.approx(1910, rel=0.01)
-        assert {dcmread(path).Modality for path in (home / "archive").iterdir()} == {"SEG", "SR"}
+        kinds = {dcmread(path).Modality for path in (home / "archive").iterdir()}
+        assert kinds == {"SEG", "SR", "OT"}
         with Image.open(home / "montage.png") as picture:
             assert min(picture.size) > 800
         for stage in ("received", "complete", "queued", "loaded", "inferred", "encoded"):

@@ -82,7 +82,7 @@ def finding(number: int, volume: hd.Volume, mask: np.ndarray) -> Finding:
 
 def without_pixels(instances: Sequence[Dataset]) -> list[Dataset]:
     """As the node reads them: from Part 10, nothing decoded yet."""
-    return [_reread(ds, stop_before_pixels=True) for ds in instances]
+    return [reread(ds, stop_before_pixels=True) for ds in instances]
 
 
 def written(encoded: Sequence[EncodedObject], folder: Path) -> dict[str, Path]:
@@ -112,7 +112,7 @@ def every(
 ) -> list[tuple[str, Dataset]]:
     """All objects, also of one kind, after a turn through bytes."""
     objects = encode(result, without_pixels(instances), this_run or run(), kinds)
-    return [(kind, _reread(ds)) for kind, ds, _ in objects]
+    return [(kind, reread(ds)) for kind, ds, _ in objects]
 
 
 def walk(item: Dataset) -> Iterator[Dataset]:
@@ -145,7 +145,7 @@ def groups(sr: Dataset, template: str) -> list[Dataset]:
     ]
 
 
-def _reread(ds: Dataset, **options: object) -> Dataset:
+def reread(ds: Dataset, **options: object) -> Dataset:
     with BytesIO() as file:
         ds.save_as(file, enforce_file_format=True)
         return pydicom.dcmread(BytesIO(file.getvalue()), **options)

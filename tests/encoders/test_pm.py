@@ -12,7 +12,8 @@ from dicom_ai_node.job import Outcome
 from dicom_ai_node.result import MapKind, Result, ResultMap
 from tests import dicom_factory
 from tests.encoders import made
-from tests.validators import dcentvfy, dciodvfy
+from tests.nrrd import nrrd
+from tests.validators import dcentvfy, dciodvfy, paramap2itkimage
 
 SHAPE = (6, 24, 20)
 KINDS = ("seg", "sr")
@@ -128,3 +129,38 @@ def _bytes(ds):
     with BytesIO() as file:
         ds.save_as(file, enforce_file_format=True)
         return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("body_part", "laterality", "expected"),
+    [
+        ("CHEST", None, ("816094009", "U")),
+        ("BREAST", "L", ("76752008", "L")),
+        ("", None, ("123037004", "U")),
+    ],
+)
+@pytest.mark.result_rule(24)
+def test_frames_say_which_part_of_the_body_they_show(body_part, laterality, expected):
+    given = dicom_factory.series(name="parts", shape=SHAPE, body_part=body_part)
+    for ds in given:
+        ds.Laterality = laterality
+    volume = hd.get_volume_from_series(given)
+    (_, (_, pm)) = made.every(result_of(volume, MapKind.SALIENCY), given)
+    (anatomy,) = pm.SharedFunctionalGroupsSequence[0].FrameAnatomySequence
+    (region,) = anatomy.AnatomicRegionSequence
+    assert (region.CodeValue, anatomy.FrameLaterality) == expected
+
+
+@pytest.mark.validators
+@pytest.mark.result_rule(7)
+@pytest.mark.parametrize("multi_frame", [False, True])
+def test_dcmqi_reads_the_same_numbers_at_the_same_place(instances, volume, tmp_path, multi_frame):
+    result = result_of(volume, MapKind.SALIENCY)
+    given = dicom_factory.enhanced(instances) if multi_frame else instances
+    encoded = encode(result, made.without_pixels(given), made.run(), KINDS)
+    path = made.written(encoded, tmp_path)["pm"]
+    array, matrix, origin = nrrd(paramap2itkimage(path, tmp_path / "nrrd"))
+    (found,) = result.maps
+    places = np.argwhere(np.ones(array.shape, bool))[:, ::-1] @ matrix.T + origin
+    ours = found.volume.map_reference_to_indices(places).round().astype(int)
+    assert np.array_equal(array.ravel(), found.volume.array[tuple(ours.T)])

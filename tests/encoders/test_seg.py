@@ -1,20 +1,14 @@
 """The SEG: the same voxels at the same place, however the source lies."""
 
-import gzip
-import re
-from pathlib import Path
-
 import highdicom as hd
 import numpy as np
 import pytest
 
-from dicom_ai_node.encoders.encode import encode
 from dicom_ai_node.errors import ModelError
 from dicom_ai_node.job import Outcome
 from dicom_ai_node.result import Result
 from tests import dicom_factory
 from tests.encoders import made
-from tests.validators import segimage2itkimage
 
 OBLIQUE = (0.96, 0.28, 0.0, -0.28 * 0.8, 0.96 * 0.8, 0.6)
 ORIENTATIONS = {
@@ -92,44 +86,6 @@ def test_the_patients_right_stays_right(instances, seg):
     """In LPS the right is negative; the phantom's box lies there by its headers."""
     assert _true_centre(instances)[0] < -10
     assert _centre(_read_back(seg))[0] < -10
-
-
-@pytest.mark.validators
-@pytest.mark.parametrize("orientation", ["axial", "oblique"])
-def test_dcmqi_reads_the_same_voxels_at_the_same_place(orientation, tmp_path):
-    instances = dicom_factory.series(name=orientation, orientation=ORIENTATIONS[orientation])
-    result = made.findings(instances)
-    encoded = encode(result, made.without_pixels(instances), made.run(), ("seg",))
-    paths = made.written(encoded, tmp_path)
-    files = segimage2itkimage(paths["seg"], tmp_path / "nrrd")
-    assert len(files) == 2
-    for number, file in zip((1, 3), files, strict=True):
-        theirs = np.argwhere(_nrrd(file)[0])
-        place = theirs[:, ::-1] @ _nrrd(file)[1].T + _nrrd(file)[2]
-        ours = result.masks[0].map_indices_to_reference(
-            np.argwhere(result.masks[0].array == number)
-        )
-        assert {tuple(p) for p in np.round(place, 2) + 0.0} == {
-            tuple(p) for p in np.round(ours, 2) + 0.0
-        }
-
-
-def _nrrd(path: Path):
-    """-> array[k, j, i], matrix whose columns are the i, j, k steps in LPS mm, origin."""
-    head, _, body = path.read_bytes().partition(b"\n\n")
-    fields = dict(line.split(":", 1) for line in head.decode().splitlines()[1:] if ":" in line)
-    if "gz" in fields["encoding"]:
-        body = gzip.decompress(body)
-    assert "left-posterior-superior" in fields["space"]
-    kind = {"short": "<i2", "unsigned char": "u1"}[fields["type"].strip()]
-    sizes = [int(size) for size in fields["sizes"].split()]
-    steps = [_numbers(text) for text in re.findall(r"\(([^)]*)\)", fields["space directions"])]
-    origin = _numbers(fields["space origin"].strip(" ()"))
-    return np.frombuffer(body, kind).reshape(sizes[::-1]), np.array(steps).T, np.array(origin)
-
-
-def _numbers(text):
-    return [float(number) for number in text.split(",")]
 
 
 def test_only_present_segments_are_described_and_numbered_without_gaps(seg, result):

@@ -7,12 +7,12 @@ from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.dataelem import RawDataElement
 from pydicom.sr.coding import Code
 from pydicom.tag import BaseTag
+from pydicom.uid import Comprehensive3DSRStorage
 
 from dicom_ai_node.encoders.encode import encode
-from dicom_ai_node.encoders.ids import DerivedIds
 from dicom_ai_node.encoders.marked.outline import MAX_POINTS, outline
 from dicom_ai_node.errors import ModelError
-from dicom_ai_node.job import Outcome
+from dicom_ai_node.job import Outcome, ReportReference
 from dicom_ai_node.result import Finding, Measurement, Result
 from tests import dicom_factory
 from tests.encoders import made
@@ -413,15 +413,19 @@ def test_odd_headers_do_not_stop_the_report_that_calls_them_unsuitable(change):
 
 
 def test_a_report_that_replaces_an_earlier_one_names_it_and_says_so(instances, result, tmp_path):
-    earlier = DerivedIds(job_key="e" * 64)
-    this_run = made.run(predecessor=earlier)
+    earlier = ReportReference(
+        sop_class_uid=Comprehensive3DSRStorage,
+        series_instance_uid="2.25.71",
+        sop_instance_uid="2.25.72",
+    )
+    this_run = made.run(supersedes=(earlier,))
     report = made.encoded(result, instances, this_run)["sr"]
     (study,) = report.PredecessorDocumentsSequence
     assert study.StudyInstanceUID == instances[0].StudyInstanceUID
     (of_series,) = study.ReferencedSeriesSequence
     (document,) = of_series.ReferencedSOPSequence
-    assert of_series.SeriesInstanceUID == earlier.uid("sr", "series")
-    assert document.ReferencedSOPInstanceUID == earlier.uid("sr", "instance")
+    assert of_series.SeriesInstanceUID == earlier.series_instance_uid
+    assert document.ReferencedSOPInstanceUID == earlier.sop_instance_uid
     assert document.ReferencedSOPClassUID == report.SOPClassUID
     paths = made.written(encode(result, instances, this_run, ("seg", "sr")), tmp_path)
     assert "replaces an earlier one" in dsrdump(paths["sr"])

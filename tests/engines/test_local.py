@@ -148,7 +148,7 @@ def test_an_answer_that_breaks_the_contract_is_reported_as_failed(bench: Bench, 
     found = bench.run(act)
     assert isinstance(found, Report), found
     assert found.outcome is Outcome.FAILED
-    assert [each.kind for each in found.objects] == ["sr"]
+    assert [each.kind for each in found.objects] == ["sr", "summary"]
 
 
 @pytest.mark.fault("E8")

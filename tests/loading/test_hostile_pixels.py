@@ -187,7 +187,7 @@ def reason_of_refusal(engine: LocalEngine, folder: Path, study: Path) -> str:
     assert time.monotonic() - began < SECONDS
     assert process_status(process, "VmHWM") - before < MIB
     assert report.outcome is Outcome.NOT_SUITABLE
-    assert [each.kind for each in report.objects] == ["sr"]
+    assert [each.kind for each in report.objects] == ["sr", "summary"]
     assert report.reason is not None
     assert report.reason.endswith(".")
     assert "Phantom" not in report.reason

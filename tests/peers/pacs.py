@@ -70,20 +70,21 @@ class Pacs:
 
 def objects(folder: Path, name: str = "job") -> list[Path]:
     """A SEG and an SR as far as a peer looks at them, in an outbox folder."""
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = []
-    for number, (kind, sop_class) in enumerate(
-        [("seg", SegmentationStorage), ("sr", ComprehensiveSRStorage)], start=1
-    ):
-        ds = Dataset()
-        ds.file_meta = FileMetaDataset()
-        ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-        ds.SOPClassUID = ds.file_meta.MediaStorageSOPClassUID = sop_class
-        ds.SOPInstanceUID = derived_uid(name, kind)
-        ds.file_meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID
-        ds.PatientName = "Phantom^Left"
-        ds.SeriesDescription = kind
-        path = folder / f"{number}-{kind}.dcm"
-        ds.save_as(path, enforce_file_format=True)
-        paths.append(path)
-    return paths
+    kinds = [("seg", SegmentationStorage), ("sr", ComprehensiveSRStorage)]
+    return [
+        an_object(folder / f"{number}-{kind}.dcm", sop_class, derived_uid(name, kind))
+        for number, (kind, sop_class) in enumerate(kinds, start=1)
+    ]
+
+
+def an_object(path: Path, sop_class: UID, uid: str, syntax: UID = ExplicitVRLittleEndian) -> Path:
+    ds = Dataset()
+    ds.file_meta = FileMetaDataset()
+    ds.file_meta.TransferSyntaxUID = syntax
+    ds.SOPClassUID = ds.file_meta.MediaStorageSOPClassUID = sop_class
+    ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = UID(uid)
+    ds.PatientName = "Phantom^Left"
+    ds.SeriesDescription = path.stem
+    path.parent.mkdir(parents=True, exist_ok=True)
+    ds.save_as(path, enforce_file_format=True)
+    return path

@@ -17,6 +17,8 @@ from dicom_ai_node.header import data_of
 from dicom_ai_node.job import DeliveryState
 from dicom_ai_node.peers.dimse import DimseStore
 from dicom_ai_node.peers.open import open_peer
+from dicom_ai_node.peers.peer import NOT_SENT, Offer
+from dicom_ai_node.uids import derived_uid
 from tests.made import configuration
 from tests.peers.pacs import Pacs, objects
 from tests.receive.scu import encoded
@@ -25,8 +27,13 @@ PENDING, STORED, REFUSED = DeliveryState.PENDING, DeliveryState.STORED, Delivery
 
 
 def store(pacs: Pacs, paths: list[Path]) -> list[tuple[DeliveryState, str]]:
-    outcomes = DimseStore(pacs.settings, calling_ae_title="AI_NODE").store(paths)
-    return [(outcome.state, outcome.status) for outcome in outcomes]
+    (answered,) = offered(pacs, Offer(paths=paths))
+    return answered
+
+
+def offered(pacs: Pacs, *offers: Offer) -> list[list[tuple[DeliveryState, str]]]:
+    answered = DimseStore(pacs.settings, calling_ae_title="AI_NODE").store(offers)
+    return [[(outcome.state, outcome.status) for outcome in outcomes] for outcomes in answered]
 
 
 @pytest.mark.parametrize(
@@ -68,6 +75,41 @@ def test_a_pacs_that_takes_no_reports_gets_the_rest(tmp_path: Path) -> None:
     assert seg == (STORED, "0000")
     assert sr[0] is REFUSED
     assert "takes no Comprehensive SR Storage" in sr[1]
+
+
+@pytest.mark.parametrize(
+    "pacs",
+    [
+        Pacs(sop_classes=[SegmentationStorage]),
+        Pacs(sop_classes=[SegmentationStorage], syntaxes=[ImplicitVRLittleEndian]),
+        Pacs(sop_classes=[]),
+    ],
+    ids=["no report", "no report, implicit", "nothing"],
+)
+def test_nothing_is_sent_of_an_offer_that_is_not_taken_whole(tmp_path: Path, pacs: Pacs) -> None:
+    """Where there is another form of it; other offers on the same association are sent."""
+    first, other = objects(tmp_path / "1", "first"), objects(tmp_path / "2", "other")
+    with pacs.running():
+        refused, sent = offered(pacs, Offer(paths=first, or_else=True), Offer(paths=other[:1]))
+    takes_it = bool(pacs.sop_classes)
+    assert [state for state, _ in refused] == [PENDING if takes_it else REFUSED, REFUSED]
+    assert [state for state, _ in sent] == [STORED if takes_it else REFUSED]
+    assert [uid for uid, _, _ in pacs.received] == [derived_uid("other", "seg")] * takes_it
+
+
+def test_no_more_is_sent_of_an_offer_after_0122(tmp_path: Path) -> None:
+    paths = objects(tmp_path)
+    with Pacs(answer=lambda _: 0x0122).running() as pacs:
+        (answered,) = offered(pacs, Offer(paths=paths, or_else=True))
+    assert answered == [(REFUSED, "0122"), (PENDING, NOT_SENT.status)]
+    assert len(pacs.received) == 1
+
+
+def test_another_refusal_says_nothing_of_the_form(tmp_path: Path) -> None:
+    with Pacs(answer=lambda _: 0xC000).running() as pacs:
+        peer = DimseStore(pacs.settings, calling_ae_title="AI_NODE")
+        (answered,) = peer.store([Offer(paths=objects(tmp_path), or_else=True)])
+    assert [(each.status, each.form_refused) for each in answered] == [("C000", False)] * 2
 
 
 def test_an_association_that_breaks_leaves_the_rest_pending(tmp_path: Path) -> None:
@@ -116,7 +158,9 @@ def test_a_pacs_that_is_down_is_unreachable(tmp_path: Path) -> None:
 
 def test_a_pacs_that_does_not_know_us_is_unreachable(tmp_path: Path) -> None:
     with Pacs().running() as pacs, pytest.raises(PeerUnreachable, match="refused the association"):
-        DimseStore(pacs.settings, calling_ae_title="STRANGER").store(objects(tmp_path))
+        DimseStore(pacs.settings, calling_ae_title="STRANGER").store(
+            [Offer(paths=objects(tmp_path))]
+        )
 
 
 def test_a_pacs_that_takes_nothing_of_it_refuses_for_good(tmp_path: Path) -> None:
@@ -134,5 +178,5 @@ def test_echo() -> None:
 def test_the_configuration_names_the_caller(tmp_path: Path) -> None:
     node = configuration(tmp_path).node
     with Pacs(sop_classes=[ComprehensiveSRStorage]).running() as pacs:
-        outcomes = open_peer(pacs.settings, node).store(objects(tmp_path))
+        (outcomes,) = open_peer(pacs.settings, node).store([Offer(paths=objects(tmp_path))])
     assert [outcome.state for outcome in outcomes] == [REFUSED, STORED]

@@ -11,6 +11,7 @@ from dicom_ai_node.errors import PeerUnreachable
 from dicom_ai_node.job import DeliveryState
 from dicom_ai_node.peers.folder import FolderStore
 from dicom_ai_node.peers.open import open_peer
+from dicom_ai_node.peers.peer import Offer
 from tests.made import configuration
 from tests.peers.pacs import objects
 
@@ -19,9 +20,13 @@ def peer(folder: Path) -> FolderStore:
     return FolderStore(FolderPeer(kind="folder", path=folder))
 
 
+def offer(paths: list[Path]) -> Offer:
+    return Offer(paths=paths)
+
+
 def test_files_appear_whole_under_their_uid(tmp_path: Path) -> None:
     paths = objects(tmp_path / "outbox")
-    outcomes = peer(tmp_path / "new" / "results").store(paths)
+    (outcomes,) = peer(tmp_path / "new" / "results").store([offer(paths)])
     assert [outcome.state for outcome in outcomes] == [DeliveryState.STORED] * 2
     for path in paths:
         uid = pydicom.dcmread(path).SOPInstanceUID
@@ -32,9 +37,9 @@ def test_files_appear_whole_under_their_uid(tmp_path: Path) -> None:
 def test_what_is_there_is_left_as_it_is(tmp_path: Path) -> None:
     paths = objects(tmp_path / "outbox")
     folder = tmp_path / "results"
-    peer(folder).store(paths)
+    peer(folder).store([offer(paths)])
     before = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
-    peer(folder).store(paths)
+    peer(folder).store([offer(paths)])
     assert {path.name: path.stat().st_mtime_ns for path in folder.iterdir()} == before
 
 
@@ -44,14 +49,14 @@ def test_a_half_written_file_of_a_killed_process_is_replaced(tmp_path: Path) -> 
     folder.mkdir()
     uid = pydicom.dcmread(path).SOPInstanceUID
     (folder / f".{uid}.part").write_bytes(b"half")
-    peer(folder).store([path])
+    peer(folder).store([offer([path])])
     assert [file.name for file in folder.iterdir()] == [f"{uid}.dcm"]
 
 
 def test_a_folder_that_cannot_be_written_may_be_back_later(tmp_path: Path) -> None:
     (tmp_path / "results").write_bytes(b"a file, not a folder")
     with pytest.raises(PeerUnreachable, match="the folder cannot be written"):
-        peer(tmp_path / "results").store(objects(tmp_path / "outbox"))
+        peer(tmp_path / "results").store([offer(objects(tmp_path / "outbox"))])
 
 
 def test_no_uid_leads_out_of_the_folder(tmp_path: Path) -> None:
@@ -59,7 +64,7 @@ def test_no_uid_leads_out_of_the_folder(tmp_path: Path) -> None:
     ds = pydicom.dcmread(path)
     ds.SOPInstanceUID = UID("../../escaped")
     ds.save_as(path)
-    outcomes = peer(tmp_path / "a" / "results").store([path, other])
+    (outcomes,) = peer(tmp_path / "a" / "results").store([offer([path, other])])
     assert [outcome.state for outcome in outcomes] == [DeliveryState.REFUSED, DeliveryState.STORED]
     assert not list(tmp_path.rglob("escaped*"))
 
@@ -68,11 +73,12 @@ def test_a_file_that_cannot_be_read_does_not_stop_the_others(tmp_path: Path) -> 
     path, other = objects(tmp_path / "outbox")
     path.write_bytes(b"gone bad")
     missing = tmp_path / "outbox" / "missing.dcm"
-    outcomes = peer(tmp_path / "results").store([path, missing, other])
+    (outcomes,) = peer(tmp_path / "results").store([offer([path, missing, other])])
     assert [outcome.state for outcome in outcomes] == ["refused", "refused", "stored"]
 
 
 def test_a_folder_is_opened_by_its_kind(tmp_path: Path) -> None:
     settings = FolderPeer(kind="folder", path=tmp_path / "results")
     opened = open_peer(settings, configuration(tmp_path).node)
-    assert [o.state for o in opened.store(objects(tmp_path / "outbox"))] == ["stored"] * 2
+    (outcomes,) = opened.store([offer(objects(tmp_path / "outbox"))])
+    assert [outcome.state for outcome in outcomes] == ["stored"] * 2

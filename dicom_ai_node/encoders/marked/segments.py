@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from dicom_ai_node.encoders.follow_up import NOTHING_EARLIER, FollowUp
 from dicom_ai_node.encoders.ids import DerivedIds
 from dicom_ai_node.encoders.source.planes import SourceMask
 from dicom_ai_node.errors import ModelError
@@ -26,7 +27,11 @@ class PresentSegment:
 
 
 def present_segments(
-    result: Result, mask: SourceMask, ids: DerivedIds, image: str | None = None
+    result: Result,
+    mask: SourceMask,
+    ids: DerivedIds,
+    image: str | None = None,
+    follow_up: FollowUp = NOTHING_EARLIER,
 ) -> list[PresentSegment]:
     """In the order of the model's numbers; `image` is the first one where the mask is of single
     images: segments of the same number on different images are different things."""
@@ -42,15 +47,10 @@ def present_segments(
             segment=described[number],
             voxels=counts[:, number],
             tracking_identifier=_tracking_identifier(result, described[number]),
-            tracking_uid=segment_uid(ids, number, image),
+            tracking_uid=follow_up.segment_uid(ids, number, image),
         )
         for index, number in enumerate(numbers, 1)
     ]
-
-
-def segment_uid(ids: DerivedIds, number: int, image: str | None = None) -> str:
-    """The tracking UID of a segment, or of what it marks on one single image."""
-    return ids.uid("tracking", "segment", number, *([] if image is None else [image]))
 
 
 def _tracking_identifier(result: Result, segment: Segment) -> str:
@@ -59,9 +59,14 @@ def _tracking_identifier(result: Result, segment: Segment) -> str:
 
 
 def _voxels(mask: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Counts[slice, number]; a slice at a time, since bincount makes eight bytes of each voxel."""
+    """Counts[slice, number]; a slice at a time, and of that no more than holds all segments, since
+    bincount makes eight bytes of each voxel."""
     counts = np.zeros((len(mask), 256), np.int64)
-    for index in np.flatnonzero(mask.any(axis=(1, 2))):
-        counts[index] = np.bincount(mask[index].ravel(), minlength=256)
+    for index, image in enumerate(mask):
+        (columns,) = image.max(axis=0).nonzero()
+        if len(columns):
+            (rows,) = image.any(axis=1).nonzero()
+            inside = image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+            counts[index] = np.bincount(inside.ravel(), minlength=256)
     counts[:, 0] = 0
     return counts

@@ -7,6 +7,7 @@ from typing import Generic
 
 from numpy.typing import NDArray
 from pydicom import Dataset
+from pydicom.datadict import dictionary_VR
 
 from dicom_ai_node.encoders.source.planes import OnSource, Pixel, SourcePlane
 from dicom_ai_node.header import numbers_of
@@ -48,6 +49,30 @@ def sources_of(placed: OnSource[Pixel]) -> Sources[Pixel]:
     )
 
 
+def image_of_one_pixel(placed: OnSource[Pixel]) -> Dataset:
+    """The first image, which need not be a frame of many any more, and what it says of itself."""
+    plane = placed.planes[0]
+    if plane.frame_number is not None:
+        ds = _alone(plane.header, plane.frame_number)
+    elif plane.has_place:
+        ds = copy_of(_with_thickness(plane.header, placed.spacing[0]))
+    else:
+        ds = _without_place(plane.header)
+    return _changed(ds, Rows=1, Columns=1)
+
+
+def _alone(header: Dataset, frame_number: int) -> Dataset:
+    """With all that is said of this frame, wherever; highdicom writes into some of it."""
+    shared = header.SharedFunctionalGroupsSequence[0]
+    groups = copy_of(header.PerFrameFunctionalGroupsSequence[frame_number - 1], shared)
+    return _changed(
+        copy_of(header),
+        NumberOfFrames=1,
+        SharedFunctionalGroupsSequence=[copy.deepcopy(groups)],
+        PerFrameFunctionalGroupsSequence=[copy.deepcopy(groups)],
+    )
+
+
 def refer_to_parts(result: Dataset, sources: Sources[Pixel]) -> None:
     """Each frame of a result names its source in the object where it really lies."""
     if not sources.frames:
@@ -73,23 +98,29 @@ def refer_to_parts(result: Dataset, sources: Sources[Pixel]) -> None:
 
 def _as_one(headers: Sequence[Dataset]) -> Dataset:
     """For highdicom's eyes; what the parts share comes with each frame."""
-    whole = _with(headers[0])
-    whole.file_meta = headers[0].file_meta
+    whole = copy_of(headers[0])
     every = []
     for header in headers:
         shared = header.SharedFunctionalGroupsSequence[0]
         frames = header.PerFrameFunctionalGroupsSequence
-        every += [_with(shared, groups) for groups in frames]
-    whole.PerFrameFunctionalGroupsSequence = every
-    whole.NumberOfFrames = len(every)
-    return whole
+        every += [copy_of(shared, groups) for groups in frames]
+    return _changed(whole, PerFrameFunctionalGroupsSequence=every, NumberOfFrames=len(every))
 
 
-def _with(*several: Dataset) -> Dataset:
+def copy_of(*several: Dataset) -> Dataset:
     """A new data set of their elements, the later ones first; none of them is changed."""
     ds = Dataset()
     for each in several:
         ds.update(each)
+    if hasattr(several[0], "file_meta"):
+        ds.file_meta = several[0].file_meta
+    return ds
+
+
+def _changed(ds: Dataset, **values: object) -> Dataset:
+    """With elements of its own: those of a copy are also the original's."""
+    for keyword, value in values.items():
+        ds.add_new(keyword, dictionary_VR(keyword), value)
     return ds
 
 
@@ -97,17 +128,13 @@ def _with_thickness(header: Dataset, thickness: float) -> Dataset:
     """Type 2, but highdicom reads it of the first."""
     if header.get("SliceThickness"):
         return header
-    ds = _with(header)
-    ds.file_meta = header.file_meta
-    ds.SliceThickness = str(round(thickness, 6))
-    return ds
+    return _changed(copy_of(header), SliceThickness=str(round(thickness, 6)))
 
 
 def _without_place(header: Dataset) -> Dataset:
     """An image that has no place in the patient has none in a frame of reference either; of its
     pixels' size highdicom takes over what the header says, so that it must be believable."""
-    ds = _with(header)
-    ds.file_meta = header.file_meta
+    ds = copy_of(header)
     for keyword in ("FrameOfReferenceUID", "SliceThickness", "SpacingBetweenSlices"):
         ds.pop(keyword, None)
     spacing = numbers_of(ds, "PixelSpacing")

@@ -10,7 +10,7 @@ from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import FileMetaDataset
 from pydicom.sequence import Sequence as DicomSequence
-from pydicom.tag import BaseTag
+from pydicom.tag import BaseTag, Tag
 from pydicom.uid import ExplicitVRLittleEndian
 from pydicom.valuerep import STR_VR
 
@@ -18,6 +18,11 @@ from dicom_ai_node.encoders.modules import PLACE, TYPE_2
 
 Encodings: TypeAlias = str | list[str]
 _CODECS = frozenset(python_encoding.values())
+_PLACE_TAGS = [Tag(keyword) for keyword in PLACE]
+_EMPTY = {  # raw ones cannot be changed: each data set makes its own of them
+    Tag(keyword): RawDataElement(Tag(keyword), dictionary_VR(keyword), 0, b"", 0, False, True)
+    for keyword in TYPE_2
+}
 
 
 def in_order(headers: Iterable[Dataset]) -> list[Dataset]:
@@ -75,10 +80,9 @@ def stand_in(header: Dataset) -> Dataset:
     ds = Dataset()
     ds.file_meta = FileMetaDataset()
     ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    for keyword in TYPE_2:
-        setattr(ds, keyword, None)
-    for keyword in PLACE:
-        tag = BaseTag(tag_for_keyword(keyword) or 0)
+    for tag, empty in _EMPTY.items():
+        ds[tag] = empty
+    for tag in _PLACE_TAGS:
         if tag in header:
             ds[tag] = header.get_item(tag)
     return ds

@@ -1,0 +1,25 @@
+"""How rows say that results were taken back; see `retractions`."""
+
+from sqlalchemy import ColumnElement, Connection, select
+
+from dicom_ai_node.database.tables import job, job_event
+
+RETRACTED = "retracted by an operator: "  # begins the event of a job whose results are
+SUBJECT = "retraction: "  # begins the subject of a job that is a rejection note
+
+
+def is_note() -> ColumnElement[bool]:
+    return job.c.subject.startswith(SUBJECT, autoescape=True)
+
+
+def was_retracted() -> ColumnElement[bool]:
+    """Of a row of the job table: by its events, which are found by the job's id."""
+    events = select(job_event.c.id).where(
+        job_event.c.job_id == job.c.id, job_event.c.why.startswith(RETRACTED, autoescape=True)
+    )
+    return events.exists()
+
+
+def is_retracted(connection: Connection, job_id: int) -> bool:
+    query = select(job.c.id).where(job.c.id == job_id, was_retracted())
+    return connection.scalar(query) is not None

@@ -1,0 +1,187 @@
+"""What the page says: the answer first, then each finding, then which model and on what."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from pydicom import Dataset
+from pydicom.sr.codedict import codes
+from pydicom.sr.coding import Code
+
+from dicom_ai_node.encoders.basis import Basis
+from dicom_ai_node.encoders.marked.marked import Place, place_of
+from dicom_ai_node.encoders.source.planes import SHOWN
+from dicom_ai_node.encoders.sr.findings import ASSESSED
+from dicom_ai_node.encoders.sr.groups import REPLACES, number_of, percent
+from dicom_ai_node.encoders.sr.status import STATUS
+from dicom_ai_node.header import numbers_of, words_of
+from dicom_ai_node.image_spacing import spacing_in_image
+from dicom_ai_node.laterality import LATERALITY_CODES
+from dicom_ai_node.result import Assessment, Finding, Measurement
+
+# units whose code is what people write; of all others, what the code means
+PLAIN_UNITS = ("mL", "mm", "mm2", "mm3", "cm", "cm2", "cm3", "%", "L", "ms", "s", "g", "kg", "mg")
+WITHOUT_UNIT = ("1", "{ratio}")
+MILLILITER = Code("mL", "UCUM", "mL")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    answer: str
+    what: str
+    site: str = ""
+    certainty: str = ""
+    measured: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Content:
+    """`about` are pairs of a name and what it is, of model and images."""
+
+    headline: str
+    sentences: Sequence[str]
+    rows: Sequence[Row]
+    about: Sequence[tuple[str, str]]
+
+    @property
+    def text(self) -> str:
+        """All of it, for who needs to know the letters."""
+        rows = [f"{r.answer} {r.what} {r.site} {r.certainty} {r.measured}" for r in self.rows]
+        pairs = [" ".join(pair) for pair in self.about]
+        return "\n".join([self.headline, *self.sentences, *rows, *pairs])
+
+
+def content_of(basis: Basis) -> Content:
+    result, run = basis.result, basis.run
+    status = STATUS[result.outcome]
+    replaces = (REPLACES,) if run.supersedes else ()
+    return Content(
+        headline=status.headline,
+        sentences=(result.reason or status.sentence, *replaces),
+        rows=[*_found(basis), *_assessed(basis)],
+        about=[*_model(basis), *_images(basis)],
+    )
+
+
+def _found(basis: Basis) -> Iterator[Row]:
+    """What the report speaks of: a finding whose segment has no voxel is none."""
+    for index, finding in enumerate(basis.result.findings if basis.result.outcome in SHOWN else ()):
+        place = place_of(finding, basis.parts)
+        if finding.segment_number is not None and place is None:
+            continue
+        measured = [_in_words(each) for each in _measured(finding, place)]
+        yield Row(
+            answer="FOUND",
+            what=finding.tracking_identifier + _on_image(finding, basis.headers),
+            site=_site(finding),
+            certainty="" if finding.probability is None else percent(finding.probability),
+            measured="; ".join([*measured, *basis.follow_up.sentences(index, finding, basis.run)]),
+        )
+
+
+def _assessed(basis: Basis) -> Iterator[Row]:
+    for said in basis.result.assessments if basis.result.outcome in ASSESSED else ():
+        yield Row(
+            answer=said.answer.upper(),
+            what=said.code.meaning + _on_image(said, basis.headers),
+            site=_site(said),
+            certainty="" if said.probability is None else percent(said.probability),
+        )
+
+
+def _site(said: Finding | Assessment) -> str:
+    side = LATERALITY_CODES[said.laterality].meaning if said.laterality else ""
+    return f"{side} {said.site.meaning if said.site else ''}".strip()
+
+
+def _measured(finding: Finding, place: Place | None) -> list[Measurement]:
+    """With the volume that the report has of every segment, or the area of one on an image."""
+    measured = [each for each in finding.measurements if each.name != codes.DCM.CertaintyOfFinding]
+    names = [each.name for each in measured]
+    if place is None:
+        return measured
+    voxels = place.segment.voxels
+    if not place.marked.of_images:
+        millilitres = int(voxels.sum()) * place.marked.mask.voxel_mm3 / 1000
+        own = Measurement(name=codes.SCT.Volume, value=millilitres, unit=MILLILITER)
+    elif spacing := spacing_in_image(place.plane.header):
+        area = int(voxels[place.index]) * spacing[0] * spacing[1]
+        own = Measurement(name=codes.SCT.Area, value=area, unit=codes.UCUM.SquareMillimeter)
+    else:
+        return measured
+    return measured if own.name in names else [own, *measured]
+
+
+def _in_words(measurement: Measurement) -> str:
+    """Four digits that count: more than anybody measures, and all of a larger whole number."""
+    value = number_of(measurement)
+    number = f"{value:.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    return f"{measurement.name.meaning} {number} {_unit(measurement)}".rstrip()
+
+
+def _unit(measurement: Measurement) -> str:
+    unit = measurement.unit
+    if unit.value in WITHOUT_UNIT:
+        return ""
+    return unit.value if unit.value in PLAIN_UNITS else unit.meaning
+
+
+def _on_image(said: Finding | Assessment, headers: Sequence[Dataset]) -> str:
+    """Which of several images, in the number that a viewer shows."""
+    if said.image is None or len(headers) == 1:
+        return ""
+    header = next((ds for ds in headers if str(ds.SOPInstanceUID) == said.image), None)
+    number = "" if header is None else number_in(header, "InstanceNumber")
+    return f" (image {number})" if number else ""
+
+
+def number_in(header: Dataset, keyword: str) -> str:
+    """ "" where the header has none, or what is no number: it would be the source's own text."""
+    values = numbers_of(header, keyword)
+    return f"{values[0]:.0f}" if values else ""
+
+
+def _model(basis: Basis) -> Iterator[tuple[str, str]]:
+    package, run = basis.run.package, basis.run
+    who = f"{package.title}, version {package.version}"
+    yield "Model", f"{who} ({package.name}, SHA-256 {run.model_sha256[:16]})"
+    yield "Intended use", package.intended_use
+    if made_for := "; ".join(_made_for(basis)):
+        yield "Made for", made_for
+    at = run.finished_at
+    yield "Analysed", f"{at:%Y-%m-%d %H:%M:%S %z} by {run.node_name} {run.node_version}"
+
+
+def _made_for(basis: Basis) -> Iterator[str]:
+    """The limits of the model's input, as its package has them."""
+    gate = basis.run.package.gate
+    if gate.modality:
+        yield " or ".join(gate.modality)
+    if gate.body_part:
+        yield " or ".join(gate.body_part)
+    if gate.age_years:
+        yield "age {:g} to {:g} years".format(*gate.age_years)
+    if gate.spacing_mm:
+        yield "voxels of {:g} to {:g} mm".format(*gate.spacing_mm)
+    if gate.slices:
+        yield "{} to {} slices".format(*gate.slices)
+
+
+def _images(basis: Basis) -> Iterator[tuple[str, str]]:
+    """By number: what a series is called is text of the source, and may hold anything."""
+    yield "Images", "; ".join(_series(basis.headers))
+    if basis.evidence:
+        yield "Further images", "; ".join(_series(basis.evidence))
+
+
+def _series(headers: Sequence[Dataset]) -> list[str]:
+    """Each with its number of images; every frame is one."""
+    counted: Counter[tuple[str, str]] = Counter()
+    for ds in headers:
+        modality = (words_of(ds, "Modality") or ("modality not said",))[0]
+        frames = int((numbers_of(ds, "NumberOfFrames") or (1.0,))[0])
+        counted[number_in(ds, "SeriesNumber") or "without a number", modality] += frames
+    return [
+        f"series {number} ({modality}), {count} {'image' if count == 1 else 'images'}"
+        for (number, modality), count in counted.items()
+    ]

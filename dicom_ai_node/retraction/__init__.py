@@ -1,0 +1,1 @@
+"""Taking back what a recalled model produced: rejection notes to every peer that has it."""

@@ -1,0 +1,127 @@
+"""Which notes a recall takes: one for each study and peer."""
+
+import enum
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+
+from dicom_ai_node.database.retractions import Produced
+from dicom_ai_node.header import DAMAGED, read_header
+from dicom_ai_node.job import Job
+from dicom_ai_node.spool import Spool
+
+_NAMES = ("SOPClassUID", "SeriesInstanceUID")
+NOT_NAMED = "the node no longer knows the series of some of its objects: reject them by hand there"
+
+
+class Rejection(enum.StrEnum):
+    """Why, in the terms of IHE IOCM (codes of PS3.16 CID 7010)."""
+
+    PATIENT_SAFETY = "patient-safety"  # 113037
+    QUALITY = "quality"  # 113001
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedNote:
+    """What one peer is to be told about one study and one version of the model.
+
+    Of `is_sure` every object is there. Archives may refuse a note over objects that they do not
+    have, so what is perhaps there is in another one.
+    """
+
+    of: Job
+    peer: str
+    objects: tuple[Produced, ...]
+    is_sure: bool
+    rejection: Rejection
+    why: str
+
+    @property
+    def study_instance_uid(self) -> str:
+        return self.of.study_instance_uid
+
+    @property
+    def key(self) -> str:
+        """Equal for equal notes: one that was written before a crash is found again."""
+        uids = sorted(each.sop_instance_uid for each in self.objects)
+        what = (self.of.model, self.of.version, self.study_instance_uid, self.peer, self.rejection)
+        return hashlib.sha256("\n".join(["retraction", *what, *uids]).encode()).hexdigest()
+
+    @property
+    def text(self) -> str:
+        """As the note says it."""
+        return (
+            f"{self.of.model} {self.of.version} was recalled: {self.why}. "
+            "Do not use the objects that are named here."
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ByHand:
+    """What no note can be made for, and why: a sentence with the next step."""
+
+    study_instance_uid: str
+    peer: str
+    objects: tuple[Produced, ...]
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """`rejected` is what notes that were made before name already."""
+
+    notes: tuple[PlannedNote, ...]
+    by_hand: tuple[ByHand, ...]
+    rejected: int = 0
+
+
+def plan(
+    produced: Sequence[Produced],
+    noted: Mapping[tuple[str, str], Job],
+    spool: Spool,
+    *,
+    rejection: Rejection,
+    why: str,
+) -> Plan:
+    """For what is at a peer, or may be, and no note rejects yet."""
+    there = [each for each in produced if each.may_be_there]
+    new = [each for each in there if (each.peer, each.sop_instance_uid) not in noted]
+    notes: list[PlannedNote] = []
+    by_hand: list[ByHand] = []
+    for (study, peer, _, is_sure), group in groupby(sorted(new, key=_note_of), key=_note_of):
+        objects = [named(each, spool) for each in group]
+        known = tuple(each for each in objects if each.sop_class_uid and each.series_instance_uid)
+        unknown = tuple(each for each in objects if each not in known)
+        if known:
+            notes.append(
+                PlannedNote(
+                    of=known[-1].job,
+                    peer=peer,
+                    objects=known,
+                    is_sure=is_sure,
+                    rejection=rejection,
+                    why=why,
+                )
+            )
+        if unknown:
+            by_hand.append(
+                ByHand(study_instance_uid=study, peer=peer, objects=unknown, why=NOT_NAMED)
+            )
+    return Plan(notes=tuple(notes), by_hand=tuple(by_hand), rejected=len(there) - len(new))
+
+
+def named(each: Produced, spool: Spool) -> Produced:
+    """With class and series, where the row or the file in the outbox says them."""
+    if each.sop_class_uid and each.series_instance_uid:
+        return each
+    try:
+        header = read_header(spool.outbox_path(each.job.key) / each.file, _NAMES)
+    except (OSError, *DAMAGED):
+        return each
+    sop_class_uid, series_instance_uid = (str(header.get(name) or "") for name in _NAMES)
+    return replace(each, sop_class_uid=sop_class_uid, series_instance_uid=series_instance_uid)
+
+
+def _note_of(each: Produced) -> tuple[str, str, str, bool]:
+    return each.job.study_instance_uid, each.peer, each.job.version, each.is_there

@@ -1,0 +1,75 @@
+"""Whose study it is, for a note about it: from what is kept here, or from the peer that has it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pydicom
+from pydicom import Dataset
+from sqlalchemy import Connection
+
+from dicom_ai_node.config.settings import Config, DimsePeer, FolderPeer
+from dicom_ai_node.database import deliveries, jobs, studies
+from dicom_ai_node.database.engine import Database
+from dicom_ai_node.database.retracted import SUBJECT
+from dicom_ai_node.errors import InputError, PeerUnreachable
+from dicom_ai_node.header import DAMAGED, read_head
+from dicom_ai_node.peers.association import name_of
+from dicom_ai_node.peers.find import find_study
+from dicom_ai_node.retraction.plan import PlannedNote
+from dicom_ai_node.spool import Spool
+
+_JOBS = 1000  # of one study, in which a result is looked for
+
+
+def header_for(note: PlannedNote, config: Config, spool: Spool, database: Database) -> Dataset:
+    """One of the study, without pixels, nothing decoded; InputError where nobody has one."""
+    with database.read() as connection:
+        kept = list(_kept(connection, spool, note.of.study_id, note.study_instance_uid))
+    for folder in (peer for peer in config.peers.values() if isinstance(peer, FolderPeer)):
+        kept += [folder.path / f"{each.sop_instance_uid}.dcm" for each in note.objects]
+    for path in kept:
+        header = _read(path)
+        if header is not None and header.get("StudyInstanceUID") == note.study_instance_uid:
+            return header
+    peer = config.peers[note.peer]
+    if isinstance(peer, DimsePeer):
+        return _asked(note, peer, config.node.ae_title[0])
+    raise InputError(
+        "the study and its results are deleted here, and the folder has none of them either: "
+        "there is nothing to retract there, unless the files were moved; delete them by hand"
+    )
+
+
+def _kept(
+    connection: Connection, spool: Spool, study_id: int, study_instance_uid: str
+) -> Iterator[Path]:
+    """Files of the study: images, then results."""
+    for row in studies.instance_rows(connection, study_id):
+        yield spool.instance_path(row["file"])
+    every = jobs.listing(connection, study_instance_uid=study_instance_uid, limit=_JOBS)
+    for job in (each for each in every if not each.subject.startswith(SUBJECT)):
+        for row in deliveries.of_job(connection, job.id):
+            yield spool.outbox_path(job.key) / row["file"]
+
+
+def _read(path: Path) -> Dataset | None:
+    try:
+        return read_head(path)
+    except (OSError, pydicom.errors.InvalidDicomError, InputError, *DAMAGED):
+        return None
+
+
+def _asked(note: PlannedNote, peer: DimsePeer, calling_ae_title: str) -> Dataset:
+    try:
+        found = find_study(peer, note.study_instance_uid, calling_ae_title=calling_ae_title)
+    except PeerUnreachable as error:
+        raise InputError(
+            f"the study is deleted here, and {error}: run this again when it answers C-FIND, or "
+            "reject the results by hand there"
+        ) from None
+    if found is None:
+        raise InputError(
+            f"the study is deleted here, and {name_of(peer)} names no one patient for it: it is "
+            "perhaps deleted there as well; look, and reject the results by hand if not"
+        )
+    return found

@@ -1,0 +1,92 @@
+"""The queue as an operator sees it."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from dicom_ai_node.cli.app import app
+from dicom_ai_node.database import deliveries, ladders, schema
+from dicom_ai_node.database.engine import Database
+from tests.database.made import IN_TWO_FORMS, NOW, TWO_FORMS, claimed, enqueued
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A node with one job, of which the peer has not taken the first form."""
+    database = Database(f"sqlite:///{tmp_path}/node.db")
+    schema.require_current(database)
+    with database.write() as connection:
+        job = enqueued(connection, send_to=("pacs",))
+        deliveries.publish(
+            connection,
+            claimed(connection),
+            IN_TWO_FORMS,
+            outcome="findings",
+            reason=None,
+            timings={},
+            now=NOW,
+            forms={"pacs": TWO_FORMS},
+        )
+        (first, _), *_ = deliveries.due(connection, "pacs", now=NOW)
+        ladders.step_down(connection, job.id, "pacs", [first.id], status="0122", now=NOW)
+        other = enqueued(connection, "other", send_to=("pacs",))
+        deliveries.publish(
+            connection,
+            claimed(connection),
+            IN_TWO_FORMS,
+            outcome="findings",
+            reason=None,
+            timings={},
+            now=NOW,
+            forms={"pacs": TWO_FORMS},
+        )
+        assert (job.id, other.id) == (1, 2)
+    database.close()
+    content = {
+        "node": {
+            "ae_title": "AI",
+            "spool": str(tmp_path / "spool"),
+            "database": f"sqlite:///{tmp_path}/node.db",
+            "models": str(tmp_path / "models"),
+        },
+        "peers": {"pacs": {"kind": "folder", "path": str(tmp_path / "results")}},
+    }
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "node.yaml").write_text(json.dumps(content))  # JSON is YAML
+    return tmp_path
+
+
+def said(home: Path, *words: str) -> str:
+    runner = CliRunner(env={"COLUMNS": "200"})
+    result = runner.invoke(app, [*words, "--config", str(home / "config")])
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def deliveries_of(home: Path, job: str) -> list[tuple[str, ...]]:
+    table = said(home, "jobs", "show", job).partition("Deliveries")[2]
+    rows = re.findall(r"^│ pacs +│ (.+?) +│ (.+?) +│ (.+?) +│ (.*?) +│$", table, re.MULTILINE)
+    return [tuple(row) for row in rows]
+
+
+def test_an_operator_sees_which_form_was_not_taken(home: Path) -> None:
+    assert deliveries_of(home, "1") == [
+        ("labelmap", "not taken", "1", "0122"),
+        ("seg", "pending", "0", ""),
+        ("sr", "not taken", "0", ""),
+        ("sr", "pending", "0", ""),
+    ]
+
+
+def test_an_operator_sees_what_is_kept_back(home: Path) -> None:
+    assert [state for _, state, *_ in deliveries_of(home, "2")] == [
+        *("pending", "kept back", "pending", "kept back")
+    ]
+
+
+def test_what_waits_is_what_is_pending(home: Path) -> None:
+    books = json.loads(said(home, "status", "--json"))
+    assert books["waiting_for"] == {"pacs": 4}
