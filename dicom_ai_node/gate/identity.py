@@ -61,11 +61,13 @@ def check_claim(file: ObjectFile, claim: Claim) -> None:
 
 
 def check_distinct(claims: Iterable[Claim]) -> None:
-    """ResultMismatch where two objects share their UID or their series."""
+    """ResultMismatch where two objects share their UID, or two kinds of them a series."""
     found = list(claims)
-    for keyword in ("sop_instance_uid", "series_instance_uid"):
-        if len({getattr(claim, keyword) for claim in found}) != len(found):
-            raise ResultMismatch("two objects share a UID")
+    series = {(claim.series_instance_uid, claim.sop_class_uid) for claim in found}
+    if len({claim.sop_instance_uid for claim in found}) != len(found) or len(series) != len(
+        {uid for uid, _ in series}
+    ):
+        raise ResultMismatch("two objects share a UID")
 
 
 def check_frame_of_reference(file: ObjectFile, headers: Iterable[Dataset]) -> None:

@@ -68,7 +68,9 @@ def _element(ds: Dataset, tag: BaseTag) -> DataElement | RawDataElement | None:
     element = cast("DataElement | RawDataElement", ds.get_item(tag, keep_deferred=True))
     if isinstance(element, RawDataElement):
         return element if _content(element) else None
-    return None if element.is_empty else element
+    # pydicom counts one value in a sequence without items
+    is_empty = not element.value if element.VR == "SQ" else element.is_empty
+    return None if is_empty else element
 
 
 def _vr(element: DataElement | RawDataElement) -> str:

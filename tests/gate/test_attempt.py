@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from dicom_ai_node import attempt
 from dicom_ai_node.attempt import Request
 from dicom_ai_node.encoders.encode import EncodedObject
 from dicom_ai_node.errors import ResultMismatch
-from dicom_ai_node.form import ALONE
+from dicom_ai_node.form import ALONE, COMPANIONS, Form, Kind, ReportForm, Segmentation
 from dicom_ai_node.job import Outcome
 from dicom_ai_node.models.adapters import open_model
 from dicom_ai_node.study import IMAGE
@@ -64,6 +65,19 @@ def test_what_was_checked_is_what_is_described(request_: Request) -> None:
         content = (request_.folder / each.file).read_bytes()
         assert (len(content), hashlib.sha256(content).hexdigest()) == (each.size, each.sha256)
     assert (request_.folder / attempt.REPORT).read_bytes() == attempt.content_of(report)
+
+
+def test_everything_that_a_peer_may_get_passes(request_: Request) -> None:
+    """Pictures that share a series too."""
+    forms = (
+        Form(companions=COMPANIONS),
+        Form(segmentation=Segmentation.LABELMAP, report=ReportForm.SPATIAL),
+        Form(segmentation=Segmentation.RTSTRUCT, report=ReportForm.COMPREHENSIVE),
+    )
+    report = run(replace(request_, forms=forms))
+    assert report.outcome is Outcome.FINDINGS, report.reason
+    kinds = {each.kind for each in report.objects}
+    assert {*COMPANIONS, Kind.SEG, Kind.LABELMAP, Kind.RTSTRUCT, Kind.SR} == kinds
 
 
 @pytest.mark.fault("E17")

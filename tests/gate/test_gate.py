@@ -12,7 +12,7 @@ from pydicom import Dataset
 from pydicom.sr.coding import Code
 
 from dicom_ai_node.errors import ResultMismatch
-from dicom_ai_node.form import ALONE, Form, ReportForm, Segmentation
+from dicom_ai_node.form import ALONE, COMPANIONS, Form, ReportForm, Segmentation
 from dicom_ai_node.job import Outcome
 from dicom_ai_node.result import (
     BoxInImage,
@@ -358,26 +358,27 @@ SOURCES: dict[str, list[Dataset]] = {
     ),
 }
 FORMS = (
-    (ALONE, Form(companions=(), segmentation=Segmentation.NONE, report=ReportForm.COMPREHENSIVE)),
-    (Form(companions=(), keep_empty_frames=True),),
-    (Form(companions=(), split_every=1),),
-    (Form(companions=(), segmentation=Segmentation.LABELMAP),),
-    (Form(companions=(), segmentation=Segmentation.FRACTIONAL),),
+    ALONE,
+    Form(companions=(), keep_empty_frames=True),
+    Form(companions=(), split_every=1),
+    Form(companions=(), segmentation=Segmentation.LABELMAP, report=ReportForm.SPATIAL),
+    Form(companions=(), segmentation=Segmentation.FRACTIONAL),
+    Form(companions=COMPANIONS, segmentation=Segmentation.RTSTRUCT),
+    Form(companions=(), segmentation=Segmentation.NONE, report=ReportForm.COMPREHENSIVE),
 )
 
 
 @pytest.mark.result_rule(8)
 @pytest.mark.parametrize("name", SOURCES)
 def test_nothing_that_is_right_is_refused(tmp_path: Path, name: str) -> None:
-    """In every geometry, and in every form; our words need letters of their own."""
+    """In every geometry, and in every form at once; our words need letters of their own."""
     instances = SOURCES[name]
     is_multi_frame = "PerFrameFunctionalGroupsSequence" in instances[0]
     planes = series(name=name[0], shape=SHAPE) if is_multi_frame else instances
     result = made.findings(planes)
     segments = (replace(result.segments[0], label="Lungenflügel µ王"), *result.segments[1:])
     labelled = replace(result, segments=segments)
-    for number, forms in enumerate(FORMS):
-        Bench(tmp_path / str(number), instances, labelled, forms=forms).check()
+    Bench(tmp_path, instances, labelled, forms=FORMS).check()
 
 
 def test_overlapping_masks_pass_and_are_told_apart(

@@ -7,6 +7,7 @@ import pytest
 from pydicom import Dataset
 
 from dicom_ai_node.errors import ResultMismatch
+from dicom_ai_node.gate.identity import Claim, check_distinct
 from dicom_ai_node.gate.told import check_told
 from dicom_ai_node.outbox import verified
 from tests.dicom_factory import series, write
@@ -65,6 +66,18 @@ def test_what_is_not_as_the_report_tells_does_not(
     report = telling(hand_over(tmp_path / "out", object_of(source)), **said)
     with pytest.raises(ResultMismatch, match=r"^seg: "):
         check_told(tmp_path / "out", report.objects, source, set())
+
+
+def claim(**said: str) -> Claim:
+    usual = {"sop_class_uid": "1.2", "sop_instance_uid": "2.25.1", "series_instance_uid": "2.25.2"}
+    return Claim(**(usual | said))
+
+
+def test_pictures_may_share_a_series_and_nothing_else_may() -> None:
+    check_distinct([claim(), claim(sop_instance_uid="2.25.3")])
+    for other in (claim(), claim(sop_instance_uid="2.25.3", sop_class_uid="1.3")):
+        with pytest.raises(ResultMismatch, match="share"):
+            check_distinct([claim(), other])
 
 
 def test_a_file_is_what_was_made_or_not(tmp_path: Path, source: Path) -> None:

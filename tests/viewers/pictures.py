@@ -1,6 +1,7 @@
-"""The pictures of docs/viewers.md, made anew: `python -m tests.viewers.pictures`.
+"""The pictures of docs/viewers.md, made anew: `python -m tests.viewers.pictures STUDY`.
 
-The demo's head with the result of brain-mr, and a box that is set by hand.
+STUDY is a folder with a CT of a chest that may be shown. The result is that of lung-ct, and a box
+that is set by hand.
 """
 
 import argparse
@@ -11,13 +12,11 @@ from pathlib import Path
 import pydicom
 from pydicom import Dataset
 
-from dicom_ai_node.demo import head
 from dicom_ai_node.form import Kind
 from dicom_ai_node.job import Outcome
 from dicom_ai_node.models.installation.install import install
 from dicom_ai_node.predict import predict
 from dicom_ai_node.result import BoxInImage, Finding, Result
-from tests.demo.fetched import demo_wheel
 from tests.encoders.made import Code
 from tests.models_fixture import cache_folder
 from tests.viewers import made
@@ -29,21 +28,21 @@ EXAMPLE = Code("52988006", "SCT", "Lesion")
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("study", type=Path)
     parser.add_argument("--out", type=Path, default=DOCS)
-    out: Path = parser.parse_args().out
+    given = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         home = Path(temporary)
-        paths = head.write_series(head.image_of(demo_wheel()), home / "head")
-        source = [pydicom.dcmread(path) for path in paths]
-        results = _results(home / "head", home / "results")
+        source = [pydicom.dcmread(path) for path in sorted(given.study.iterdir())]
+        results = _results(given.study, home / "results")
         box = made.objects_of("a box set by hand", _box(source), source).one(Kind.SR)
         with open_room(home / "room") as room:
             study = room.send(source, results, [box])
-            _take(room, study, [*results, box], out)
+            _take(room, study, [*results, box], given.out)
 
 
 def _results(study: Path, folder: Path) -> list[Dataset]:
-    model = install("brain-mr", cache_folder() / "store", print)
+    model = install("lung-ct", cache_folder() / "store", print)
     for _ in predict(study, model, folder):
         pass
     return [pydicom.dcmread(path) for path in sorted(folder.glob("*.dcm"))]
@@ -62,22 +61,20 @@ def _box(source: Sequence[Dataset]) -> Result:
 
 
 def _take(room: Room, study: str, objects: Sequence[Dataset], out: Path) -> None:
+    """A picture is of what is painted, which nothing announces: hence the pauses."""
     ohif, page = room.ohif, room.page
-    seg, sr, *_, box = objects
+    by_modality = {ds.Modality: ds for ds in objects[:-1]}
+    seg, sr, summary, box = (*(by_modality[name] for name in ("SEG", "SR", "OT")), objects[-1])
     ohif.open_study(study, "segmentation")
     ohif.open_series(seg.SeriesDescription)
     ohif.segments(seg.SeriesDescription, len(seg.SegmentSequence))
-    page.wait_for_timeout(5000)  # a picture is of what is painted, which nothing announces
+    page.wait_for_timeout(10_000)
     page.screenshot(path=out / "ohif-seg.png")
     ohif.open_study(study)
-    ohif.open_series(sr.SeriesDescription)
-    ohif.wait_for_text("Volume")
-    page.wait_for_timeout(3000)
-    page.screenshot(path=out / "ohif-sr.png")
-    ohif.open_series(box.SeriesDescription)
-    ohif.measurements(1)
-    page.wait_for_timeout(3000)
-    page.screenshot(path=out / "ohif-detection.png")
+    for ds, name in ((sr, "sr"), (box, "detection"), (summary, "summary")):
+        ohif.open_series(ds.SeriesDescription)
+        page.wait_for_timeout(10_000)
+        page.screenshot(path=out / f"ohif-{name}.png")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from pydicom import Dataset
 
+from dicom_ai_node.form import Form, Kind, Segmentation
 from dicom_ai_node.job import Outcome
 from dicom_ai_node.result import ImageMask, Result
 from tests import dicom_factory
@@ -18,6 +19,7 @@ from tests.nrrd import places
 from tests.validators import segimage2itkimage
 from tests.viewers import adapters, fetch
 from tests.viewers.adapters import Case
+from tests.viewers.made import objects_of
 
 pytestmark = pytest.mark.viewers
 
@@ -146,6 +148,21 @@ def test_ohif_reads_every_voxel_where_it_was(
     assert len(groups) == 1
     assert np.array_equal(groups[0], expected(name))
     assert read_by_adapter[name]["segments"] == ["Lung", "Heart"]
+
+
+def test_ohif_reads_label_maps(tmp_path: Path) -> None:
+    """Adapters of version 5; those of version 4 know BINARY alone."""
+    cases = []
+    for name in ("axial", "shuffled", "oblique", "feet first", "tilted"):
+        instances = STACKS[name]()
+        form = Form(segmentation=Segmentation.LABELMAP, companions=())
+        this = objects_of(name, mask_of(instances), instances, form)
+        images = adapters.images_of(instances)
+        cases.append(Case(name=name, images=images, object=this.one(Kind.LABELMAP)))
+    answers = adapters.read("segmentations.mjs", fetch.ADAPTERS[0], cases, tmp_path)
+    for case in cases:
+        (group,) = adapters.groups_of(answers[case.name], case)
+        assert np.array_equal(group, expected(case.name)), case.name
 
 
 @pytest.mark.result_rule(7, 8)
