@@ -60,6 +60,7 @@ demo: $(NODE_STAMP)
 test: $(DEV_STAMP)
 	scripts/install_test_tools.sh
 	$(BIN)/python -m tests.demo.fetched
+	$(BIN)/python -m tests.viewers.fetch
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(DEV_STAMP)

@@ -7,11 +7,14 @@ from sqlalchemy import Connection
 
 from dicom_ai_node.attempt import Report, Request, read_report
 from dicom_ai_node.config.installed import InstalledModel
-from dicom_ai_node.database import jobs, studies
+from dicom_ai_node.database import earlier, jobs, studies
 from dicom_ai_node.database.superseded import superseded_reports
 from dicom_ai_node.form import DEFAULT, Form, Kind
 from dicom_ai_node.job import Job, Outcome
 from dicom_ai_node.spool import Spool
+from dicom_ai_node.tracked import TrackedStudy
+
+MOST_EARLIER = 20
 
 
 def request_of(
@@ -39,10 +42,19 @@ def request_of(
         maps=job.maps,
         forms=tuple(forms),
         supersedes=superseded_reports(connection, job),
+        earlier=_earlier(job, connection, spool),
         folder=spool.attempt_path(str(job.lease_id)),
         font=font and font.absolute(),
         refusal=job.reason if job.outcome else refusal,
     )
+
+
+def _earlier(job: Job, connection: Connection, spool: Spool) -> tuple[TrackedStudy, ...]:
+    """What this model found in other studies of the patient, as far as its results still lie here;
+    the newest jobs. Which of them was before, their dates will say."""
+    keys = earlier.keys_of_patient(connection, job, most=MOST_EARLIER)
+    reports = [read_report(spool.outbox_path(key)) for key in keys]
+    return tuple(report.tracked for report in reports if report and report.tracked)
 
 
 def _masks(job: Job, connection: Connection, spool: Spool) -> tuple[dict[str, Path], str | None]:

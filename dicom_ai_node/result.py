@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pydicom.sr.coding import Code
 
 from dicom_ai_node.job import Outcome
+from dicom_ai_node.laterality import Laterality
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +21,7 @@ class Segment:
     category: Code
     type: Code
     color: tuple[int, int, int] = (230, 60, 60)  # RGB
+    laterality: Laterality | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +83,7 @@ class Finding:
     image: str | None = None
     probability: float | None = None
     site: Code | None = None
+    laterality: Laterality | None = None
     measurements: tuple[Measurement, ...] = ()
 
 
@@ -97,6 +100,7 @@ class Assessment:
     answer: Answer
     probability: float | None = None
     site: Code | None = None
+    laterality: Laterality | None = None
     image: str | None = None
 
 

@@ -17,12 +17,13 @@ there() {
     strace) command -v strace ;;
     chromium) command -v chromium || command -v chromium-browser || command -v google-chrome ;;
     nodejs) command -v node ;;
+    npm) command -v npm ;;
   esac >/dev/null
 }
 
 missing() {
   local package
-  for package in orthanc orthanc-dicomweb dcmtk dicom3tools pixelmed-apps strace chromium nodejs; do
+  for package in orthanc orthanc-dicomweb dcmtk dicom3tools pixelmed-apps strace chromium nodejs npm; do
     there "$package" || echo "$package"
   done
 }

@@ -7,6 +7,7 @@ from pydantic import Field, FiniteFloat
 from dicom_ai_node.config.code import ConceptCode
 from dicom_ai_node.config.outputs import Label, Probability
 from dicom_ai_node.config.strict import Strict
+from dicom_ai_node.laterality import Laterality
 
 Point = tuple[FiniteFloat, FiniteFloat, FiniteFloat]  # LPS, mm
 
@@ -32,6 +33,7 @@ class AnswerFinding(Strict):
     segment: Annotated[int, Field(ge=1, le=255)] | None = None
     box: AnswerBox | None = None
     site: ConceptCode | None = None
+    laterality: Laterality | None = None  # of the site
     probability: Probability | None = None
     measurements: tuple[AnswerMeasurement, ...] = ()
 

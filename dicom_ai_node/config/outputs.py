@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
+from pydicom.sr.coding import Code
 
 from dicom_ai_node.config.code import ConceptCode
 from dicom_ai_node.config.steps import POSTPROCESS, Step
 from dicom_ai_node.config.strict import Strict
+from dicom_ai_node.laterality import Laterality
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 Label = Annotated[str, Field(min_length=1, max_length=62)]  # room for the number of a finding
@@ -63,6 +65,7 @@ class ClassEntry(Strict):
     label: Label
     finding: ConceptCode
     site: ConceptCode | None = None
+    laterality: Laterality | None = None  # of the site; else what the images say of themselves
     threshold: Probability = 0.5
     undecided: tuple[Probability, Probability] | None = None
 
@@ -71,6 +74,16 @@ class ClassEntry(Strict):
         if self.undecided and not self.undecided[0] <= self.threshold <= self.undecided[1]:
             raise ValueError("undecided is (low, high), and the threshold lies between them")
         return self
+
+    @model_validator(mode="after")
+    def _laterality_is_of_a_site(self) -> "ClassEntry":
+        _check_laterality(self.site, self.laterality)
+        return self
+
+
+def _check_laterality(site: Code | None, laterality: Laterality | None) -> None:
+    if laterality and site is None:
+        raise ValueError("laterality is that of a site: write site too")
 
 
 Classes = Annotated[tuple[ClassEntry, ...], Field(min_length=1)]
@@ -98,6 +111,7 @@ class QuantityEntry(Strict):
     label: Label
     finding: ConceptCode
     site: ConceptCode | None = None
+    laterality: Laterality | None = None
     name: ConceptCode
     unit: ConceptCode
     slope: float = 1.0
@@ -108,6 +122,11 @@ class QuantityEntry(Strict):
     def _low_is_low(self) -> "QuantityEntry":
         if self.between and not self.between[0] <= self.between[1]:
             raise ValueError("between is (low, high)")
+        return self
+
+    @model_validator(mode="after")
+    def _laterality_is_of_a_site(self) -> "QuantityEntry":
+        _check_laterality(self.site, self.laterality)
         return self
 
 

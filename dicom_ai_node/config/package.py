@@ -7,6 +7,7 @@ from pydantic import Field, field_validator, model_validator
 from dicom_ai_node.config.code import ConceptCode
 from dicom_ai_node.config.gate import InputGate, Plausible
 from dicom_ai_node.config.strict import InputName, ModelName, ModelVersion, Sha256, Strict
+from dicom_ai_node.laterality import Laterality
 
 # below the package's folder; no component begins with a dot, so none leads out of it
 RelativePath = Annotated[
@@ -30,6 +31,7 @@ class SegmentEntry(Strict):
     label: Annotated[str, Field(min_length=1, max_length=64)]
     category: ConceptCode
     type: ConceptCode
+    laterality: Laterality | None = None
     color: tuple[int, int, int] = (230, 60, 60)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
 
+from dicom_ai_node.encoders.follow_up import NOTHING_EARLIER, FollowUp
 from dicom_ai_node.encoders.marked.marked import Marked
 from dicom_ai_node.encoders.run import Run
 from dicom_ai_node.result import Result
@@ -32,6 +33,7 @@ class Basis:
     parts: Sequence[Marked]
     evidence: Sequence[Dataset] = ()
     picture: Picture | None = None
+    follow_up: FollowUp = NOTHING_EARLIER
 
     @property
     def header(self) -> Dataset:

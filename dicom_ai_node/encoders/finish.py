@@ -20,6 +20,7 @@ from dicom_ai_node.encoders.source.unicode import TEXT_VRS, in_unicode, letters_
 from dicom_ai_node.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
 COPIED = (*PATIENT, *STUDY, "RequestAttributesSequence")
+WITHOUT_GENERAL_SERIES = ("SR", "KO", "RTSTRUCT")  # but a series module of their own
 WITHOUT_TEXT = {  # large
     *("PerFrameFunctionalGroupsSequence", "ReferencedSeriesSequence"),
     *("ROIContourSequence", "ReferencedFrameOfReferenceSequence"),
@@ -47,7 +48,8 @@ def finish(ds: Dataset, source: Dataset, run: Run, description: str) -> Dataset:
 def complete(ds: Dataset, source: Dataset, made_at: datetime, description: str) -> Dataset:
     """All that `finish` does but the equipment, for what no model has made; in place."""
     _set_series(ds, source, made_at, description)
-    correct_ambiguous_vr(ds, True)  # the writer skips it for a data set with original bytes
+    if ds.Modality != "SR":  # whose many items have nothing ambiguous
+        correct_ambiguous_vr(ds, True)  # the writer skips it for a data set with original bytes
     source = _with_room_for_own_text(ds, source)
     _reduce_text(ds, source)
     copy_keywords(source, ds, ("SpecificCharacterSet", *PATIENT, *STUDY))
@@ -70,9 +72,9 @@ def _set_series(ds: Dataset, source: Dataset, made_at: datetime, description: st
     ds.InstanceCreationTime = ds.SeriesTime = ds.ContentTime = time
     ds.TimezoneOffsetFromUTC = at.strftime("%z")[:5]
     ds.SeriesDescription = description
-    if ds.Modality not in ("SR", "KO"):
-        # General Series, which a document does not have; Laterality is not for multi-frame objects,
-        # where the coordinates say the side (dciodvfy counts it as an error)
+    if ds.Modality not in WITHOUT_GENERAL_SERIES:
+        # Laterality is not for multi-frame objects, where the coordinates say the side (dciodvfy
+        # counts it as an error)
         copy_keywords(source, ds, ("BodyPartExamined",))
 
 
@@ -109,7 +111,7 @@ def _set_equipment(ds: Dataset, run: Run) -> None:
 def _with_room_for_own_text(ds: Dataset, source: Dataset) -> Dataset:
     """The source, or what it says in ISO_IR 192 where only that has all letters."""
     encodings = _encodings_for_own_text(source)
-    for element in _text_elements(ds, WITHOUT_TEXT):
+    for element in _text_elements(ds, WITHOUT_TEXT, set()):
         for text in _values(element):
             if not (is_encodable(text, encodings) or is_encodable(plain(text), encodings)):
                 return in_unicode(source, COPIED) or source
@@ -123,7 +125,7 @@ def _encodings_for_own_text(source: Dataset) -> list[str]:
 
 def _reduce_text(ds: Dataset, source: Dataset) -> None:
     encodings = _encodings_for_own_text(source)
-    for element in _text_elements(ds, WITHOUT_TEXT):
+    for element in _text_elements(ds, WITHOUT_TEXT, set()):
         _reduce(element, encodings)
     if not has_character_set(source):
         _encode_text(ds)
@@ -133,17 +135,20 @@ def _encode_text(ds: Dataset) -> None:
     """All of our text, that of codes too: pydicom writes bytes as they are, whatever the set."""
     for element in [element for element in ds if element.VR == "SQ"]:
         ds[element.tag] = copy.deepcopy(element)  # highdicom shares its codes between reports
-    for element in _text_elements(ds, ()):
+    for element in _text_elements(ds, (), set()):
         element.value = "\\".join(_values(element)).encode("ascii")
 
 
-def _text_elements(ds: Dataset, without: Collection[str]) -> Iterator[DataElement]:
+def _text_elements(ds: Dataset, without: Collection[str], seen: set[int]) -> Iterator[DataElement]:
+    """Each once: the codes of a report are one item in many places."""
     for element in ds:
-        if element.keyword in without:
-            continue
         if element.VR == "SQ":
+            if element.keyword in without:
+                continue
             for item in element.value:
-                yield from _text_elements(item, without)
+                if id(item) not in seen:
+                    seen.add(id(item))
+                    yield from _text_elements(item, without, seen)
         elif element.VR in TEXT_VRS and element.value:
             yield element
 

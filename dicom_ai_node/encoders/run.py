@@ -14,6 +14,7 @@ from dicom_ai_node.config.package import Package
 from dicom_ai_node.encoders.ids import DerivedIds
 from dicom_ai_node.form import Kind
 from dicom_ai_node.job import ReportReference
+from dicom_ai_node.tracked import TrackedStudy
 from dicom_ai_node.uids import derived_uid
 
 MANUFACTURER = "dicom-ai-node"
@@ -44,13 +45,15 @@ def device_uid(model_sha256: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """`finished_at` knows its time zone; `node_name` is what the site calls this node."""
+    """`finished_at` knows its time zone; `node_name` is what the site calls this node. `earlier` is
+    what the same model found in studies of the same patient, in any order and of any date."""
 
     ids: DerivedIds
     package: Package
     model_sha256: str
     finished_at: datetime
     supersedes: tuple[ReportReference, ...] = ()  # reports that this run's replaces
+    earlier: tuple[TrackedStudy, ...] = ()
     node_version: str = __version__
     node_name: str = "dicom-ai-node"
     font: Path | None = None  # the site's own, of what is drawn

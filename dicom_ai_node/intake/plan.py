@@ -211,14 +211,14 @@ def _depth(route: Route, decided: Decided) -> int:
 
 
 def _why(decision: Decision, series: Series) -> Sequence[str]:
-    """What it lacks; of one input, what was wrong with that series."""
+    """What it lacks; of one input, what was wrong with that series. For a radiologist."""
     if decision.missing:
-        return decision.missing
+        return decision.missing_plain
     return [
         text
         for verdict in decision.verdicts
         if (verdict.series_instance_uid, verdict.part) == (series.series_instance_uid, series.part)
-        for text in verdict.failed
+        for text in verdict.plain
     ]
 
 

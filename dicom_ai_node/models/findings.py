@@ -12,12 +12,11 @@ from dicom_ai_node.config.package import Package, SegmentEntry
 from dicom_ai_node.input import ProjectionImage
 from dicom_ai_node.job import Outcome
 from dicom_ai_node.result import Finding, ImageMask, Measurement, Result, Segment
+from dicom_ai_node.units import MILLILITRE, SQUARE_CENTIMETRE
 
 VOLUME = Code(codes.SCT.Volume.value, "SCT", codes.SCT.Volume.meaning)
 AREA = Code(codes.SCT.Area.value, "SCT", codes.SCT.Area.meaning)
-MILLILITRE = Code("mL", "UCUM", "mL")
-SQUARE_CENTIMETRE = Code("cm2", "UCUM", "cm2")
-PERCENT = Code("%", "UCUM", "%")
+ANATOMICAL = ("123037004", "91723000")  # SCT: Anatomical Structure, as it was and as it is coded
 
 
 def result_from_mask(mask: hd.Volume, package: Package) -> Result:
@@ -74,6 +73,7 @@ def declared_segments(package: Package) -> tuple[Segment, ...]:
             category=entry.category,
             type=entry.type,
             color=entry.color,
+            laterality=entry.laterality,
         )
         for entry in package.segments
     )
@@ -99,8 +99,17 @@ def _finding(entry: SegmentEntry, *measurements: Measurement, image: str | None 
         code=entry.type,
         segment_number=entry.number,
         image=image,
+        site=site_of(entry),
+        laterality=entry.laterality,
         measurements=measurements,
     )
+
+
+def site_of(entry: SegmentEntry) -> Code | None:
+    """The structure itself where it has a side, for a side is that of a site; of what is no
+    anatomy nobody knows its site, and the side stands with the segment alone."""
+    is_anatomy = entry.category.value in ANATOMICAL
+    return entry.type if entry.laterality and is_anatomy else None
 
 
 def area(pixels: int, spacing: tuple[float, float]) -> Measurement:

@@ -9,6 +9,7 @@ from pydicom.datadict import dictionary_VR, tag_for_keyword
 
 from dicom_ai_node.config.expression import MAX_TEXT
 from dicom_ai_node.config.rules import AllOf, AnyOf, Clause, Condition, Scalar
+from dicom_ai_node.routing.plain import name_of, said_plainly
 from dicom_ai_node.study import Values
 
 _OF_PATIENTS = 0x0010
@@ -18,10 +19,12 @@ _SHOWN = 64  # characters of a value
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
-    """`why` has the value that was found, whether the clause holds or not."""
+    """`why` has the value that was found, whether the clause holds or not, in the words of the
+    rule; `plain` says it to somebody who does not know the rule."""
 
     holds: bool
     why: str
+    plain: str
 
 
 def judge(clause: Clause, known: Mapping[str, Values]) -> Judged:
@@ -29,25 +32,33 @@ def judge(clause: Clause, known: Mapping[str, Values]) -> Judged:
     if isinstance(clause, AllOf):
         each = [judge(below, known) for below in clause.all]
         failed = [one.why for one in each if not one.holds]
-        return Judged(holds=not failed, why="; ".join(failed or [one.why for one in each]))
+        why = "; ".join(failed or [one.why for one in each])
+        telling = [one.plain for one in each if one.holds != bool(failed)]
+        return Judged(holds=not failed, why=why, plain="; ".join(telling))
     if isinstance(clause, AnyOf):
         each = [judge(below, known) for below in clause.any]
         held = [one.why for one in each if one.holds]
         why = held[0] if held else "none of: " + "; ".join(one.why for one in each)
-        return Judged(holds=bool(held), why=why)
+        telling = [one.plain for one in each if one.holds] or [one.plain for one in each]
+        plain = telling[0] if held else ", or else ".join(telling)
+        return Judged(holds=bool(held), why=why, plain=plain)
     return _judge(clause, known.get(clause.attr, ()))
 
 
 def _judge(clause: Condition, values: Values) -> Judged:
     wanted = f"{clause.op} {write(clause.values)}"
+    listed = [write((value,)) for value in clause.values]
     if not values:
+        plain = said_plainly(clause, None, listed)
         if clause.missing == "pass":
-            return Judged(holds=True, why=f"{clause.attr} is missing, which passes")
-        return Judged(holds=False, why=f"{clause.attr} is missing; wanted: {wanted}")
+            return Judged(holds=True, why=f"{clause.attr} is missing, which passes", plain=plain)
+        return Judged(holds=False, why=f"{clause.attr} is missing; wanted: {wanted}", plain=plain)
     found = "not shown" if _identifies(clause.attr) else write(values)
     if _holds(clause, values):
-        return Judged(holds=True, why=f"{clause.attr} is {found} ({wanted})")
-    return Judged(holds=False, why=f"{clause.attr} is {found}; wanted: {wanted}")
+        plain = f"{name_of(clause.attr)} is {found}"
+        return Judged(holds=True, why=f"{clause.attr} is {found} ({wanted})", plain=plain)
+    plain = said_plainly(clause, found, listed)
+    return Judged(holds=False, why=f"{clause.attr} is {found}; wanted: {wanted}", plain=plain)
 
 
 def _holds(clause: Condition, values: Values) -> bool:

@@ -28,6 +28,7 @@ class Decision:
     verdicts: tuple[Verdict, ...]
     chosen: tuple[Mapping[str, Series], ...]
     missing: tuple[str, ...] = ()  # a sentence for each input without a series: no job
+    missing_plain: tuple[str, ...] = ()  # the same to somebody who does not know the rules
 
 
 def keywords(routes: Iterable[Route]) -> frozenset[str]:
@@ -83,7 +84,12 @@ def decide(
         for name, of_input in judged.items()
         for each in sorted(of_input, key=lambda one: in_order(one.series))
     ]
-    return Decision(verdicts=tuple(verdicts), chosen=chosen, missing=missing)
+    return Decision(
+        verdicts=tuple(verdicts),
+        chosen=chosen,
+        missing=tuple(why for why, _ in missing),
+        missing_plain=tuple(plain for _, plain in missing),
+    )
 
 
 def selections_of(route: Route) -> Mapping[str, Selection]:
@@ -95,7 +101,8 @@ def selections_of(route: Route) -> Mapping[str, Selection]:
 
 def _choose(
     route: Route, judged: Mapping[str, Sequence[Judged]]
-) -> tuple[tuple[Mapping[str, Series], ...], tuple[str, ...]]:
+) -> tuple[tuple[Mapping[str, Series], ...], tuple[tuple[str, str], ...]]:
+    """The series of each job; for each input without one, why, and the same plainly."""
     suits = {name: [e.series for e in each if e.verdict.matched] for name, each in judged.items()}
     if not route.inputs:
         found = suits[IMAGE][:1] if route.picks_one else sorted(suits[IMAGE], key=in_order)
@@ -126,19 +133,24 @@ def _unless_one_of(judged: Judged, parts: Sequence[str]) -> Judged:
         f"{len(parts)} parts of the series suit ({', '.join(sorted(parts)[:_NAMED])}): "
         "`prefer` or `tie` chooses one"
     )
-    return replace(judged, verdict=replace(judged.verdict, matched=False, failed=(why,)))
-
-
-def _why_missing(name: str, judged: Sequence[Judged], suits: Sequence[Series]) -> str:
-    if not judged:
-        return f"no series for the input {name}: there is none to choose from"
-    if suits:
-        return f"no series for the input {name}: what suits it is taken by another input"
-    nearest = min(judged, key=lambda each: (len(each.verdict.failed), in_order(each.series)))
-    return (
-        f"no series for the input {name}: the nearest of {len(judged)}: "
-        f"{'; '.join(nearest.verdict.failed)}"
+    plain = (
+        f"{len(parts)} parts of one series suit the model ({', '.join(sorted(parts)[:_NAMED])}), "
+        "and nothing says which one to take"
     )
+    verdict = replace(judged.verdict, matched=False, failed=(why,), plain=(plain,))
+    return replace(judged, verdict=verdict)
+
+
+def _why_missing(name: str, judged: Sequence[Judged], suits: Sequence[Series]) -> tuple[str, str]:
+    """In the words of the rules, and plainly."""
+    why = f"no series for the input {name}: "
+    if not judged:
+        return (why + "there is none to choose from",) * 2
+    if suits:
+        return (why + "what suits it is taken by another input",) * 2
+    nearest = min(judged, key=lambda each: (len(each.verdict.failed), in_order(each.series)))
+    near = f"the nearest of {len(judged)}: "
+    return why + near + "; ".join(nearest.verdict.failed), why + "; ".join(nearest.verdict.plain)
 
 
 def _asked(of: Iterable[Clause]) -> set[str]:

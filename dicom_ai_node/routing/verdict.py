@@ -12,7 +12,10 @@ from dicom_ai_node.study import Series, Values, in_order
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """One series for one input of a route, a sentence for each clause; `score` is of `prefer`."""
+    """One series for one input of a route, a sentence for each clause; `score` is of `prefer`.
+
+    `plain` says what failed to a radiologist, who does not know the rules; it is not kept.
+    """
 
     route: str
     input: str
@@ -25,11 +28,13 @@ class Verdict:
     score: float
     failed: tuple[str, ...]
     held: tuple[str, ...]
+    plain: tuple[str, ...] = ()
 
 
 def row_of(verdict: Verdict) -> dict[str, Any]:
     """The columns of a verdict, as its table has them and `--json` prints them."""
     fields = asdict(verdict)
+    del fields["plain"]
     clauses = {f"{how}_clauses": list(fields.pop(how)) for how in ("failed", "held")}
     return {**fields, **clauses, "modality": verdict.modality[:16], "part": verdict.part[:64]}
 
@@ -55,7 +60,11 @@ def judge(
     """`unfit` says why no rule needs to be asked; else every clause is, to name all at once."""
     known = {**series.attributes, **{f"${fact}": found for fact, found in series.facts.items()}}
     known |= sender
-    held, failed, score = ([], [unfit], 0.0) if unfit else _judge_clauses(selection, known)
+    held: list[str]
+    if unfit:
+        held, failed, score = [], [clauses.Judged(holds=False, why=unfit, plain=unfit)], 0.0
+    else:
+        held, failed, score = _judge_clauses(selection, known)
     verdict = Verdict(
         route=route,
         input=input,
@@ -66,29 +75,35 @@ def judge(
         matched=not failed,
         chosen=False,
         score=score,
-        failed=tuple(failed),
+        failed=tuple(each.why for each in failed),
         held=tuple(held),
+        plain=tuple(each.plain for each in failed),
     )
     return Judged(verdict=verdict, series=series, known=known)
 
 
 def _judge_clauses(
     selection: Selection, known: Mapping[str, Values]
-) -> tuple[list[str], list[str], float]:
+) -> tuple[list[str], list[clauses.Judged], float]:
     """What held, what failed, and the score."""
     held: list[str] = []
-    failed: list[str] = []
+    failed: list[clauses.Judged] = []
     score = 0.0
     for each in selection.require:
         found = clauses.judge(each, known)
-        (held if found.holds else failed).append(found.why)
+        if found.holds:
+            held.append(found.why)
+        else:
+            failed.append(found)
     excluding = [(each, "") for each in selection.exclude]
     for name, each in STANDING.items():
         if name not in selection.allow:
             excluding.append((each, f"; `allow: [{name}]` would take it"))
     for each, advice in excluding:
         if (found := clauses.judge(each, known)).holds:
-            failed.append(f"excluded, because {found.why}{advice}")
+            why = f"excluded, because {found.why}{advice}"
+            plain = f"{found.plain}, and such series are left out"
+            failed.append(clauses.Judged(holds=False, why=why, plain=plain))
     for preference in selection.prefer:
         if (found := clauses.judge(preference.when, known)).holds:
             score += preference.weight

@@ -69,6 +69,8 @@ def test_a_box_on_an_image_is_a_closed_polygon_and_a_group_with_its_certainty(im
     assert made.named(said, TRACKING_UID)[0].UID == made.named(region, TRACKING_UID)[0].UID
     assert made.named(region, TRACKING_IDENTIFIER)[0].TextValue == "AI Nodule 1 (93 %)"
     assert made.named(said, TRACKING_IDENTIFIER)[0].TextValue == "AI Nodule 1 (93 %)"
+    # what OHIF writes beside the box is the comment of its group
+    assert made.named(region, COMMENT)[0].TextValue == "AI Nodule 1 (93 %)"
     assert made.coded(made.named(region, PURPOSE)[0]) == "75958009"
     assert not [item for item in made.walk(region) if item.ValueType == "NUM"]
     numbers = {
@@ -173,7 +175,8 @@ def test_the_extent_in_space_is_said_in_words_and_not_in_coordinates(stack):
     """Of a report with SCOORD3D, OHIF draws nothing."""
     box = BoxInPatient(center=np.array([-20.0, -15.5, -10.0]), half_axes=np.diag([4.0, 3.0, 6.0]))
     sr = report(stack, nodule(box))
-    assert made.named(sr, COMMENT)[0].TextValue == (
+    (said,) = made.groups(sr, "1501")
+    assert made.named(said, COMMENT)[0].TextValue == (
         "Box in the patient (LPS, mm): centre -20.0, -15.5, -10.0; edges 8.0 x 6.0 x 12.0."
     )
     assert not [item for item in made.walk(sr) if item.ValueType == "SCOORD3D"]

@@ -107,7 +107,7 @@ def test_a_refusal_is_reported_where_the_route_wants_it(intake: Intake) -> None:
         Outcome.NOT_SUITABLE,
         series(name="large", shape=(1, 4, 4))[0].SeriesInstanceUID,
     )
-    assert job.reason == "No series suits bright: Modality is CT; wanted: eq MR."
+    assert job.reason == "No series suits bright: Modality is CT; needed: MR."
     assert the_study(intake)["state"] == StudyState.REFUSED
 
 

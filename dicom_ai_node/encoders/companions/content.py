@@ -16,6 +16,7 @@ from dicom_ai_node.encoders.sr.groups import REPLACES, number_of, percent
 from dicom_ai_node.encoders.sr.status import STATUS
 from dicom_ai_node.header import numbers_of, words_of
 from dicom_ai_node.image_spacing import spacing_in_image
+from dicom_ai_node.laterality import LATERALITY_CODES
 from dicom_ai_node.result import Assessment, Finding, Measurement
 
 # units whose code is what people write; of all others, what the code means
@@ -64,16 +65,17 @@ def content_of(basis: Basis) -> Content:
 
 def _found(basis: Basis) -> Iterator[Row]:
     """What the report speaks of: a finding whose segment has no voxel is none."""
-    for finding in basis.result.findings if basis.result.outcome in SHOWN else ():
+    for index, finding in enumerate(basis.result.findings if basis.result.outcome in SHOWN else ()):
         place = place_of(finding, basis.parts)
         if finding.segment_number is not None and place is None:
             continue
+        measured = [_in_words(each) for each in _measured(finding, place)]
         yield Row(
             answer="FOUND",
             what=finding.tracking_identifier + _on_image(finding, basis.headers),
-            site=finding.site.meaning if finding.site else "",
+            site=_site(finding),
             certainty="" if finding.probability is None else percent(finding.probability),
-            measured="; ".join(_in_words(each) for each in _measured(finding, place)),
+            measured="; ".join([*measured, *basis.follow_up.sentences(index, finding, basis.run)]),
         )
 
 
@@ -82,9 +84,14 @@ def _assessed(basis: Basis) -> Iterator[Row]:
         yield Row(
             answer=said.answer.upper(),
             what=said.code.meaning + _on_image(said, basis.headers),
-            site=said.site.meaning if said.site else "",
+            site=_site(said),
             certainty="" if said.probability is None else percent(said.probability),
         )
+
+
+def _site(said: Finding | Assessment) -> str:
+    side = LATERALITY_CODES[said.laterality].meaning if said.laterality else ""
+    return f"{side} {said.site.meaning if said.site else ''}".strip()
 
 
 def _measured(finding: Finding, place: Place | None) -> list[Measurement]:

@@ -13,9 +13,8 @@ from dicom_ai_node.encoders.marked.boundary import rings
 from dicom_ai_node.encoders.marked.contours import halves
 from dicom_ai_node.encoders.marked.marked import Marked
 from dicom_ai_node.encoders.marked.regions import drawing_of
-from dicom_ai_node.encoders.marked.segments import PresentSegment, segment_uid
+from dicom_ai_node.encoders.marked.segments import PresentSegment
 from dicom_ai_node.encoders.source.planes import SHOWN, source_planes
-from dicom_ai_node.encoders.sr.findings import tracking_uids
 from dicom_ai_node.encoders.sr.groups import named_with_probability
 from dicom_ai_node.result import Finding
 
@@ -100,7 +99,7 @@ def _outlined(spot: _Spot, basis: Basis) -> Drawn:
     uid, name = spot.present.tracking_uid, spot.present.tracking_identifier
     image = str(plane.header.SOPInstanceUID) if spot.part.of_images else None
     if image is not None:
-        uid = segment_uid(basis.run.ids, number, image)
+        uid = basis.follow_up.segment_uid(basis.run.ids, number, image)
     found = _finding(basis.result.findings, number, image)
     return Drawn(
         header=plane.header,
@@ -137,7 +136,7 @@ def _around(mask: NDArray[np.bool_]) -> list[NDArray[np.float64]]:
 
 def _regions(basis: Basis, first: int) -> Iterator[Drawn]:
     findings = basis.result.findings
-    called = zip(findings, tracking_uids(findings, basis.run.ids), strict=True)
+    called = zip(findings, basis.follow_up.uids(findings, basis.run.ids), strict=True)
     placed = [
         (finding, finding.region, uid)
         for finding, uid in called

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from pydicom import Dataset
 
+from dicom_ai_node.encoders.follow_up import NOTHING_EARLIER, FollowUp
 from dicom_ai_node.encoders.ids import DerivedIds
 from dicom_ai_node.encoders.marked.segments import PresentSegment, present_segments
 from dicom_ai_node.encoders.marked.single_images import image_masks
@@ -44,7 +45,12 @@ class Place:
         return self.marked.mask.planes[self.index]
 
 
-def marked(result: Result, sources: Sequence[Dataset], ids: DerivedIds) -> list[Marked]:
+def marked(
+    result: Result,
+    sources: Sequence[Dataset],
+    ids: DerivedIds,
+    follow_up: FollowUp = NOTHING_EARLIER,
+) -> list[Marked]:
     """One for each SEG, none of them empty; segments that overlap lie in different ones.
 
     ModelError where a mask does not have its source's geometry, or an undescribed segment.
@@ -55,10 +61,10 @@ def marked(result: Result, sources: Sequence[Dataset], ids: DerivedIds) -> list[
     found = []
     for volume in result.masks:
         mask = mask_on_source(volume, planes)
-        found.append((mask, present_segments(result, mask, ids), False))
+        found.append((mask, present_segments(result, mask, ids, None, follow_up), False))
     for mask in image_masks(result, sources):
         first = str(mask.planes[0].header.SOPInstanceUID)
-        found.append((mask, present_segments(result, mask, ids, first), True))
+        found.append((mask, present_segments(result, mask, ids, first, follow_up), True))
     return [
         Marked(mask=mask, segments=segments, of_images=of_images)
         for mask, segments, of_images in found

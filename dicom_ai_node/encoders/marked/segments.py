@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from dicom_ai_node.encoders.follow_up import NOTHING_EARLIER, FollowUp
 from dicom_ai_node.encoders.ids import DerivedIds
 from dicom_ai_node.encoders.source.planes import SourceMask
 from dicom_ai_node.errors import ModelError
@@ -26,7 +27,11 @@ class PresentSegment:
 
 
 def present_segments(
-    result: Result, mask: SourceMask, ids: DerivedIds, image: str | None = None
+    result: Result,
+    mask: SourceMask,
+    ids: DerivedIds,
+    image: str | None = None,
+    follow_up: FollowUp = NOTHING_EARLIER,
 ) -> list[PresentSegment]:
     """In the order of the model's numbers; `image` is the first one where the mask is of single
     images: segments of the same number on different images are different things."""
@@ -42,15 +47,10 @@ def present_segments(
             segment=described[number],
             voxels=counts[:, number],
             tracking_identifier=_tracking_identifier(result, described[number]),
-            tracking_uid=segment_uid(ids, number, image),
+            tracking_uid=follow_up.segment_uid(ids, number, image),
         )
         for index, number in enumerate(numbers, 1)
     ]
-
-
-def segment_uid(ids: DerivedIds, number: int, image: str | None = None) -> str:
-    """The tracking UID of a segment, or of what it marks on one single image."""
-    return ids.uid("tracking", "segment", number, *([] if image is None else [image]))
 
 
 def _tracking_identifier(result: Result, segment: Segment) -> str:

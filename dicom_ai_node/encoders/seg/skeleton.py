@@ -17,6 +17,7 @@ from dicom_ai_node.encoders.run import MANUFACTURER, Run
 from dicom_ai_node.encoders.seg.places import set_volume
 from dicom_ai_node.encoders.seg.references import refer_to_all
 from dicom_ai_node.encoders.source.frames import copy_of, image_of_one_pixel
+from dicom_ai_node.laterality import LATERALITY_CODES
 
 OCCUPANCY = hd.seg.SegmentationFractionalTypeValues.OCCUPANCY
 
@@ -65,7 +66,7 @@ def skeleton(
 
 def _description(present: PresentSegment, run: Run) -> hd.seg.SegmentDescription:
     segment = present.segment
-    return hd.seg.SegmentDescription(
+    description = hd.seg.SegmentDescription(
         segment_number=present.number,
         segment_label=segment.label,
         segmented_property_category=segment.category,
@@ -82,3 +83,8 @@ def _description(present: PresentSegment, run: Run) -> hd.seg.SegmentDescription
         tracking_id=present.tracking_identifier,
         display_color=hd.color.CIELabColor.from_rgb(*segment.color),
     )
+    if segment.laterality:
+        side = hd.sr.CodedConcept.from_code(LATERALITY_CODES[segment.laterality])
+        (of_type,) = description.SegmentedPropertyTypeCodeSequence
+        of_type.SegmentedPropertyTypeModifierCodeSequence = [side]
+    return description

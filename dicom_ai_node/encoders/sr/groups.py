@@ -2,74 +2,98 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import TypeAlias
 
-from highdicom import sr
 from pydicom import Dataset
-from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
-from dicom_ai_node.encoders.run import MANUFACTURER, Run
+from dicom_ai_node.encoders.sr import names
+from dicom_ai_node.encoders.sr.draft import Draft
+from dicom_ai_node.encoders.sr.items import (
+    CONTAINS,
+    HAS_CONCEPT_MOD,
+    HAS_OBS_CONTEXT,
+    Items,
+)
 from dicom_ai_node.encoders.sr.status import STATUS, evaluations
 from dicom_ai_node.errors import ModelError
+from dicom_ai_node.laterality import LATERALITY_CODES
 from dicom_ai_node.result import Assessment, Finding, Measurement, Result
+from dicom_ai_node.units import PERCENT
 
-Group: TypeAlias = (
-    sr.MeasurementsAndQualitativeEvaluations
-    | sr.PlanarROIMeasurementsAndQualitativeEvaluations
-    | sr.VolumetricROIMeasurementsAndQualitativeEvaluations
-)
-PERCENT = Code("%", "UCUM", "percent")
 REPLACES = "This report replaces an earlier one: images of the study came after that was made."
-QUALITATIVE_EVALUATIONS = Code("C0034375", "UMLS", "Qualitative Evaluations")
 
 
-def algorithm(run: Run) -> sr.AlgorithmIdentification:
-    """TID 4019, which goes into every group."""
-    return sr.AlgorithmIdentification(
-        name=run.package.title,
-        version=run.package.version,
-        family=run.algorithm_family,
-        manufacturer=MANUFACTURER,
-        parameters=[f"{name}={value}" for name, value in run.parameters.items()],
-    )
+def group(
+    draft: Draft,
+    template: str,
+    tracking: tuple[str, str],
+    *,
+    said: Finding | Assessment | None = None,
+    category: Code | None = None,
+    measurements: Iterable[Measurement] = (),
+    evaluated: Sequence[tuple[Code, Code]] = (),
+    below: Sequence[Dataset] = (),
+) -> Dataset:
+    """A measurement group of TID 1410, 1411 or 1501, in its order; `tracking` is (UID, identifier).
+
+    An assessment has no Finding: what is absent must not be read as found. `below` is what only
+    groups of this template have, or groups of this kind.
+    """
+    items = draft.items
+    uid, identifier = tracking
+    content = [
+        items.text(names.TRACKING_IDENTIFIER, identifier, HAS_OBS_CONTEXT),
+        items.uid(names.TRACKING_UID, uid, HAS_OBS_CONTEXT),
+    ]
+    if category is not None:
+        content.append(items.code(names.FINDING_CATEGORY, category, CONTAINS))
+    if isinstance(said, Finding):
+        content.append(items.code(names.FINDING, said.code, CONTAINS))
+    if said is not None:
+        content += sites_of(draft, said)
+    content += [
+        *draft.algorithm,
+        *(items.number(each.name, number_of(each), each.unit, CONTAINS) for each in measurements),
+        *(items.code(name, value, CONTAINS) for name, value in evaluated),
+        *below,
+    ]
+    return items.container(names.MEASUREMENT_GROUP, content, template=template)
 
 
 def status_section(
-    result: Result, run: Run, more: Sequence[sr.ContentItem] = ()
-) -> sr.ContainerContentItem:
+    draft: Draft, result: Result, more: Sequence[Dataset], others: Sequence[Dataset]
+) -> Dataset:
     """TID 1500 row 12, beside findings: the outcome as a code, and in words for a text viewer.
 
     Not a measurement group: one without coordinates, and OHIF draws nothing of the whole report.
-    `more` is what has no coordinates either.
+    `more` is what has no coordinates either; `others` are references to objects of the run.
     """
-    headline = STATUS[result.outcome].headline
-    section = sr.ContainerContentItem(
-        name=QUALITATIVE_EVALUATIONS, relationship_type=sr.RelationshipTypeValues.CONTAINS
-    )
-    section.ContentSequence = sr.ContentSequence(
-        [
-            *(item for each in evaluations(result.outcome, has_findings=True) for item in each),
-            *more,
-            *comments(headline, *_sentences(result, run)),
-        ]
-    )
-    return section
+    codes = evaluations(result.outcome, has_findings=True)
+    content = [
+        *(draft.items.code(name, value, CONTAINS) for name, value in codes),
+        *more,
+        *comments(draft.items, STATUS[result.outcome].headline, *_sentences(draft, result)),
+        *others,
+    ]
+    return draft.items.container(names.QUALITATIVE_EVALUATIONS, content)
 
 
 def status_group(
-    result: Result, run: Run, source: Dataset | None
-) -> sr.MeasurementsAndQualitativeEvaluations:
+    draft: Draft, result: Result, source: Dataset | None, others: Sequence[Dataset]
+) -> Dataset:
     """TID 1501 with the same, without findings: Imaging Measurements cannot be empty."""
-    headline = STATUS[result.outcome].headline
-    group = sr.MeasurementsAndQualitativeEvaluations(
-        tracking_identifier=sr.TrackingIdentifier(run.ids.uid("sr", "status"), headline),
-        algorithm_id=algorithm(run),
-        qualitative_evaluations=evaluations(result.outcome, has_findings=False),
-        source_images=sources_of_group(source),
+    uid = draft.run.ids.uid("sr", "status")
+    return group(
+        draft,
+        "1501",
+        (uid, STATUS[result.outcome].headline),
+        evaluated=evaluations(result.outcome, has_findings=False),
+        below=[
+            *source_of_group(draft.items, source),
+            *comments(draft.items, *_sentences(draft, result)),
+            *others,
+        ],
     )
-    group[0].ContentSequence.extend(comments(*_sentences(result, run)))
-    return group
 
 
 def named_with_probability(finding: Finding) -> str:
@@ -91,52 +115,48 @@ def percent(probability: float) -> str:
 def measurements_of(finding: Finding) -> list[Measurement]:
     """The certainty first, where the model gave one and has not measured it itself."""
     measured = list(finding.measurements)
-    certainty = codes.DCM.CertaintyOfFinding
-    if finding.probability is None or certainty in [each.name for each in measured]:
+    if finding.probability is None or names.CERTAINTY in [each.name for each in measured]:
         return measured
     value = round(100 * finding.probability, 1)
-    return [Measurement(name=certainty, value=value, unit=PERCENT), *measured]
-
-
-def as_items(measurements: Iterable[Measurement]) -> list[sr.Measurement]:
-    """TID 300; ModelError for what is no number."""
-    return [
-        sr.Measurement(name=each.name, value=number_of(each), unit=each.unit)
-        for each in measurements
-    ]
+    return [Measurement(name=names.CERTAINTY, value=value, unit=PERCENT), *measured]
 
 
 def number_of(measurement: Measurement) -> float:
+    """ModelError for what is no number."""
     if not math.isfinite(measurement.value):
         raise ModelError(f"The model measured no number: {measurement.name.meaning}.")
     return round(float(measurement.value), 3)
 
 
-def _sentences(result: Result, run: Run) -> tuple[str, ...]:
+def _sentences(draft: Draft, result: Result) -> tuple[str, ...]:
+    run = draft.run
     sentence = result.reason or STATUS[result.outcome].sentence
     replaces = (REPLACES,) if run.supersedes else ()
     return sentence, *replaces, run.package.intended_use
 
 
-def comments(*sentences: str) -> list[sr.TextContentItem]:
-    return [
-        sr.TextContentItem(
-            name=codes.DCM.Comment,
-            value=sentence,
-            relationship_type=sr.RelationshipTypeValues.CONTAINS,
-        )
-        for sentence in sentences
-    ]
+def comments(items: Items, *sentences: str) -> list[Dataset]:
+    return [items.text(names.COMMENT, sentence, CONTAINS) for sentence in sentences]
 
 
-def sites_of(said: Finding | Assessment) -> list[sr.FindingSite] | None:
-    return [sr.FindingSite(said.site)] if said.site else None
+def sites_of(
+    draft: Draft, said: Finding | Assessment, relation: str = HAS_CONCEPT_MOD
+) -> list[Dataset]:
+    """With the side, where the model knows it, or the images say it."""
+    if said.site is None:
+        return []
+    side = said.laterality or draft.side_of(said.image)
+    below = []
+    if side is not None:
+        code = LATERALITY_CODES[side]
+        below = [draft.items.code(names.LATERALITY, code, HAS_CONCEPT_MOD)]
+    return [draft.items.code(names.FINDING_SITE, said.site, relation, below)]
 
 
-def sources_of_group(
-    source: Dataset | None, frame_number: int | None = None
-) -> list[sr.SourceImageForMeasurementGroup] | None:
+def source_of_group(
+    items: Items, source: Dataset | None, frame_number: int | None = None
+) -> list[Dataset]:
+    """None where there is no source."""
     if source is None:
-        return None
-    frames = None if frame_number is None else [frame_number]
-    return [sr.SourceImageForMeasurementGroup(source.SOPClassUID, source.SOPInstanceUID, frames)]
+        return []
+    return [items.image(names.SOURCE_OF_MEASUREMENT, source, CONTAINS, frame=frame_number)]

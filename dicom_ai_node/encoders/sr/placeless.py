@@ -6,116 +6,91 @@ qualitative evaluations instead: OHIF draws nothing of a report in which a group
 
 from collections.abc import Sequence
 
-from highdicom import sr
 from pydicom import Dataset
-from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
 from dicom_ai_node.encoders.ids import DerivedIds
-from dicom_ai_node.encoders.run import Run
+from dicom_ai_node.encoders.sr import names
+from dicom_ai_node.encoders.sr.draft import Draft
 from dicom_ai_node.encoders.sr.groups import (
-    Group,
-    algorithm,
-    as_items,
     comments,
+    group,
     measurements_of,
     named_with_probability,
     number_of,
     percent,
     sites_of,
-    sources_of_group,
+    source_of_group,
 )
+from dicom_ai_node.encoders.sr.items import CONTAINS, HAS_PROPERTIES, INFERRED_FROM, SOURCE
 from dicom_ai_node.result import Answer, Assessment, Finding
 
 ANSWERS = {
     Answer.ABSENT: Code("2667000", "SCT", "Absent"),
     Answer.UNDECIDED: Code("82334004", "SCT", "Indeterminate"),
 }
-SOURCE = Code("260753009", "SCT", "Source")
-HAS_PROPERTIES = sr.RelationshipTypeValues.HAS_PROPERTIES
 
 
-def finding_group(finding: Finding, image: Dataset | None, tracking_uid: str, run: Run) -> Group:
+def finding_group(
+    draft: Draft, finding: Finding, image: Dataset | None, tracking_uid: str, earlier: Sequence[str]
+) -> Dataset:
     """TID 1501: what was found and measured, and how sure the model is."""
-    return sr.MeasurementsAndQualitativeEvaluations(
-        tracking_identifier=sr.TrackingIdentifier(tracking_uid, named_with_probability(finding)),
-        finding_type=finding.code,
-        finding_sites=sites_of(finding),
-        algorithm_id=algorithm(run),
-        source_images=sources_of_group(image),
-        measurements=as_items(measurements_of(finding)),
+    return group(
+        draft,
+        "1501",
+        (tracking_uid, named_with_probability(finding)),
+        said=finding,
+        measurements=measurements_of(finding),
+        below=[*source_of_group(draft.items, image), *comments(draft.items, *earlier)],
     )
 
 
-def assessment_group(assessment: Assessment, image: Dataset | None, run: Run) -> Group:
+def assessment_group(draft: Draft, assessment: Assessment, image: Dataset | None) -> Dataset:
     """TID 1501 without a Finding: what is absent must not be read as found."""
-    group = sr.MeasurementsAndQualitativeEvaluations(
-        tracking_identifier=sr.TrackingIdentifier(
-            _assessment_uid(assessment, run.ids), _in_words(assessment)
-        ),
-        qualitative_evaluations=[
-            sr.QualitativeEvaluation(assessment.code, ANSWERS[assessment.answer])
+    return group(
+        draft,
+        "1501",
+        (_assessment_uid(assessment, draft.run.ids), _in_words(assessment)),
+        said=assessment,
+        evaluated=[(assessment.code, ANSWERS[assessment.answer])],
+        below=[
+            *source_of_group(draft.items, image),
+            *comments(draft.items, *_probability(assessment)),
         ],
-        finding_sites=sites_of(assessment),
-        algorithm_id=algorithm(run),
-        source_images=sources_of_group(image),
     )
-    group[0].ContentSequence.extend(comments(*_probability(assessment)))
-    return group
 
 
-def finding_item(finding: Finding, image: Dataset | None) -> sr.ContentItem:
+def finding_item(
+    draft: Draft, finding: Finding, image: Dataset | None, earlier: Sequence[str]
+) -> Dataset:
     """Finding = code, and beneath it what was measured."""
-    measured = [
-        sr.NumContentItem(
-            name=each.name,
-            value=number_of(each),
-            unit=each.unit,
-            relationship_type=HAS_PROPERTIES,
-        )
-        for each in measurements_of(finding)
+    items = draft.items
+    below = [
+        items.text(names.TRACKING_IDENTIFIER, named_with_probability(finding), HAS_PROPERTIES),
+        *sites_of(draft, finding, HAS_PROPERTIES),
+        *(
+            items.number(each.name, number_of(each), each.unit, HAS_PROPERTIES)
+            for each in measurements_of(finding)
+        ),
+        *(items.text(names.COMMENT, sentence, HAS_PROPERTIES) for sentence in earlier),
     ]
-    label = _text(codes.DCM.TrackingIdentifier, named_with_probability(finding))
-    below = [label, *_sites_below(finding), *measured]
-    return _item(codes.DCM.Finding, finding.code, below, image)
+    return _item(draft, names.FINDING, finding.code, below, image)
 
 
-def assessment_item(assessment: Assessment, image: Dataset | None) -> sr.ContentItem:
-    said = [_text(codes.DCM.Comment, sentence) for sentence in _probability(assessment)]
-    below = [*_sites_below(assessment), *said]
-    return _item(assessment.code, ANSWERS[assessment.answer], below, image)
-
-
-def _sites_below(said: Finding | Assessment) -> list[sr.FindingSite]:
-    sites = sites_of(said) or []
-    for site in sites:
-        site.RelationshipType = HAS_PROPERTIES.value
-    return sites
+def assessment_item(draft: Draft, assessment: Assessment, image: Dataset | None) -> Dataset:
+    said = _probability(assessment)
+    below = [
+        *sites_of(draft, assessment, HAS_PROPERTIES),
+        *(draft.items.text(names.COMMENT, sentence, HAS_PROPERTIES) for sentence in said),
+    ]
+    return _item(draft, assessment.code, ANSWERS[assessment.answer], below, image)
 
 
 def _item(
-    name: Code, value: Code, below: Sequence[sr.ContentItem], image: Dataset | None
-) -> sr.ContentItem:
-    item = sr.CodeContentItem(
-        name=name, value=value, relationship_type=sr.RelationshipTypeValues.CONTAINS
-    )
-    source = []
-    if image is not None:
-        source = [
-            sr.ImageContentItem(
-                name=SOURCE,
-                referenced_sop_class_uid=image.SOPClassUID,
-                referenced_sop_instance_uid=image.SOPInstanceUID,
-                relationship_type=sr.RelationshipTypeValues.INFERRED_FROM,
-            )
-        ]
-    if below or source:
-        item.ContentSequence = sr.ContentSequence([*below, *source])
-    return item
-
-
-def _text(name: Code, value: str) -> sr.TextContentItem:
-    return sr.TextContentItem(name=name, value=value, relationship_type=HAS_PROPERTIES)
+    draft: Draft, name: Code, value: Code, below: Sequence[Dataset], image: Dataset | None
+) -> Dataset:
+    source = [] if image is None else [draft.items.image(SOURCE, image, INFERRED_FROM)]
+    return draft.items.code(name, value, CONTAINS, [*below, *source])
 
 
 def _in_words(assessment: Assessment) -> str:

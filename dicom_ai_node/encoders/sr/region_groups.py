@@ -1,63 +1,86 @@
 """Groups of a detection, in the form that OHIF draws: where it is (TID 1410), what it is (1501)."""
 
-import numpy as np
-from highdicom import sr
-from pydicom.sr.codedict import codes
-from pydicom.sr.coding import Code
+from collections.abc import Sequence
 
-from dicom_ai_node.encoders.marked.regions import Drawing
-from dicom_ai_node.encoders.run import Run
+import numpy as np
+from pydicom import Dataset
+
+from dicom_ai_node.encoders.marked.regions import MEASURABLE, Drawing
+from dicom_ai_node.encoders.sr import names
+from dicom_ai_node.encoders.sr.draft import Draft
 from dicom_ai_node.encoders.sr.groups import (
-    Group,
-    algorithm,
-    as_items,
     comments,
+    group,
     measurements_of,
     named_with_probability,
-    sites_of,
-    sources_of_group,
+    source_of_group,
 )
+from dicom_ai_node.encoders.sr.items import CONTAINS
 from dicom_ai_node.result import BoxInPatient, Finding
 
-BOUNDED_BY = Code("75958009", "SCT", "Bounded by")
 
-
-def region_groups(finding: Finding, drawing: Drawing, tracking_uid: str, run: Run) -> list[Group]:
+def region_groups(
+    draft: Draft, finding: Finding, drawing: Drawing, tracking_uid: str, earlier: Sequence[str]
+) -> list[Dataset]:
     """One tracking UID, and no number in the first: OHIF draws a group with one only where the
-    coordinates belong to the number."""
-    tracking = sr.TrackingIdentifier(tracking_uid, named_with_probability(finding))
-    drawn = sr.PlanarROIMeasurementsAndQualitativeEvaluations(
-        tracking_identifier=tracking,
-        referenced_region=_image_region(drawing),
-        geometric_purpose=codes.DCM.Center if drawing.is_point else BOUNDED_BY,
-        finding_type=finding.code,
-        finding_sites=sites_of(finding),
-        algorithm_id=algorithm(run),
+    coordinates belong to the number. The comment there is what OHIF calls it."""
+    items, tracking = draft.items, (tracking_uid, named_with_probability(finding))
+    purpose = names.CENTER if drawing.is_point else names.BOUNDED_BY
+    region = items.region(drawing.points, drawing.header, drawing.frame_number)
+    drawn = group(
+        draft,
+        "1410",
+        tracking,
+        said=finding,
+        below=[
+            items.code(names.GEOMETRIC_PURPOSE, purpose, CONTAINS),
+            region,
+            *comments(items, named_with_probability(finding)),
+        ],
     )
-    said = sr.MeasurementsAndQualitativeEvaluations(
-        tracking_identifier=tracking,
-        finding_type=finding.code,
-        finding_sites=sites_of(finding),
-        algorithm_id=algorithm(run),
-        source_images=sources_of_group(drawing.header, drawing.frame_number),
-        measurements=as_items(measurements_of(finding)),
-    )
+    in_words = []
     if isinstance(finding.region, BoxInPatient):
-        said[0].ContentSequence.extend(comments(_in_words(finding.region)))
+        in_words.append(_in_words(finding.region))
+    said = group(
+        draft,
+        "1501",
+        tracking,
+        said=finding,
+        measurements=measurements_of(finding),
+        below=[
+            *source_of_group(items, drawing.header, drawing.frame_number),
+            *comments(items, *in_words, *earlier),
+        ],
+    )
+    if draft.spatial and isinstance(finding.region, BoxInPatient):
+        return [drawn, said, _in_space(draft, finding, finding.region, drawing, tracking)]
     return [drawn, said]
 
 
-def _image_region(drawing: Drawing) -> sr.ImageRegion:
-    kind = sr.GraphicTypeValues.POINT if drawing.is_point else sr.GraphicTypeValues.POLYLINE
-    return sr.ImageRegion(
-        graphic_type=kind,
-        graphic_data=drawing.points,
-        source_image=sr.SourceImageForRegion(
-            drawing.header.SOPClassUID,
-            drawing.header.SOPInstanceUID,
-            None if drawing.frame_number is None else [drawing.frame_number],
-        ),
-    )
+def _in_space(
+    draft: Draft,
+    finding: Finding,
+    box: BoxInPatient,
+    drawing: Drawing,
+    tracking: tuple[str, str],
+) -> Dataset:
+    """A point (TID 1410), or the ellipsoid within a box (TID 1411): boxes have no coordinates of
+    their own in PS3.3 C.18.9. A box without a depth is given as its centre."""
+    items, header = draft.items, drawing.header
+    frame_of_reference = str(header.FrameOfReferenceUID)
+    axes = np.asarray(box.half_axes, float)
+    if np.linalg.norm(axes, axis=1).min() < MEASURABLE:
+        below = [
+            items.code(names.GEOMETRIC_PURPOSE, names.CENTER, CONTAINS),
+            items.in_space(names.REGION_IN_SPACE, "POINT", box.center, frame_of_reference),
+        ]
+        return group(draft, "1410", tracking, said=finding, below=below)
+    ends = np.stack([box.center + sign * axis for axis in axes for sign in (-1, 1)])
+    below = [
+        items.in_space(names.VOLUME_SURFACE, "ELLIPSOID", ends, frame_of_reference),
+        items.uid(names.SOURCE_SERIES, str(header.SeriesInstanceUID), CONTAINS),
+    ]
+    return group(draft, "1411", tracking, said=finding, below=below)
 
 
 def _in_words(box: BoxInPatient) -> str:

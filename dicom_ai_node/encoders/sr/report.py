@@ -1,10 +1,10 @@
-"""A model's result as a report: Comprehensive 3D SR (PS3.3 A.35.13), TID 1500."""
+"""A model's result as a report: TID 1500, as a Comprehensive 3D SR (PS3.3 A.35.13), or as a
+Comprehensive SR (A.35.3) for viewers that take no other."""
 
 from collections.abc import Sequence
 
 from highdicom import sr
 from pydicom import Dataset
-from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
 from dicom_ai_node.encoders.basis import Basis
@@ -14,19 +14,25 @@ from dicom_ai_node.encoders.identity import Identity
 from dicom_ai_node.encoders.run import MANUFACTURER, Run
 from dicom_ai_node.encoders.seg.marks import Marks
 from dicom_ai_node.encoders.source.headers import read_only_items, stand_in
+from dicom_ai_node.encoders.sr import names
+from dicom_ai_node.encoders.sr.beside import beside_items
+from dicom_ai_node.encoders.sr.draft import Draft, algorithm, sides_of
 from dicom_ai_node.encoders.sr.findings import said_of
 from dicom_ai_node.encoders.sr.groups import status_group, status_section
+from dicom_ai_node.encoders.sr.items import HAS_CONCEPT_MOD, Items
+from dicom_ai_node.encoders.sr.library import image_library
 from dicom_ai_node.encoders.sr.status import STATUS
 from dicom_ai_node.errors import ModelError
-from dicom_ai_node.form import ALONE, DEFAULT, Form, Kind
+from dicom_ai_node.form import ALONE, DEFAULT, Form, Kind, ReportForm
 from dicom_ai_node.job import Outcome, ReportReference
 
 GENERIC_PROCEDURE = Code("363679005", "SCT", "Imaging procedure")
-IN_LIBRARY = (  # what TID 1602 wants of a cross-sectional image
-    *("Rows", "Columns", "PixelSpacing", "SliceThickness"),
-    *("ImagePositionPatient", "ImageOrientationPatient"),
-)
-MAX_IN_LIBRARY = 50  # 300 slices cost 6 s, and a megabyte
+ENGLISH = Code("en-US", "RFC5646", "English (United States)")
+SOP_CLASSES = {
+    ReportForm.COMPREHENSIVE_3D: sr.Comprehensive3DSR,
+    ReportForm.COMPREHENSIVE: sr.ComprehensiveSR,
+    ReportForm.SPATIAL: sr.Comprehensive3DSR,
+}
 
 
 def encode_sr(basis: Basis, marks: Marks, form: Form, beside: Sequence[Dataset] = ()) -> Dataset:
@@ -35,37 +41,81 @@ def encode_sr(basis: Basis, marks: Marks, form: Form, beside: Sequence[Dataset] 
     `beside` are those of them that `marks` does not have. Evidence is all that was analysed,
     further inputs included; the Image Library only what the report cites.
     """
-    result, run, sources = basis.result, basis.run, basis.sources
-    said = said_of(result, sources, run, marks.parts, marks.segs)
-    if result.outcome is Outcome.FINDINGS and result.findings and not said.findings:
-        raise ModelError("The model reports findings, but has not marked a single voxel of them.")
-    cited = [*said.cited.values()] or [source for source in sources if "Rows" in source][:1]
-    status = [] if said.findings else [status_group(result, run, cited[0] if cited else None)]
-    library = [source for source in cited[:MAX_IN_LIBRARY] if _fits_in_library(source)]
-    report = sr.MeasurementReport(
-        observation_context=sr.ObservationContext(observer_device_context=observer(run)),
-        procedure_reported=_procedures(basis.header),
-        imaging_measurements=[*status, *said.findings, *said.assessments],
-        title=codes.DCM.ImagingMeasurementReport,
-        referenced_images=library,
+    run, items = basis.run, Items()
+    draft = Draft(
+        run=run,
+        items=items,
+        algorithm=algorithm(run, items),
+        follow_up=basis.follow_up,
+        sides=sides_of(basis.headers),
+        spatial=form.report is ReportForm.SPATIAL,
     )
-    if said.findings:
-        report[0].ContentSequence.append(status_section(result, run, said.items))
-    variant = "" if form.label in (DEFAULT.label, ALONE.label) else form.label
-    ds: Dataset = sr.Comprehensive3DSR(
-        evidence=[*sources, *map(stand_in, basis.evidence), *marks.objects, *beside],
-        content=report[0],
+    content = _content(basis, marks, draft, beside)
+    root = sr.ContainerContentItem(name=names.REPORT, template_id="1500")
+    root.ContentSequence = _observed(run)
+    ds: Dataset = SOP_CLASSES[form.report](
+        evidence=[*basis.sources, *map(stand_in, basis.evidence), *marks.objects, *beside],
+        content=root,  # the constructor copies what it is given, twice: not the whole of it
         manufacturer=MANUFACTURER,
         is_complete=True,
         is_final=False,
         is_verified=False,
-        previous_versions=_superseded(run, basis.header),
-        **Identity(run=run, kind=Kind.SR, variant=variant).attributes,
+        **_identity(run, form).attributes,
     )
-    finish(ds, basis.header, run, run.description(STATUS[result.outcome].short))
+    ds.ContentSequence = content
+    if run.supersedes:
+        ds.PredecessorDocumentsSequence = [_reference(ds, each) for each in run.supersedes]
+    finish(ds, basis.header, run, run.description(STATUS[basis.result.outcome].short))
     if ordered := requests(in_letters_of(ds, basis.header)):
         ds.ReferencedRequestSequence = ordered
     return ds
+
+
+def _identity(run: Run, form: Form) -> Identity:
+    variant = "" if form.label in (DEFAULT.label, ALONE.label) else form.label
+    return Identity(run=run, kind=Kind.SR, variant=variant)
+
+
+def _content(basis: Basis, marks: Marks, draft: Draft, beside: Sequence[Dataset]) -> list[Dataset]:
+    result, items = basis.result, draft.items
+    said = said_of(draft, result, basis.sources, marks.parts, marks.segs)
+    if result.outcome is Outcome.FINDINGS and result.findings and not said.findings:
+        raise ModelError("The model reports findings, but has not marked a single voxel of them.")
+    cited = [*said.cited.values()] or [ds for ds in basis.sources if "Rows" in ds][:1]
+    others = beside_items(items, beside)
+    status, section = [], []
+    if said.findings:
+        section = [status_section(draft, result, said.items, others)]
+    else:
+        status = [status_group(draft, result, cited[0] if cited else None, others)]
+    groups = [*status, *said.findings, *said.assessments]
+    return [
+        items.code(names.LANGUAGE, ENGLISH, HAS_CONCEPT_MOD),
+        *_observed(draft.run),
+        *(
+            items.code(names.PROCEDURE_REPORTED, procedure, HAS_CONCEPT_MOD)
+            for procedure in _procedures(basis.header)
+        ),
+        *image_library(items, cited),
+        items.container(names.IMAGING_MEASUREMENTS, groups),
+        *section,
+    ]
+
+
+def _observed(run: Run) -> sr.ObservationContext:
+    return sr.ObservationContext(observer_device_context=observer(run))
+
+
+def _reference(ds: Dataset, report: ReportReference) -> Dataset:
+    """A report of which this one is a new version (PS3.3 C.17.2), by its UIDs."""
+    instance, of_series, of_study = Dataset(), Dataset(), Dataset()
+    instance.ReferencedSOPClassUID = report.sop_class_uid
+    instance.ReferencedSOPInstanceUID = report.sop_instance_uid
+    of_series.SeriesInstanceUID = report.series_instance_uid
+    of_series.ReferencedSOPSequence = [instance]
+    of_study.StudyInstanceUID = ds.StudyInstanceUID
+    of_study.ReferencedSeriesSequence = [of_series]
+    return of_study
 
 
 def _procedures(header: Dataset) -> list[Code]:
@@ -76,30 +126,3 @@ def _procedures(header: Dataset) -> list[Code]:
         if item.get("CodeValue") and item.get("CodingSchemeDesignator") and item.get("CodeMeaning")
     ]
     return found or [GENERIC_PROCEDURE]
-
-
-def _fits_in_library(source: Dataset) -> bool:
-    """Whether TID 1602 can describe it; a report on odd images must not fail for their oddity."""
-    if source.get("Modality") not in ("CT", "MR", "PT"):
-        return False
-    if any(source.get(keyword) in (None, "") for keyword in IN_LIBRARY):
-        return False
-    try:
-        sr.ImageLibrary([source])
-    except (AttributeError, TypeError, ValueError):
-        return False
-    return True
-
-
-def _superseded(run: Run, source: Dataset) -> list[Dataset] | None:
-    """The reports of which this one is a new version (PS3.3 C.17.2), by their UIDs."""
-    return [_stub_of(each, source) for each in run.supersedes] or None
-
-
-def _stub_of(report: ReportReference, source: Dataset) -> Dataset:
-    ds = Dataset()
-    ds.StudyInstanceUID = source.StudyInstanceUID
-    ds.SeriesInstanceUID = report.series_instance_uid
-    ds.SOPClassUID = report.sop_class_uid
-    ds.SOPInstanceUID = report.sop_instance_uid
-    return ds

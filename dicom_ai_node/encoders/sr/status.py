@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-import highdicom as hd
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
@@ -69,13 +68,13 @@ STATUS = {
 }
 
 
-def evaluations(outcome: Outcome, *, has_findings: bool) -> list[hd.sr.QualitativeEvaluation]:
-    """Code items of the status; `has_findings` decides between the two codes for PARTLY."""
+def evaluations(outcome: Outcome, *, has_findings: bool) -> list[tuple[Code, Code]]:
+    """(name, value) of the status; `has_findings` decides between the two codes for PARTLY."""
     status = STATUS[outcome]
     code = status.code
     if outcome is Outcome.PARTLY and not has_findings:
         code = codes.DCM.NotAllAlgorithmsSucceededWithoutFindings
-    found = [hd.sr.QualitativeEvaluation(SUMMARY, code)]
+    found = [(SUMMARY, code)]
     if status.why:
-        found.append(hd.sr.QualitativeEvaluation(*status.why))
+        found.append(status.why)
     return found

@@ -19,8 +19,9 @@ from dicom_ai_node.errors import ModelError
 from dicom_ai_node.input import ModelInput
 from dicom_ai_node.job import Outcome
 from dicom_ai_node.models.built_in.lung_ct_anatomy import AIR, LEFT, RIGHT, Anatomy, Coarse, anatomy
-from dicom_ai_node.models.findings import MILLILITRE, PERCENT, VOLUME, declared_segments, volume_ml
+from dicom_ai_node.models.findings import VOLUME, declared_segments, site_of, volume_ml
 from dicom_ai_node.result import Finding, Measurement, Result
+from dicom_ai_node.units import HOUNSFIELD, MILLILITRE, PERCENT
 
 Array = NDArray[Any]
 
@@ -35,7 +36,6 @@ CUT = "The scan begins below the tops of the lungs, so their volumes cannot be m
 
 MEAN_HU = codes.DCM.MeanAttenuationCoefficient
 LAA_950 = Code("LAA-950", "99DICOMAINODE", "Low attenuation area below -950 HU")
-HOUNSFIELD = Code("[hnsf'U]", "UCUM", "Hounsfield unit")
 
 
 class LungCt:
@@ -88,6 +88,8 @@ class LungCt:
                         tracking_identifier=f"{entry.label} 1",
                         code=entry.type,
                         segment_number=entry.number,
+                        site=site_of(entry),
+                        laterality=entry.laterality,
                         measurements=tuple(
                             Measurement(name=name, value=value, unit=unit)
                             for name, value, unit in measured

@@ -21,8 +21,9 @@ from dicom_ai_node.input import ModelInput, ProjectionImage
 from dicom_ai_node.job import Outcome
 from dicom_ai_node.models.built_in.radiograph import NotFrontal, header_of, left_is_right
 from dicom_ai_node.models.built_in.vgg_unet import VggUNet
-from dicom_ai_node.models.findings import PERCENT, area, present
+from dicom_ai_node.models.findings import area, present, site_of
 from dicom_ai_node.result import Finding, ImageMask, Measurement, Result
+from dicom_ai_node.units import PERCENT
 
 SHAPE = (512, 512)
 PERCENTILES = (0.5, 99.5)
@@ -102,6 +103,8 @@ class LungCxr:
                         tracking_identifier=f"{entry.label} 1",
                         code=entry.type,
                         segment_number=entry.number,
+                        site=site_of(entry),
+                        laterality=entry.laterality,
                         image=image.sop_instance_uid,
                         measurements=(_size(pixels, image),),
                     )

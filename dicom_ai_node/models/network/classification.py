@@ -62,6 +62,7 @@ def classification(values: Tensor, output: ClassificationOutput, image: str | No
                     answer=answer,
                     probability=probability,
                     site=entry.site,
+                    laterality=entry.laterality,
                     image=image,
                 )
             )
@@ -88,6 +89,7 @@ def found(
         tracking_identifier=entry.label,
         code=entry.finding,
         site=entry.site,
+        laterality=entry.laterality,
         probability=probability,
         image=image,
         measurements=() if spread is None else (spread_of_probability(spread),),

@@ -1,5 +1,7 @@
 """An output that is detections: findings with a place in the patient, or on an image."""
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from monai.data.box_utils import box_iou
@@ -65,7 +67,12 @@ def detection(seen: Seen, output: DetectionOutput) -> Part:
 def _assessment(entry: ClassEntry, doubtful: float | None, image: str | None) -> Assessment:
     answer = Answer.ABSENT if doubtful is None else Answer.UNDECIDED
     return Assessment(
-        code=entry.finding, answer=answer, probability=doubtful, site=entry.site, image=image
+        code=entry.finding,
+        answer=answer,
+        probability=doubtful,
+        site=entry.site,
+        laterality=entry.laterality,
+        image=image,
     )
 
 
@@ -87,15 +94,7 @@ def _finding(
         region = _region(grid, low, high)
         edges = _edges(region, grid.image)
     length = () if edges is None else (_longest(edges),)
-    return Finding(
-        tracking_identifier=plain.tracking_identifier,
-        code=plain.code,
-        site=plain.site,
-        probability=plain.probability,
-        image=image,
-        region=region,
-        measurements=(*length, *plain.measurements),
-    )
+    return replace(plain, region=region, measurements=(*length, *plain.measurements))
 
 
 def _region(grid: Prepared, low: Corner, high: Corner) -> Region:

@@ -36,7 +36,11 @@ def regression(values: Tensor, output: RegressionOutput, name: str, image: str |
         if wavers(spread, output.abstain_above):
             assessments.append(
                 Assessment(
-                    code=entry.finding, answer=Answer.UNDECIDED, site=entry.site, image=image
+                    code=entry.finding,
+                    answer=Answer.UNDECIDED,
+                    site=entry.site,
+                    laterality=entry.laterality,
+                    image=image,
                 )
             )
             continue
@@ -63,6 +67,7 @@ def _finding(
         tracking_identifier=entry.label,
         code=entry.finding,
         site=entry.site,
+        laterality=entry.laterality,
         image=image,
         measurements=(measurement, *doubt),
     )

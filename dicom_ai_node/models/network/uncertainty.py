@@ -92,7 +92,13 @@ def _withheld(part: Part, numbers: set[int]) -> Part:
         assessments=(
             *part.assessments,
             *(
-                Assessment(code=f.code, answer=Answer.UNDECIDED, site=f.site, image=f.image)
+                Assessment(
+                    code=f.code,
+                    answer=Answer.UNDECIDED,
+                    site=f.site,
+                    laterality=f.laterality,
+                    image=f.image,
+                )
                 for f in doubtful
             ),
         ),

@@ -91,7 +91,8 @@ def _joined(finding: Finding, said: AnswerFinding | None) -> Finding:
         finding,
         tracking_identifier=said.label,
         probability=said.probability,
-        site=said.site,
+        site=said.site or finding.site,
+        laterality=said.laterality if said.site else finding.laterality,
         measurements=(*finding.measurements, *map(_measurement, said.measurements)),
     )
 
@@ -103,6 +104,7 @@ def _finding(said: AnswerFinding) -> Finding:
         region=None if said.box is None else _region(said.box),
         probability=said.probability,
         site=said.site,
+        laterality=said.laterality,
         measurements=tuple(map(_measurement, said.measurements)),
     )
 

@@ -1,0 +1,42 @@
+/** What OHIF is told: a DICOMweb server at its own address, and no question before a result. */
+window.config = {
+  name: 'viewers',
+  routerBasename: null,
+  extensions: [],
+  modes: [],
+  customizationService: {},
+  showStudyList: false,
+  maxNumberOfWebWorkers: 2,
+  showCPUFallbackMessage: false,
+  strictZSpacingForVolumeViewport: true,
+  disableConfirmationPrompts: true,
+  investigationalUseDialog: { option: 'never' },
+  maxNumRequests: { interaction: 20, thumbnail: 4, prefetch: 10 },
+  showErrorDetails: 'always',
+  defaultDataSourceName: 'pacs',
+  dataSources: [
+    {
+      namespace: '@ohif/extension-default.dataSourcesModule.dicomweb',
+      sourceName: 'pacs',
+      configuration: {
+        friendlyName: 'PACS',
+        name: 'pacs',
+        wadoUriRoot: '/wado',
+        qidoRoot: '/dicom-web',
+        wadoRoot: '/dicom-web',
+        qidoSupportsIncludeField: false,
+        imageRendering: 'wadors',
+        thumbnailRendering: 'wadors',
+        enableStudyLazyLoad: true,
+        supportsFuzzyMatching: false,
+        supportsWildcard: true,
+        staticWado: true,
+        singlepart: 'bulkdata,pdf',
+        // as Orthanc stores it: otherwise it decodes each frame
+        acceptHeader: ['multipart/related; type=application/octet-stream; transfer-syntax=*'],
+        bulkDataURI: { enabled: true },
+        omitQuotationForMultipartRequest: true,
+      },
+    },
+  ],
+};
