@@ -1,9 +1,7 @@
 """One attempt at one job: load, predict, encode, write. Runs in a fenced process of its own, and
 behind `predict`; it knows no database and no network."""
 
-import hashlib
 import json
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,19 +16,28 @@ from dicom_ai_node.encoders.follow_up import follow_up, study_date, tracked_stud
 from dicom_ai_node.encoders.ids import DerivedIds
 from dicom_ai_node.encoders.run import Run
 from dicom_ai_node.encoders.source.planes import SHOWN
-from dicom_ai_node.errors import InputError, ModelError
+from dicom_ai_node.errors import InputError, ModelError, ResultMismatch
 from dicom_ai_node.form import DEFAULT, Form
+from dicom_ai_node.gate import gate
+from dicom_ai_node.gate.gate import Work, Written
+from dicom_ai_node.header import read_head, read_header
 from dicom_ai_node.input import ModelInput
 from dicom_ai_node.job import Outcome, ReportReference
 from dicom_ai_node.loading.fuse import load_inputs
 from dicom_ai_node.loading.load import load_headers
 from dicom_ai_node.loading.picture import pictures
+from dicom_ai_node.log import get_logger
 from dicom_ai_node.models.protocol import Model
 from dicom_ai_node.result import MapKind, Result
+from dicom_ai_node.spool import remove_folder
 from dicom_ai_node.study import Instance
 from dicom_ai_node.tracked import TrackedStudy, tracked_study
+from dicom_ai_node.writing import durable, read_back, write
+
+log = get_logger(__name__)
 
 REPORT = "report.json"
+DESTROYED = "The result did not pass its own check ({why}): it was destroyed, and not sent."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +60,11 @@ class Request:
     def instances(self) -> tuple[Instance, ...]:
         """Of the primary input, on which the results lie."""
         return next(iter(self.inputs.values()))
+
+    @property
+    def source(self) -> Instance:
+        """The one whose patient and study every object has."""
+        return min(self.instances, key=lambda instance: instance.sop_instance_uid)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,18 +146,17 @@ def finish(
     """`model` opens the model, or hands over the warm one; it is not called for a refused study.
 
     What makes a study unsuitable or the model's answer unusable becomes a report like any other;
-    every other exception is a failed attempt, and the caller's.
+    every other exception is a failed attempt, and the caller's; so is a ResultMismatch of the
+    report of a failure.
     """
     timings, data = loaded.timings, loaded.data
     result = loaded.result or _predict(data, model, timings)
-    with _timed(timings, "encode"):
-        data = data or ModelInput(headers=load_headers(request.instances))
-        try:
-            encoded = _encode(request, result, data, clock())
-        except ModelError as error:
-            result = Result.failed(str(error))
-            encoded = _encode(request, result, data, clock())
-        objects = _write(request.folder, encoded)
+    data = data or ModelInput(headers=load_headers(request.instances))
+    try:
+        objects = _made(request, result, data, clock(), timings)
+    except (ModelError, ResultMismatch) as error:
+        result = Result.failed(_why(error))
+        objects = _made(request, result, data, clock(), timings)
     report = Report(
         outcome=result.outcome,
         reason=result.reason,
@@ -158,8 +169,20 @@ def finish(
         timings=timings,
         tracked=_tracked(request, result, data),
     )
-    _synced(request.folder / REPORT, json.dumps(asdict(report), indent=1).encode())
+    durable(request.folder / REPORT, content_of(report))
     return report
+
+
+def _why(error: ModelError | ResultMismatch) -> str:
+    if isinstance(error, ModelError):
+        return str(error)
+    log.error("result_destroyed", why=str(error))
+    return DESTROYED.format(why=error)
+
+
+def content_of(report: Report) -> bytes:
+    """As it lies in its file."""
+    return json.dumps(asdict(report), indent=1).encode()
 
 
 def _predict(
@@ -210,6 +233,18 @@ def _tracked(request: Request, result: Result, data: ModelInput) -> TrackedStudy
     return tracked_study_of(result, DerivedIds(job_key=request.job_key), package, following, date)
 
 
+def superseded_by(request: Request) -> frozenset[str]:
+    """The SOP Instance UIDs of earlier objects of ours that a report may say it replaces."""
+    return frozenset(each.sop_instance_uid for each in request.supersedes)
+
+
+def known_to(request: Request) -> set[str]:
+    """The SOP Instance UIDs of all that an object of this attempt may refer to."""
+    known = {each.sop_instance_uid for instances in request.inputs.values() for each in instances}
+    masks = (read_header(path, ["SOPInstanceUID"]) for path in request.masks.values())
+    return known | {str(ds.SOPInstanceUID) for ds in masks} | superseded_by(request)
+
+
 def _encode(
     request: Request, result: Result, data: ModelInput, finished_at: datetime
 ) -> Sequence[EncodedObject]:
@@ -233,29 +268,48 @@ def _encode(
     )
 
 
-def _write(folder: Path, encoded: Sequence[EncodedObject]) -> tuple[WrittenObject, ...]:
-    folder.mkdir(mode=0o700, parents=True)
-    written = []
-    for number, (kind, ds, forms) in enumerate(encoded, start=1):
-        path = folder / f"{number}-{kind}.dcm"
-        ds.save_as(path, enforce_file_format=True)
-        content = path.read_bytes()
-        _sync(path)
-        written.append(
-            WrittenObject(
-                kind=kind,
-                sop_class_uid=str(ds.SOPClassUID),
-                sop_instance_uid=str(ds.SOPInstanceUID),
-                series_instance_uid=str(ds.SeriesInstanceUID),
-                file=path.name,
-                sha256=hashlib.sha256(content).hexdigest(),
-                size=len(content),
-                frames=int(ds.get("NumberOfFrames") or 0),
-                segments=len(ds.get("SegmentSequence") or ()),
-                forms=forms,
+def _made(
+    request: Request,
+    result: Result,
+    data: ModelInput,
+    finished_at: datetime,
+    timings: dict[str, float],
+) -> tuple[WrittenObject, ...]:
+    """The files of a result, read back as what the job is about; else ResultMismatch, and none."""
+    with _timed(timings, "encode"):
+        encoded = _encode(request, result, data, finished_at)
+        paths = write(request.folder, encoded)
+    with _timed(timings, "check"):
+        try:
+            written = read_back(paths, encoded)
+            work = Work(
+                result=result,
+                headers=data.headers,
+                source=read_head(request.source.path),
+                forms=request.forms,
+                with_segmentation="seg" in request.model.package.results,
+                evidence=data.evidence,
+                superseded=superseded_by(request),
             )
-        )
-    return tuple(written)
+            gate.check(written, work)
+        except ResultMismatch:
+            remove_folder(request.folder)
+            raise
+    return tuple(_described(each) for each in written)
+
+
+def _described(written: Written) -> WrittenObject:
+    ds = written.file.header
+    return WrittenObject(
+        kind=written.kind,
+        **asdict(written.claim),
+        file=written.file.path.name,
+        sha256=written.file.sha256,
+        size=written.file.size,
+        frames=int(ds.get("NumberOfFrames") or 0),
+        segments=len(ds.get("SegmentSequence") or ()),
+        forms=tuple(written.forms),
+    )
 
 
 @contextmanager
@@ -265,17 +319,3 @@ def _timed(timings: dict[str, float], stage: str) -> Iterator[None]:
         yield
     finally:
         timings[stage] = round(time.perf_counter() - began, 4)
-
-
-def _synced(path: Path, content: bytes) -> None:
-    path.write_bytes(content)
-    _sync(path)
-    _sync(path.parent)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -13,6 +13,7 @@ from dicom_ai_node.database.engine import Database
 from dicom_ai_node.errors import PeerUnreachable
 from dicom_ai_node.job import Delivery, DeliveryState
 from dicom_ai_node.log import get_logger, where
+from dicom_ai_node.outbox import ALTERED, verified
 from dicom_ai_node.peers.peer import Offer, Peer, StoreOutcome
 from dicom_ai_node.spool import Spool
 
@@ -57,14 +58,32 @@ class PeerQueue:
         """One association's worth: send what is due, and record every answer."""
         with self.database.read() as connection:
             due = deliveries.due(connection, self.name, now=now)
-            parts = [self._part(connection, part) for part in _parts(due)]
-        if not parts:
-            return 0
-        outcomes = self._store([part.offer for part in parts])
-        with self.database.write() as connection:
-            for part, answers in zip(parts, outcomes, strict=True):
-                self._settle(connection, part, answers, self.database.now())
+        altered = self._altered(due)
+        with self.database.read() as connection:
+            sound = [each for each in due if each[0].job_id not in altered]
+            parts = [self._part(connection, part) for part in _parts(sound)]
+        outcomes = self._store([part.offer for part in parts]) if parts else []
+        if due:
+            with self.database.write() as connection:
+                self._refuse(connection, [row for row, _ in due if row.job_id in altered])
+                for part, answers in zip(parts, outcomes, strict=True):
+                    self._settle(connection, part, answers, self.database.now())
         return len(due)
+
+    def _altered(self, due: Sequence[tuple[Delivery, str]]) -> set[int]:
+        """Jobs of which an object is no longer what was made: nothing of them is sent."""
+        found = set()
+        for row, key in due:
+            path = self.spool.outbox_path(key) / row.file
+            if path.exists() and not verified(path, row.sha256):
+                log.error("object_altered", peer=self.name, job=row.job_id, kind=row.kind)
+                found.add(row.job_id)
+        return found
+
+    def _refuse(self, connection: Connection, altered: Sequence[Delivery]) -> None:
+        outcome = StoreOutcome(state=DeliveryState.REFUSED, status=ALTERED)
+        for row in altered:
+            self._record(connection, row, outcome, self.database.now())
 
     def _part(self, connection: Connection, part: Sequence[tuple[Delivery, str]]) -> "_Part":
         first = part[0][0]

@@ -5,12 +5,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 from dicom_ai_node import attempt
-from dicom_ai_node.attempt import Report
+from dicom_ai_node.attempt import Report, Request, known_to
 from dicom_ai_node.config.result_forms import ResultForms
 from dicom_ai_node.config.settings import WorkSettings
 from dicom_ai_node.database import deliveries, jobs, leases
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.engines.engine import Failure
+from dicom_ai_node.gate.told import check_told
 from dicom_ai_node.job import Job, JobState, OutboxObject
 from dicom_ai_node.log import get_logger
 from dicom_ai_node.spool import Spool
@@ -27,9 +28,15 @@ class Endings:
     database: Database
     forms: Mapping[str, ResultForms]  # by the peer's name
 
-    def publish(self, job: Job, report: Report) -> None:
-        """Folder first, row second: a crash between them finds the folder and publishes that."""
+    def publish(self, job: Job, report: Report, request: Request | None = None) -> None:
+        """Folder first, row second: a crash between them finds the folder and publishes that.
+
+        `request` is that of an attempt which has just ended: ResultMismatch where its objects are
+        not what that was about. What is found was compared before it came there.
+        """
         attempted = self.spool.attempt_path(str(job.lease_id))
+        if request is not None:
+            check_told(attempted, report.objects, request.source.path, known_to(request))
         folder = self.spool.publish(attempted, job.key)
         report = attempt.read_report(folder) or report  # the first result stored wins
         objects = [OutboxObject(**asdict(each)) for each in report.objects]
@@ -59,6 +66,20 @@ class Endings:
             )
         if state is JobState.QUARANTINED:
             log.error("job_quarantined", job=job.id, kind=failure.kind, text=failure.text)
+
+    def quarantine(self, job: Job, failure: Failure) -> None:
+        """At once: another attempt would end in the same way, or be no better to be trusted."""
+        with self.database.write() as connection:
+            leases.give_back(
+                connection,
+                job,
+                error_kind=failure.kind,
+                error_text=failure.text,
+                max_attempts=0,
+                now=self.database.now(),
+            )
+        log.error("result_destroyed", job=job.id, why=failure.text)
+        log.error("job_quarantined", job=job.id, kind=failure.kind, text=failure.text)
 
     def hand_over(self, job: Job, why: str, backoff_s: float = 0) -> None:
         """Queued again, as though this attempt had not been."""

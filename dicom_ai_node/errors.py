@@ -6,6 +6,7 @@ NodeError
 ├ NotStartable        a role of the node gave up for one of those reasons
 ├ InputError          the study is unsuitable: outcome not_suitable, reported, no retry
 ├ ModelError          the model broke its contract: outcome failed, reported
+├ ResultMismatch      a written result is not what its job is about: destroyed, never sent
 ├ ProgramFailed       a program that is a model ended badly: a failed attempt, retried
 ├ ModelChanged        a file of the model is not what was installed: the model is disabled
 ├ PeerUnreachable     transient: backoff
@@ -48,6 +49,10 @@ class InputError(NodeError):
 
 class ModelError(NodeError):
     """The model did not keep its contract: wrong shape, no output, NaN."""
+
+
+class ResultMismatch(NodeError):
+    """An object on disk is not this job's: of others, elsewhere, or with other contents."""
 
 
 class ProgramFailed(NodeError):

@@ -114,6 +114,7 @@ class Delivery:
     created_at: float
     status: str | None  # what the peer said last, in words
     rungs: tuple[int, ...]  # of the peer's ladder that it is a part of; none: it always goes along
+    sha256: str  # of the file, when it was made; "" of a version that did not write it down
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,7 @@ from dicom_ai_node.database import leases
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.endings import Endings
 from dicom_ai_node.engines.engine import (
+    MISMATCH,
     MODEL_CHANGED,
     NOT_COUNTED,
     Attempt,
@@ -21,7 +22,7 @@ from dicom_ai_node.engines.engine import (
     Failure,
     Room,
 )
-from dicom_ai_node.errors import ConfigError, LeaseLost
+from dicom_ai_node.errors import ConfigError, LeaseLost, ResultMismatch
 from dicom_ai_node.job import Job
 from dicom_ai_node.log import get_logger, pseudonym, where
 from dicom_ai_node.request import request_of
@@ -218,8 +219,11 @@ class Worker:
             return
         self.held.remove(held)
         if isinstance(found, Report):
-            self._endings.publish(held.job, found)
-        else:
+            try:
+                self._endings.publish(held.job, found, held.request)
+            except ResultMismatch as error:
+                found = Failure(kind=MISMATCH, text=str(error))
+        if isinstance(found, Failure):
             remove_folder(held.request.folder)
             self._failed(held.job, found)
 
@@ -252,6 +256,9 @@ class Worker:
             # who is disabled is not run until somebody enables it, and then at once
             backoff_s = 0 if is_disabled else NOT_COUNTED_AGAIN_S
             self._endings.hand_over(job, f"{failure.kind}: {failure.text}", backoff_s)
+            return
+        if failure.kind == MISMATCH:
+            self._endings.quarantine(job, failure)
             return
         log.warning("attempt_without_result", job=job.id, kind=failure.kind, text=failure.text)
         self._endings.give_back(job, failure, self.config.work.retry_after_s * job.attempts)

@@ -502,6 +502,16 @@ CATALOGUE: tuple[Fault, ...] = (
         "its lease is lost, and what it would publish is refused",
     ),
     Fault(
+        "E17",
+        "An encoder at fault: another patient, frame of reference, place, voxel, side or number",
+        "found when the objects are read back: destroyed, alarmed, reported as a failed analysis",
+    ),
+    Fault(
+        "E18",
+        "A model writes into the results of the study beside it",
+        "found in the worker: destroyed, alarmed, the job is quarantined, nothing of it is sent",
+    ),
+    Fault(
         "F1",
         "Connection refused; the host is down; its name is unknown",
         "tried again, ever more slowly",

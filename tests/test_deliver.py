@@ -1,5 +1,6 @@
 """From the outbox to each peer, whatever the peer says."""
 
+import hashlib
 import random
 import shutil
 import threading
@@ -31,7 +32,12 @@ def ready(spool: Spool, database: Database, key: str = "ab" * 32) -> Job:
     """A job whose SEG and SR lie in the outbox, for `pacs` alone."""
     paths = objects(spool.outbox_path(key), name=key)
     entries = [
-        OutboxObject(kind=kind, sop_instance_uid=derived_uid(key, kind), file=path.name)
+        OutboxObject(
+            kind=kind,
+            sop_instance_uid=derived_uid(key, kind),
+            file=path.name,
+            sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+        )
         for kind, path in zip(("seg", "sr"), paths, strict=True)
     ]
     now = database.now()
@@ -272,3 +278,28 @@ def test_the_queue_outlives_trouble_with_the_database(
         run_until(to(pacs), lambda: state(database, job) is JobState.DONE, mend)
     assert state(database, job) is JobState.DONE
     assert len(pacs.received) == 2
+
+
+def test_what_was_altered_after_it_was_made_is_never_sent(
+    spool: Spool, database: Database, to: Callable[[Pacs], PeerQueue]
+) -> None:
+    """Nor what refers to it; the next result is, and a retry does not help."""
+    bad, good = ready(spool, database), ready(spool, database, "cd" * 32)
+    path = next(iter(sorted(spool.outbox_path(bad.key).glob("*.dcm"))))
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with Pacs() as pacs:
+        queue = to(pacs)
+        queue.deliver_due(now=database.now())
+        assert len(pacs.received) == 2
+        assert state(database, good) is JobState.DONE
+        assert state(database, bad) is JobState.UNDELIVERED
+        with database.write() as connection:
+            deliveries.retry(connection, again(connection, bad), now=database.now())
+        queue.deliver_due(now=database.now())
+        assert len(pacs.received) == 2
+    assert {(kind, said) for kind, said, _ in rows(database, bad)} == {
+        ("seg", "refused"),
+        ("sr", "refused"),
+    }

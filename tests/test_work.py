@@ -1,16 +1,16 @@
 """The worker: one job to its end under a lease, whatever happens to the attempt."""
 
-import json
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pydicom
 import pytest
+from structlog.testing import capture_logs
 
 from dicom_ai_node import attempt
-from dicom_ai_node.attempt import Report, Request, WrittenObject
+from dicom_ai_node.attempt import Report, Request
 from dicom_ai_node.config.disabled import disable, enable, read_disabled
 from dicom_ai_node.config.installed import InstalledModel
 from dicom_ai_node.config.settings import Config
@@ -18,7 +18,6 @@ from dicom_ai_node.database import deliveries, jobs, leases
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.engines.engine import Failure, Room
 from dicom_ai_node.engines.local import LocalEngine
-from dicom_ai_node.form import DEFAULT
 from dicom_ai_node.intake.intake import Intake
 from dicom_ai_node.job import Job, JobState, Outcome
 from dicom_ai_node.models.adapters import open_model
@@ -26,32 +25,13 @@ from dicom_ai_node.spool import Spool
 from dicom_ai_node.study import IMAGE
 from dicom_ai_node.work import Worker
 from tests.dicom_factory import series
+from tests.gate.told import hand_over, object_of
 from tests.made import arrive, bright
 
 
 def report(request: Request, name: str = "1-seg.dcm") -> Report:
     """A finished attempt: its folder, as `attempt.run` leaves it."""
-    request.folder.mkdir()
-    (request.folder / name).write_bytes(b"seg")
-    written = WrittenObject(
-        kind="seg",
-        sop_class_uid="1.2.840.10008.5.1.4.1.1.66.4",
-        sop_instance_uid="2.25.1",
-        series_instance_uid="2.25.2",
-        file=name,
-        sha256="a" * 64,
-        size=3,
-        forms=(DEFAULT.label,),
-    )
-    made = Report(
-        outcome=Outcome.FINDINGS,
-        reason=None,
-        objects=(written,),
-        measurements=(),
-        timings={"predict": 1.0},
-    )
-    (request.folder / attempt.REPORT).write_text(json.dumps(asdict(made)))
-    return made
+    return hand_over(request.folder, object_of(request.source.path), name=name)
 
 
 class Scripted:
@@ -153,7 +133,7 @@ def test_a_study_comes_out_as_segmentation_report_and_summary(
     assert worker(engine).work_once(stop)
     done = now_is(database, job)
     assert (done.state, done.outcome, done.error_text) == (JobState.READY, Outcome.FINDINGS, None)
-    assert set(done.timings) == {"load", "open", "predict", "encode"}
+    assert set(done.timings) == {"load", "open", "predict", "encode", "check"}
     outbox = spool.outbox_path(job.key)
     names = ("1-seg.dcm", "2-sr.dcm", "3-summary.dcm")
     seg, sr, summary = made = [pydicom.dcmread(outbox / name) for name in names]
@@ -277,7 +257,51 @@ def test_a_result_is_published_with_its_deliveries(
     assert now_is(database, job).state is JobState.READY
     (request,) = engine.requests
     assert (request.job_key, len(request.instances), request.refusal) == (job.key, 12, None)
-    assert (spool.outbox_path(job.key) / "1-seg.dcm").read_bytes() == b"seg"
+    published = pydicom.dcmread(spool.outbox_path(job.key) / "1-seg.dcm")
+    assert published.StudyInstanceUID == job.study_instance_uid
+
+
+def of_others(request: Request) -> Report:
+    """With the hash of what is there: whoever wrote it knew how."""
+    ds = object_of(request.source.path)
+    ds.PatientID = "SOMEBODY ELSE"
+    return hand_over(request.folder, ds)
+
+
+def altered(request: Request) -> Report:
+    made = report(request)
+    path = request.folder / made.objects[0].file
+    path.write_bytes(path.read_bytes() + bytes(2))
+    return made
+
+
+@pytest.mark.fault("E18")
+@pytest.mark.parametrize("act", [of_others, altered])
+def test_a_result_that_is_not_of_its_study_is_destroyed_and_never_sent(
+    worker: Callable[..., Worker],
+    job: Job,
+    database: Database,
+    spool: Spool,
+    stop: threading.Event,
+    act: Callable[[Request], Report],
+) -> None:
+    """At once, and no further attempt: an administrator looks at it first."""
+    engine = Scripted(act)
+    with capture_logs() as said:
+        assert worker(engine).work_once(stop)
+    found = now_is(database, job)
+    assert (found.state, found.error_kind) == (JobState.QUARANTINED, "mismatch")
+    assert (found.error_text or "").startswith("seg: ")
+    assert "ELSE" not in (found.error_text or "")
+    assert {"result_destroyed", "job_quarantined"} <= {
+        entry["event"] for entry in said if entry["log_level"] == "error"
+    }
+    assert not spool.outbox_path(job.key).exists()
+    assert list(spool.incoming.iterdir()) == []
+    with database.read() as connection:
+        assert deliveries.backlog(connection) == {}
+    retried(database)
+    assert not worker(engine).work_once(stop)
 
 
 def test_a_failed_attempt_is_tried_again_later_and_then_quarantined(

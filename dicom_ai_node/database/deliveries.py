@@ -165,4 +165,5 @@ def of_row(row: RowMapping) -> Delivery:
         created_at=row["created_at"],
         status=row["status"],
         rungs=tuple(row["rungs"]),
+        sha256=row["sha256"],
     )

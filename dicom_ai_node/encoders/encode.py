@@ -8,7 +8,6 @@ from pydicom import Dataset
 
 from dicom_ai_node.config.package import ResultKind
 from dicom_ai_node.encoders.basis import Basis, Picture
-from dicom_ai_node.encoders.check import check
 from dicom_ai_node.encoders.companions.companion import encode_companion
 from dicom_ai_node.encoders.follow_up import follow_up, study_date
 from dicom_ai_node.encoders.marked.marked import marked
@@ -44,7 +43,7 @@ def encode(
     picture: Picture | None = None,
 ) -> list[EncodedObject]:
     """Segmentations first, then the reports, then maps that a route has asked for and what goes
-    along; each once, however many forms it is a part of. Already checked.
+    along; each once, however many forms it is a part of.
 
     `headers` are as they were read, without pixel data and in any order; `evidence` are those of
     further inputs, of this study or an earlier one, on which no result lies. `kinds` is what the
@@ -77,8 +76,6 @@ def encode(
                 report = encode_sr(basis, marks[form.marks_label], form, beside)
                 objects.append(EncodedObject(Kind.SR, report, (form.label,)))
     objects += further
-    superseded = [each.sop_instance_uid for each in run.supersedes]
-    check([encoded.dataset for encoded in objects], headers, evidence, also=superseded)
     return objects
 
 

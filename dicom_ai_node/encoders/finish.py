@@ -20,6 +20,7 @@ from dicom_ai_node.encoders.source.unicode import TEXT_VRS, in_unicode, letters_
 from dicom_ai_node.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
 COPIED = (*PATIENT, *STUDY, "RequestAttributesSequence")
+WITHOUT_GENERAL_SERIES = ("SR", "KO", "RTSTRUCT")  # but a series module of their own
 WITHOUT_TEXT = {  # large
     *("PerFrameFunctionalGroupsSequence", "ReferencedSeriesSequence"),
     *("ROIContourSequence", "ReferencedFrameOfReferenceSequence"),
@@ -71,9 +72,9 @@ def _set_series(ds: Dataset, source: Dataset, made_at: datetime, description: st
     ds.InstanceCreationTime = ds.SeriesTime = ds.ContentTime = time
     ds.TimezoneOffsetFromUTC = at.strftime("%z")[:5]
     ds.SeriesDescription = description
-    if ds.Modality not in ("SR", "KO"):
-        # General Series, which a document does not have; Laterality is not for multi-frame objects,
-        # where the coordinates say the side (dciodvfy counts it as an error)
+    if ds.Modality not in WITHOUT_GENERAL_SERIES:
+        # Laterality is not for multi-frame objects, where the coordinates say the side (dciodvfy
+        # counts it as an error)
         copy_keywords(source, ds, ("BodyPartExamined",))
 
 

@@ -1,6 +1,7 @@
 """What runs inside the attempt process: one study is loaded while another one is predicted, models
 stay warm, and the boundary for their exceptions."""
 
+import hashlib
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -12,9 +13,9 @@ import torch
 from dicom_ai_node import attempt
 from dicom_ai_node.attempt import Loaded, Request
 from dicom_ai_node.config.installed import InstalledModel
-from dicom_ai_node.engines.engine import MODEL_CHANGED, NO_DEVICE
+from dicom_ai_node.engines.engine import MISMATCH, MODEL_CHANGED, NO_DEVICE
 from dicom_ai_node.engines.warm import WarmModels
-from dicom_ai_node.errors import ModelChanged, NodeError
+from dicom_ai_node.errors import ModelChanged, NodeError, ResultMismatch
 from dicom_ai_node.log import get_logger, where
 from dicom_ai_node.models.protocol import Model
 
@@ -81,11 +82,14 @@ class AttemptProcess:
         number, request = waiting.number, waiting.request
         self._tell(number=number, stage="finishing")
         try:
-            attempt.finish(request, waiting.loaded.result(), lambda: self._open(request.model))
+            loaded = waiting.loaded.result()
+            report = attempt.finish(request, loaded, lambda: self._open(request.model))
         except ModelChanged as error:
             self._tell(number=number, failure=MODEL_CHANGED, text=str(error))
         except NoDevice as error:
             self._tell(number=number, failure=NO_DEVICE, text=str(error))
+        except ResultMismatch as error:
+            self._tell(number=number, failure=MISMATCH, text=str(error))
         except Exception as error:
             log.exception("attempt_failed", model=request.model.package.name)
             kind = "memory" if isinstance(error, (MemoryError, torch.OutOfMemoryError)) else "error"
@@ -93,7 +97,9 @@ class AttemptProcess:
             text = str(error) if isinstance(error, NodeError) else where(error)
             self._tell(number=number, failure=kind, text=text, is_unfit=_poisoned(error))
         else:
-            self._tell(number=number, stage="done", is_unfit=_poisoned(None))
+            # before any other model runs here, which might write where this result lies
+            sha256 = hashlib.sha256(attempt.content_of(report)).hexdigest()
+            self._tell(number=number, stage="done", sha256=sha256, is_unfit=_poisoned(None))
         self._models.make_room()
 
     def _open(self, installed: InstalledModel) -> Model:

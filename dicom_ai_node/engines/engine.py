@@ -9,6 +9,7 @@ from dicom_ai_node.attempt import Report, Request
 MODEL_CHANGED = "model_changed"
 NO_DEVICE = "no_device"
 NOT_STARTED = "not_started"
+MISMATCH = "mismatch"  # a result that is not what its job is about: no further attempt
 # they say nothing of the study: such an attempt is not counted
 NOT_COUNTED = frozenset({MODEL_CHANGED, NO_DEVICE, NOT_STARTED})
 
@@ -20,7 +21,7 @@ class Failure:
     `text` names classes and places in code, never values: it is logged and shown.
     """
 
-    # crash, timeout, memory, scratch, processes, error, no_output, and those of NOT_COUNTED
+    # crash, timeout, memory, scratch, processes, error, no_output, MISMATCH, those of NOT_COUNTED
     kind: str
     text: str
 

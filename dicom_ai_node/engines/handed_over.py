@@ -1,20 +1,24 @@
 """What an attempt process leaves as its result, taken over from a folder where models may write."""
 
+import hashlib
 import stat
 from contextlib import suppress
 from math import isfinite
 from pathlib import Path
 
 from dicom_ai_node.attempt import REPORT, Report, WrittenObject, read_report
-from dicom_ai_node.engines.engine import Failure
+from dicom_ai_node.engines.engine import MISMATCH, Failure
 from dicom_ai_node.spool import remove_folder
 from dicom_ai_node.uids import is_uid
 
 _MAX_REPORT = 16 << 20  # bytes
 
 
-def take_result(folder: Path, target: Path) -> Report | Failure:
-    """Move it to `target`, out of the model's reach, if there is a report and all it names."""
+def take_result(folder: Path, target: Path, *, sha256: str) -> Report | Failure:
+    """Move it to `target`, out of the model's reach, if there is a report and all it names.
+
+    `sha256` is that of the report when it was written: a model that ran later may have come here.
+    """
     if folder.is_symlink() or not folder.is_dir():
         return Failure(kind="no_output", text="the attempt ended well, and left no result")
     try:
@@ -25,6 +29,8 @@ def take_result(folder: Path, target: Path) -> Report | Failure:
     if not _is_file(target / REPORT):
         return Failure(kind="no_output", text="the attempt ended well, and left no report")
     report = _read(target)
+    if report is not None and _hash(target / REPORT) != sha256:
+        return Failure(kind=MISMATCH, text="the report was altered after the attempt had ended")
     if report is None:
         return Failure(kind="no_output", text="the report of the attempt cannot be read")
     for each in report.objects:
@@ -43,6 +49,10 @@ def _read(folder: Path) -> Report | None:
         return report if report is not None and _is_well_formed(report) else None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
+
+
+def _hash(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _words(each: WrittenObject) -> list[str]:

@@ -143,8 +143,9 @@ class Slot:
             self._end(attempt, Failure(kind=kind, text=text))
         elif stage == "done":
             assert self.child is not None  # noqa: S101 - it has just spoken
+            sha256 = str(words.get("sha256", ""))
             folder = self.child.out / str(attempt.number)
-            self._end(attempt, take_result(folder, attempt.request.folder))
+            self._end(attempt, take_result(folder, attempt.request.folder, sha256=sha256))
         else:
             attempt.stage = stage
             return

@@ -20,6 +20,7 @@ MAX_SERIES = 10_000
 # no images: a PACS may have them or not, send them or not, and our results are among them
 _NOT_IMAGES = frozenset(
     {"SR", "PR", "KO", "SEG", "DOC", "REG", "FID", "PLAN", "RWV", "AU", "ECG", "EPS", "HD"}
+    | {"OT"}  # captured, and not acquired: no model looks at them, and our pages are among them
     | {"RTSTRUCT", "RTPLAN", "RTDOSE", "RTRECORD", "M3D", "TEXTUREMAP", "STAIN", "ANN"}
 )
 

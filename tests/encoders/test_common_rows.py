@@ -5,7 +5,6 @@ from io import BytesIO
 import numpy as np
 import pytest
 
-from dicom_ai_node.encoders.check import references
 from dicom_ai_node.encoders.encode import encode
 from dicom_ai_node.encoders.modules import PATIENT, STUDY
 from dicom_ai_node.form import Form, Kind, Segmentation
@@ -126,7 +125,7 @@ def test_it_says_that_it_is_for_research(objects, kind):
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.result_rule(24)
 def test_the_body_part_is_the_sources_where_the_object_has_one(objects, instances, kind):
-    expected = None if kind is Kind.KEY_OBJECTS else instances[0].BodyPartExamined
+    expected = None if kind in (Kind.KEY_OBJECTS, Kind.RTSTRUCT) else instances[0].BodyPartExamined
     assert objects[kind].get("BodyPartExamined") == expected
 
 
@@ -149,6 +148,20 @@ def test_it_names_source_images(objects, instances, kind):
     own = {instances[0].StudyInstanceUID}  # a structure set names the study, too
     assert set(references(objects[kind])) - own <= uids
     assert set(references(objects[kind])) & uids
+
+
+def references(ds):
+    return [
+        item.ReferencedSOPInstanceUID for item in _items(ds) if "ReferencedSOPInstanceUID" in item
+    ]
+
+
+def _items(ds):
+    for element in ds:
+        if element.VR == "SQ":
+            for item in element.value:
+                yield item
+                yield from _items(item)
 
 
 def _bytes(ds):

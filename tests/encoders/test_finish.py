@@ -6,12 +6,10 @@ from io import BytesIO
 import pydicom
 import pytest
 
-from dicom_ai_node.encoders.check import check
 from dicom_ai_node.encoders.encode import encode
 from dicom_ai_node.encoders.finish import encodable
 from dicom_ai_node.encoders.ids import DerivedIds
 from dicom_ai_node.encoders.modules import PATIENT, STUDY
-from dicom_ai_node.errors import ModelError
 from dicom_ai_node.job import Outcome
 from dicom_ai_node.result import Result
 from tests import dicom_factory
@@ -245,23 +243,6 @@ def test_bytes_that_are_not_of_their_set_stay_and_our_letters_are_reduced():
     back = pydicom.dcmread(BytesIO(_bytes(sr)))
     assert back.get_item("PatientName").value == b"M\xfcller"
     assert made.named(back, "121106")[0].TextValue == "Fur ISO_IR 192 ist das kein Name."
-
-
-def test_check_refuses_another_patient_study_frame_and_instance(instances, result):
-    headers = made.without_pixels(instances)
-    objects = list(made.encoded(result, instances).values())
-    check(objects, headers)
-    for keyword, value in (
-        ("PatientID", "SOMEBODY ELSE"),
-        ("StudyInstanceUID", "2.25.1"),
-        ("FrameOfReferenceUID", "2.25.2"),
-    ):
-        (seg, *_) = made.encoded(result, instances).values()
-        setattr(seg, keyword, value)
-        with pytest.raises(ModelError, match=keyword):
-            check([seg], headers)
-    with pytest.raises(ModelError, match="not analysed"):
-        check(objects, headers[1:])
 
 
 @pytest.mark.validators

@@ -43,6 +43,7 @@ def _read_back(seg):
     return hd.seg.Segmentation.from_dataset(seg).get_volume(combine_segments=True)
 
 
+@pytest.mark.result_rule(7, 8)
 @pytest.mark.parametrize("order", ["as acquired", "reversed", "shuffled"])
 @pytest.mark.parametrize("orientation", ORIENTATIONS)
 def test_voxels_come_back_equal_and_in_place(orientation, order):
@@ -88,6 +89,7 @@ def test_the_patients_right_stays_right(instances, seg):
     assert _centre(_read_back(seg))[0] < -10
 
 
+@pytest.mark.result_rule(10)
 def test_only_present_segments_are_described_and_numbered_without_gaps(seg, result):
     assert [(s.SegmentNumber, s.SegmentLabel) for s in seg.SegmentSequence] == [
         (1, "Lung"),
@@ -97,6 +99,7 @@ def test_only_present_segments_are_described_and_numbered_without_gaps(seg, resu
     assert np.array_equal(back.array == 2, result.masks[0].array == 3)
 
 
+@pytest.mark.result_rule(9, 12)
 def test_segments_are_coded_coloured_and_tracked(seg):
     assert seg.SegmentsOverlap == "NO"
     assert seg.SegmentationType == "BINARY"
@@ -112,6 +115,7 @@ def test_segments_are_coded_coloured_and_tracked(seg):
     assert [s.TrackingID for s in seg.SegmentSequence] == ["Lung volume", "Heart volume"]
 
 
+@pytest.mark.result_rule(5, 6)
 def test_every_frame_names_the_source_under_it(seg, instances):
     place = {ds.SOPInstanceUID: ds for ds in instances}
     assert seg.NumberOfFrames == len(seg.PerFrameFunctionalGroupsSequence) > 2
@@ -131,6 +135,7 @@ def test_every_frame_names_the_source_under_it(seg, instances):
     assert referenced == set(place)
 
 
+@pytest.mark.result_rule(10)
 def test_no_voxel_no_object(instances, result):
     empty = Result(
         outcome=Outcome.FINDINGS,

@@ -159,11 +159,24 @@ def _leave_files(places):
     with open(os.path.join(os.environ["TMPDIR"], "left"), "wb") as file:
         file.write(bytes(20 << 20))
 
+def _meddle(places):
+    # in the results of every other study, as cleverly as can be: hashes and all
+    import glob, hashlib, json
+    for path in glob.glob(os.path.join(sys.argv[2], "out", "*", "report.json")):
+        report = json.load(open(path))
+        for each in report["objects"]:
+            file = os.path.join(os.path.dirname(path), each["file"])
+            content = open(file, "rb").read().replace(b"PHANTOM-1", b"MEDDLER-1")
+            open(file, "wb").write(content)
+            each["sha256"] = hashlib.sha256(content).hexdigest()
+        json.dump(report, open(path, "w"))
+        open(os.path.join(sys.argv[2], "out", "meddled"), "w").close()
+
 ACTS = {number: act for number, act in enumerate((
     _raise, _sleep, _hold_the_lock_of_python, _deadlock, _crash, _exit, _be_killed, _hog, _fill,
     _leak, _lose_the_gpu, _have_children, _take_a_second, _break_out,
     _take_five_seconds, _multiply, _lie, _never_stop_talking, _hide, _make_many_files,
-    _leave_files, _fail_as_a_program), start=2000)}
+    _leave_files, _fail_as_a_program, _meddle), start=2000)}
 
 class Told(torch.nn.Module):
     def __init__(self, places):
@@ -190,7 +203,7 @@ LEAKS, LOSES_THE_GPU, HAS_CHILDREN, TAKES_A_SECOND, BREAKS_OUT, TAKES_FIVE_SECON
     2009, 2015
 )
 MULTIPLIES, LIES, NEVER_STOPS_TALKING, HIDES, MAKES_MANY_FILES, LEAVES_FILES = range(2015, 2021)
-FAILS_AS_A_PROGRAM = 2021
+FAILS_AS_A_PROGRAM, MEDDLES = 2021, 2022
 WRONG_SHAPE, NOT_A_NUMBER, WRONG_CLASS = range(2100, 2103)
 
 

@@ -287,6 +287,24 @@ def test_the_next_study_is_loaded_while_this_one_is_predicted(bench: Bench) -> N
     assert waited < 60
 
 
+@pytest.mark.fault("E18")
+def test_a_model_that_writes_into_the_results_of_another_study_is_found_out(bench: Bench) -> None:
+    """Hashes, report and all; and what it writes as its own result is compared like any other."""
+    first = bench.submit(told.TAKES_A_SECOND)
+    bench.until(lambda: bench.engine.room() is Room.BESIDE)
+    second = bench.submit(told.MEDDLES)
+    deadline = time.monotonic() + LONG_S
+    while not list(bench.home.glob("attempt-process-*/out/meddled")):  # nobody takes the first over
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    found = failure(bench.ended(first))
+    assert (found.kind, found.text) == (
+        "mismatch",
+        "the report was altered after the attempt had ended",
+    )
+    assert isinstance(bench.ended(second), Report)
+
+
 def test_a_crash_counts_for_every_job_in_the_process(bench: Bench) -> None:
     """Whose it was, nobody can know; who was tried before, is alone from then on."""
     first = bench.submit(told.SLEEPS, timeout_s=4)

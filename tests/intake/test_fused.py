@@ -1,6 +1,8 @@
 """Routes of several inputs, from their studies to one result: fused series, priors, masks."""
 
 import copy
+import json
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import pytest
 from pydicom import Dataset
 from sqlalchemy import RowMapping
 
+from dicom_ai_node import attempt
 from dicom_ai_node.config.settings import Config
 from dicom_ai_node.database import fetches, studies
 from dicom_ai_node.database.engine import Database
@@ -164,6 +167,25 @@ def test_a_model_works_on_a_mask_that_nobody_is_sent(road: Road) -> None:
     assert second.outcome is Outcome.FINDINGS
     assert "seg" not in road.objects(first)
     assert list(road.spool.outbox_path(first.key).glob("*-seg.dcm"))
+
+
+@pytest.mark.parametrize("config", [CHAINED], indirect=True)
+def test_a_model_works_on_a_mask_that_an_earlier_version_made(road: Road) -> None:
+    """Which wrote of each object no more than kind, UID and file."""
+    left, _ = halves()
+    one, two = images("one", left), images("two", np.full((6, 8, 8), 50, np.int16))
+    arrive(road.spool, road.database, [*one, *two], now=LONG_AGO)
+    road.intake.settle_quiet(now=road.database.now())
+    assert road.worker.work_once(threading.Event())
+    first, _ = road.jobs()
+    report = road.spool.outbox_path(first.key) / attempt.REPORT
+    fields = json.loads(report.read_bytes())
+    known = ("kind", "sop_instance_uid", "file")
+    fields["objects"] = [{key: each[key] for key in known} for each in fields["objects"]]
+    report.write_text(json.dumps(fields))
+    road.work()
+    _, second = road.jobs()
+    assert seg_volume(road, second) == 6 * 8 * 4
 
 
 @pytest.mark.parametrize("config", [CHAINED], indirect=True)

@@ -1,6 +1,5 @@
 """Archives that others have written: DCMTK's storescp, and Orthanc."""
 
-import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from dicom_ai_node.peers.dimse import DimseStore
 from tests.acceptance.loopback import free_port
 from tests.acceptance.orthanc import Orthanc, executable
 from tests.tools import missing_tool
+from tests.validators import tool
 
 
 class RealArchive(Protocol):
@@ -54,12 +54,10 @@ def _peer(ae_title: str, port: int) -> DimsePeer:
 
 @contextmanager
 def storescp(home: Path) -> Iterator[Storescp]:
-    program = shutil.which("storescp")
-    if program is None:
-        missing_tool("storescp")
+    program = tool("storescp")
     folder, port = home / "stored", free_port()
     folder.mkdir(parents=True)
-    command = [str(program), "--output-directory", str(folder), str(port)]
+    command = [program, "--output-directory", str(folder), str(port)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         found = Storescp(settings=_peer("STORESCP", port), folder=folder)

@@ -13,7 +13,9 @@ def count(finder: Finder) -> Counts | None:
 
 
 def test_image_series_are_counted_one_by_one() -> None:
-    finder = Finder({"1.1": ("CT", 40), "1.2": ("CT", 2), "1.8": ("SEG", 1), "1.9": ("SR", 3)})
+    finder = Finder(
+        {"1.1": ("CT", 40), "1.2": ("CT", 2), "1.8": ("SEG", 1), "1.9": ("SR", 3), "1.7": ("OT", 1)}
+    )
     assert count(finder) == Counts(images=42, series={"1.1": 40, "1.2": 2})
     assert finder.asked == [("SERIES", "1.2.3")]
 

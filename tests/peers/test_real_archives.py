@@ -33,9 +33,8 @@ from tests.peers.real import RealArchive, real_orthanc, storescp
 
 KEY = "ab" * 32
 EVERY_FORM = [
-    Form(segmentation=segmentation, report=report, companions=COMPANIONS)
-    for segmentation in Segmentation
-    for report in ReportForm
+    *(Form(segmentation=each, companions=COMPANIONS) for each in Segmentation),
+    *(Form(report=each, companions=COMPANIONS) for each in ReportForm),
 ]
 LABELMAP_FIRST = ResultForms(
     segmentation=("labelmap", "binary"), also=tuple(str(each) for each in COMPANIONS)
@@ -60,6 +59,16 @@ def archive(
 @pytest.fixture(scope="module")
 def instances() -> list[Dataset]:
     return dicom_factory.series(name="archived", shape=(4, 24, 20))
+
+
+@pytest.fixture(scope="module")
+def every_object(instances: list[Dataset]) -> list[EncodedObject]:
+    return encoded(instances, EVERY_FORM, "every kind")
+
+
+@pytest.fixture(scope="module")
+def ladder(instances: list[Dataset]) -> list[EncodedObject]:
+    return encoded(instances, LABELMAP_FIRST.ladder, "ladder")
 
 
 def encoded(instances: Sequence[Dataset], forms: Sequence[Form], key: str) -> list[EncodedObject]:
@@ -88,30 +97,28 @@ def is_label_map(ds: Dataset) -> bool:
 
 @pytest.mark.result_rule(26)
 def test_every_kind_of_object_is_taken_but_label_maps(
-    archive: RealArchive, instances: list[Dataset], tmp_path: Path
+    archive: RealArchive, every_object: list[EncodedObject], tmp_path: Path
 ) -> None:
-    objects = encoded(instances, EVERY_FORM, "every kind")
-    paths = list(made.written(objects, tmp_path).values())
+    paths = list(made.written(every_object, tmp_path).values())
     peer = DimseStore(archive.settings, calling_ae_title="AI_NODE")
     (outcomes,) = peer.store([Offer(paths=paths)])
-    for each, outcome in zip(objects, outcomes, strict=True):
+    for each, outcome in zip(every_object, outcomes, strict=True):
         is_refused = is_label_map(each.dataset)
         expected = DeliveryState.REFUSED if is_refused else DeliveryState.STORED
         assert (outcome.state, outcome.form_refused) == (expected, is_refused), each.kind
-    taken = {str(ds.SOPInstanceUID) for _, ds, _ in objects if not is_label_map(ds)}
+    taken = {str(ds.SOPInstanceUID) for _, ds, _ in every_object if not is_label_map(ds)}
     assert archive.has() >= taken
 
 
 @pytest.mark.result_rule(26)
 def test_where_label_maps_are_refused_the_binary_form_is_there_and_nothing_of_theirs(
     archive: RealArchive,
-    instances: list[Dataset],
+    ladder: list[EncodedObject],
     config: Config,
     spool: Spool,
     database: Database,
 ) -> None:
-    objects = encoded(instances, LABELMAP_FIRST.ladder, "ladder")
-    published(objects, spool, database)
+    published(ladder, spool, database)
     queue = PeerQueue(
         name="pacs",
         peer=open_peer(archive.settings, config.node),
@@ -123,8 +130,8 @@ def test_where_label_maps_are_refused_the_binary_form_is_there_and_nothing_of_th
     while queue.deliver_due(now=database.now()):
         pass
     labelmap, binary = (form.label for form in LABELMAP_FIRST.ladder)
-    of_labelmap = {str(ds.SOPInstanceUID) for _, ds, forms in objects if forms == (labelmap,)}
-    of_binary = {str(ds.SOPInstanceUID) for _, ds, forms in objects if binary in forms}
+    of_labelmap = {str(ds.SOPInstanceUID) for _, ds, forms in ladder if forms == (labelmap,)}
+    of_binary = {str(ds.SOPInstanceUID) for _, ds, forms in ladder if binary in forms}
     has = archive.has()
     assert len(of_labelmap) == 2
     assert has >= of_binary

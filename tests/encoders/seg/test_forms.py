@@ -18,9 +18,9 @@ from dicom_ai_node.result import Finding, ImageMask, Result
 from tests import dicom_factory
 from tests.encoders import made
 from tests.encoders.seg.sources import FORMS, basis, form, phantom
+from tests.validators import LABEL_MAP
 
 SEGMENT, FRAME = "121191", "121214"
-LABEL_MAP = "1.2.840.10008.5.1.4.1.1.66.7"  # Label Map Segmentation Storage
 KINDS = {
     Segmentation.BINARY: (Kind.SEG, SegmentationStorage, "BINARY"),
     Segmentation.LABELMAP: (Kind.LABELMAP, LABEL_MAP, "LABELMAP"),

@@ -137,6 +137,9 @@ def test_the_groups_of_a_detection(instances):
         finding_sites=[sr.FindingSite(made.LUNG)],
         algorithm_id=algorithm(),
     )
+    theirs[0].ContentSequence.append(
+        sr.TextContentItem(name=codes.DCM.Comment, value="Nodule", relationship_type=CONTAINS)
+    )
     assert same(region, theirs)
     theirs = sr.MeasurementsAndQualitativeEvaluations(
         tracking_identifier=tracking(said),
