@@ -23,6 +23,7 @@ from dicom_ai_node.gate.gate import Work, Written
 from dicom_ai_node.header import read_head, read_header
 from dicom_ai_node.input import ModelInput
 from dicom_ai_node.job import Outcome, ReportReference
+from dicom_ai_node.language import Language
 from dicom_ai_node.loading.fuse import load_inputs
 from dicom_ai_node.loading.load import load_headers
 from dicom_ai_node.loading.picture import pictures
@@ -55,6 +56,7 @@ class Request:
     supersedes: tuple[ReportReference, ...] = ()  # reports that this one's replaces
     earlier: tuple[TrackedStudy, ...] = ()  # this model's findings in studies of this patient
     font: Path | None = None  # the site's own, for what is drawn
+    language: Language = Language.ENGLISH
 
     @property
     def instances(self) -> tuple[Instance, ...]:
@@ -256,6 +258,7 @@ def _encode(
         supersedes=request.supersedes,
         earlier=request.earlier,
         font=request.font,
+        language=request.language,
     )
     return encode(
         result,

@@ -11,6 +11,7 @@ from dicom_ai_node.database import earlier, jobs, studies
 from dicom_ai_node.database.superseded import superseded_reports
 from dicom_ai_node.form import DEFAULT, Form, Kind
 from dicom_ai_node.job import Job, Outcome
+from dicom_ai_node.language import Language
 from dicom_ai_node.spool import Spool
 from dicom_ai_node.tracked import TrackedStudy
 
@@ -24,9 +25,10 @@ def request_of(
     spool: Spool,
     forms: Sequence[Form] = (DEFAULT,),
     font: Path | None = None,
+    language: Language = Language.ENGLISH,
 ) -> Request | None:
     """None when instances of its inputs are no longer stored; `forms` are those of its peers, and
-    `font` is the site's own."""
+    `font` and `language` are the site's own."""
     inputs = {
         name: tuple(studies.instances_named(connection, spool, uids))
         for name, uids in job.inputs.items()
@@ -45,6 +47,7 @@ def request_of(
         earlier=_earlier(job, connection, spool),
         folder=spool.attempt_path(str(job.lease_id)),
         font=font and font.absolute(),
+        language=language,
         refusal=job.reason if job.outcome else refusal,
     )
 

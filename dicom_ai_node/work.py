@@ -198,6 +198,7 @@ class Worker:
                 self.spool,
                 self.config.forms_of(job.send_to, model=job.model),
                 self.config.node.font,
+                self.config.node.language,
             )
         return request or Failure(
             kind="lost", text="stored instances of this job are no longer there"

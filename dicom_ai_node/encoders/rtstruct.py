@@ -67,13 +67,13 @@ def encode_rtstruct(basis: Basis) -> Dataset | None:
     ds.InstanceNumber = attributes["instance_number"]
     ds.OperatorsName = None
     ds.StructureSetLabel = run.content_label
-    ds.StructureSetName = run.description("contours")
+    ds.StructureSetName = run.description(run.say("contours"))
     ds.ApprovalStatus = "UNAPPROVED"
     _set_frame_of_reference(ds, rois, basis.sources)
     ds.StructureSetROISequence = [_structure(roi, run) for roi in rois]
     ds.ROIContourSequence = [_contours_of(roi) for roi in rois]
     ds.RTROIObservationsSequence = [_observation(roi) for roi in rois]
-    finish(ds, basis.header, run, run.description("contours"))
+    finish(ds, basis.header, run, run.description(run.say("contours")))
     ds.StructureSetDate, ds.StructureSetTime = ds.ContentDate, ds.ContentTime
     del ds.ContentDate, ds.ContentTime  # which this object does not have
     return ds

@@ -25,9 +25,15 @@ from dicom_ai_node.encoders.sr.status import STATUS
 from dicom_ai_node.errors import ModelError
 from dicom_ai_node.form import ALONE, DEFAULT, Form, Kind, ReportForm
 from dicom_ai_node.job import Outcome, ReportReference
+from dicom_ai_node.language import Language
 
 GENERIC_PROCEDURE = Code("363679005", "SCT", "Imaging procedure")
-ENGLISH = Code("en-US", "RFC5646", "English (United States)")
+LANGUAGES = {
+    Language.ENGLISH: Code("en-US", "RFC5646", "English (United States)"),
+    Language.GERMAN: Code("de", "RFC5646", "German"),
+    Language.FRENCH: Code("fr", "RFC5646", "French"),
+    Language.SPANISH: Code("es", "RFC5646", "Spanish"),
+}
 SOP_CLASSES = {
     ReportForm.COMPREHENSIVE_3D: sr.Comprehensive3DSR,
     ReportForm.COMPREHENSIVE: sr.ComprehensiveSR,
@@ -65,7 +71,7 @@ def encode_sr(basis: Basis, marks: Marks, form: Form, beside: Sequence[Dataset] 
     ds.ContentSequence = content
     if run.supersedes:
         ds.PredecessorDocumentsSequence = [_reference(ds, each) for each in run.supersedes]
-    finish(ds, basis.header, run, run.description(STATUS[basis.result.outcome].short))
+    finish(ds, basis.header, run, run.description(run.say(STATUS[basis.result.outcome].short)))
     if ordered := requests(in_letters_of(ds, basis.header)):
         ds.ReferencedRequestSequence = ordered
     return ds
@@ -91,7 +97,7 @@ def _content(basis: Basis, marks: Marks, draft: Draft, beside: Sequence[Dataset]
         status = [status_group(draft, result, cited[0] if cited else None, others)]
     groups = [*status, *said.findings, *said.assessments]
     return [
-        items.code(names.LANGUAGE, ENGLISH, HAS_CONCEPT_MOD),
+        items.code(names.LANGUAGE, LANGUAGES[draft.run.language], HAS_CONCEPT_MOD),
         *_observed(draft.run),
         *(
             items.code(names.PROCEDURE_REPORTED, procedure, HAS_CONCEPT_MOD)
