@@ -103,9 +103,10 @@ class Run:
         return ("AI_" + re.sub(r"[^A-Z0-9_ ]", "_", self.package.name.upper()))[:16]
 
     def description(self, what: str) -> str:
-        """LO of at most 64 characters that never loses the words about research, in the language of
-        `what`; AI is AI in all of them, for who filters by it."""
-        return f"AI {what} ({self.research}) {self.package.title}"[:64].rstrip()
+        """LO that never loses the words about research, in the language of `what`; AI is AI in all
+        of them, for who filters by it. 64 bytes at most, since some readers count no letters."""
+        whole = f"AI {what} ({self.research}) {self.package.title}"
+        return whole.encode()[:64].decode(errors="ignore").rstrip()
 
     @property
     def research(self) -> str:

@@ -55,7 +55,8 @@ def key_pictures(basis: Basis) -> Iterator[tuple[KeySlice, Image.Image]]:
             continue
         size = min(max(max(pixels.shape[:2]), LONGEST[0]), LONGEST[1])
         texts = [_where_in_words(shown, basis), ", ".join(shown.labels), basis.run.package.title]
-        face = typeface_for("".join(texts), basis.run.font)
+        letters = "".join([*texts, basis.run.research_too.upper()])
+        face = typeface_for(letters, basis.run.font)
         picture = slice_picture(shown, pixels, (size, size), face)
         yield shown, _framed(picture, texts, Sheet(image=picture, face=face), basis.run)
 

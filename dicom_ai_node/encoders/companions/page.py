@@ -21,6 +21,7 @@ from dicom_ai_node.encoders.companions.sheet import (
 )
 from dicom_ai_node.encoders.companions.slice_picture import slice_picture
 from dicom_ai_node.encoders.companions.typeface import Typeface, typeface_for
+from dicom_ai_node.encoders.run import Run
 from dicom_ai_node.errors import InputError
 from dicom_ai_node.job import Outcome
 
@@ -52,7 +53,7 @@ class Page:
 def summary_page(basis: Basis) -> Page:
     """One page, whatever there is to say; findings that do not fit are counted."""
     content = content_of(basis)
-    face = typeface_for(content.text, basis.run.font)
+    face = _face(content, basis.run)
     sheet = _sheet(content, basis, face)
     bottom = SIZE[1] - _height_of_about(sheet, content.about)
     shown = key_slices(basis, THUMBNAILS) if basis.picture is not None else []
@@ -70,7 +71,7 @@ def summary_page(basis: Basis) -> Page:
 def further_pages(basis: Basis, first: int) -> list[Image.Image]:
     """The rows of the table from `first` (counted from 0) on."""
     content = content_of(basis)
-    face = typeface_for(content.text, basis.run.font)
+    face = _face(content, basis.run)
     left, pages = list(content.rows)[first:], []
     while left:
         sheet = _sheet(content, basis, face)
@@ -78,6 +79,10 @@ def further_pages(basis: Basis, first: int) -> list[Image.Image]:
         left = left[max(1, written) :]
         pages.append(sheet.image)
     return pages
+
+
+def _face(content: Content, run: Run) -> Typeface:
+    return typeface_for(content.text + run.research_too.upper(), run.font)
 
 
 def _sheet(content: Content, basis: Basis, face: Typeface) -> Sheet:
