@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pydicom
 import pytest
+from sqlalchemy import insert
 from structlog.testing import capture_logs
 
 from dicom_ai_node import attempt
@@ -14,8 +15,10 @@ from dicom_ai_node.attempt import Report, Request
 from dicom_ai_node.config.disabled import disable, enable, read_disabled
 from dicom_ai_node.config.installed import InstalledModel
 from dicom_ai_node.config.settings import Config
-from dicom_ai_node.database import deliveries, jobs, leases
+from dicom_ai_node.database import deliveries, earlier, jobs, leases
 from dicom_ai_node.database.engine import Database
+from dicom_ai_node.database.retracted import RETRACTED
+from dicom_ai_node.database.tables import job_event
 from dicom_ai_node.engines.engine import Failure, Room
 from dicom_ai_node.engines.local import LocalEngine
 from dicom_ai_node.intake.intake import Intake
@@ -198,6 +201,15 @@ def test_a_later_study_goes_on_from_the_earlier_one_of_the_same_patient(
     assert tracking_uids(spool, done["later"]) == first
     assert not tracking_uids(spool, done["stranger"]) & first
     assert not tracking_uids(spool, done["oldest"]) & first
+    with database.write() as connection:
+        connection.execute(
+            insert(job_event).values(
+                job_id=done["first"].id, at=0, to_state="done", why=f"{RETRACTED}wrong side"
+            )
+        )
+    with database.read() as connection:
+        keys = earlier.keys_of_patient(connection, done["later"], most=9)
+    assert keys == [done["oldest"].key]
     report = (spool.outbox_path(done["later"].key) / "2-sr.dcm").read_bytes()
     assert b"Earlier (2025-03-01, bright 1.0): Volume " in report
 

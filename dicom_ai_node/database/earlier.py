@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, select
 
+from dicom_ai_node.database.retracted import was_retracted
 from dicom_ai_node.database.tables import job, study
 from dicom_ai_node.job import Job, JobState, Outcome
 
@@ -12,7 +13,8 @@ MARKED = (Outcome.FINDINGS, Outcome.PARTLY)
 
 
 def keys_of_patient(connection: Connection, current: Job, *, most: int) -> Sequence[str]:
-    """The keys of jobs that found something, in any version of the model, newest first."""
+    """The keys of jobs that found something, in any version of the model, and that nobody took
+    back; newest first."""
     patient = select(study.c.patient_digest).where(study.c.id == current.study_id)
     query = (
         select(job.c.key)
@@ -23,6 +25,7 @@ def keys_of_patient(connection: Connection, current: Job, *, most: int) -> Seque
             job.c.model == current.model,
             job.c.state.in_(WITH_RESULT),
             job.c.outcome.in_(MARKED),
+            ~was_retracted(),
         )
         .order_by(job.c.id.desc())
         .limit(most)

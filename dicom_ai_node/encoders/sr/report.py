@@ -82,7 +82,8 @@ def _content(basis: Basis, marks: Marks, draft: Draft, beside: Sequence[Dataset]
     if result.outcome is Outcome.FINDINGS and result.findings and not said.findings:
         raise ModelError("The model reports findings, but has not marked a single voxel of them.")
     cited = [*said.cited.values()] or [ds for ds in basis.sources if "Rows" in ds][:1]
-    others = beside_items(items, beside)
+    structures = [] if marks.segs else marks.objects  # to which no finding refers
+    others = beside_items(items, [*structures, *beside])
     status, section = [], []
     if said.findings:
         section = [status_section(draft, result, said.items, others)]

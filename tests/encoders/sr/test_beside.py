@@ -10,6 +10,7 @@ from pydicom import Dataset
 from dicom_ai_node.encoders.encode import encode
 from dicom_ai_node.encoders.sr.beside import beside_items
 from dicom_ai_node.encoders.sr.items import Items
+from dicom_ai_node.form import COMPANIONS, Form, Kind, Segmentation
 from dicom_ai_node.job import Outcome
 from dicom_ai_node.result import MapKind, Result, ResultMap
 from tests import dicom_factory
@@ -66,6 +67,26 @@ def test_all_objects_of_the_run_are_referred_to_and_evidence(instances, outcome,
     assert others <= referred(sr)
     assert referred(sr) <= evidence(sr)
     assert evidence(sr) == {*others, *(ds.SOPInstanceUID for ds in instances)}
+    path = tmp_path / "sr.dcm"
+    sr.save_as(path, enforce_file_format=True)
+    assert dciodvfy(path) == []
+    assert sr_validator(path) == []
+
+
+@pytest.mark.result_rule(17, 18, 19)
+@pytest.mark.validators
+@pytest.mark.parametrize("segmentation", [Segmentation.BINARY, Segmentation.RTSTRUCT])
+def test_so_are_all_that_go_along(instances, segmentation, tmp_path):
+    form = Form(segmentation=segmentation, companions=COMPANIONS)
+    headers, result = made.without_pixels(instances), made.findings(instances)
+    objects = encode(result, headers, made.run(), ("seg", "sr"), forms=[form])
+    kinds = {each.kind for each in objects}
+    assert kinds >= {Kind.SUMMARY, Kind.PRESENTATION, Kind.KEY_OBJECTS, Kind.PDF}
+    assert (Kind.RTSTRUCT in kinds) == (segmentation is Segmentation.RTSTRUCT)
+    (sr,) = (each.dataset for each in objects if each.kind == Kind.SR)
+    others = {each.dataset.SOPInstanceUID for each in objects if each.kind != Kind.SR}
+    assert others <= referred(sr)
+    assert others <= evidence(sr)
     path = tmp_path / "sr.dcm"
     sr.save_as(path, enforce_file_format=True)
     assert dciodvfy(path) == []
