@@ -289,7 +289,7 @@ def test_what_was_altered_after_it_was_made_is_never_sent(
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
     path.write_bytes(content)
-    with Pacs() as pacs:
+    with Pacs().running() as pacs:
         queue = to(pacs)
         queue.deliver_due(now=database.now())
         assert len(pacs.received) == 2

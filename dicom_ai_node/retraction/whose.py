@@ -24,13 +24,10 @@ _JOBS = 1000  # of one study, in which a result is looked for
 def header_for(note: PlannedNote, config: Config, spool: Spool, database: Database) -> Dataset:
     """One of the study, without pixels, nothing decoded; InputError where nobody has one."""
     with database.read() as connection:
-        kept = list(_kept(connection, spool, note.of.study_id, note.study_instance_uid))
-    for folder in (peer for peer in config.peers.values() if isinstance(peer, FolderPeer)):
-        kept += [folder.path / f"{each.sop_instance_uid}.dcm" for each in note.objects]
-    for path in kept:
-        header = _read(path)
-        if header is not None and header.get("StudyInstanceUID") == note.study_instance_uid:
-            return header
+        for path in _files(connection, config, spool, note):
+            header = _read(path)
+            if header is not None and header.get("StudyInstanceUID") == note.study_instance_uid:
+                return header
     peer = config.peers[note.peer]
     if isinstance(peer, DimsePeer):
         return _asked(note, peer, config.node.ae_title[0])
@@ -40,16 +37,20 @@ def header_for(note: PlannedNote, config: Config, spool: Spool, database: Databa
     )
 
 
-def _kept(
-    connection: Connection, spool: Spool, study_id: int, study_instance_uid: str
+def _files(
+    connection: Connection, config: Config, spool: Spool, note: PlannedNote
 ) -> Iterator[Path]:
-    """Files of the study: images, then results."""
-    for row in studies.instance_rows(connection, study_id):
+    """Of the study, what is known: images, then results, here and in folders."""
+    for row in studies.instance_rows(connection, note.of.study_id):
         yield spool.instance_path(row["file"])
+    study_instance_uid = note.study_instance_uid
     every = jobs.listing(connection, study_instance_uid=study_instance_uid, limit=_JOBS)
     for job in (each for each in every if not each.subject.startswith(SUBJECT)):
         for row in deliveries.of_job(connection, job.id):
             yield spool.outbox_path(job.key) / row["file"]
+    for folder in (peer for peer in config.peers.values() if isinstance(peer, FolderPeer)):
+        for each in note.objects:
+            yield folder.path / f"{each.sop_instance_uid}.dcm"
 
 
 def _read(path: Path) -> Dataset | None:

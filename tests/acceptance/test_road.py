@@ -49,6 +49,8 @@ def test_seg_and_sr_come_back_into_the_study_once(road: Road, tmp_path: Path) ->
     study = send(pacs, series, tmp_path / "images")
     pacs.wait(lambda: both(pacs, study))
 
+    pacs.wait(lambda: pacs.instances(study, "OT"))  # the summary page
+
     assert len(pacs.qido(study, "SEG")) == len(pacs.qido(study, "SR")) == 1
     (seg,), _ = results(pacs, study)
     mask = hd.seg.Segmentation.from_dataset(seg).get_volume(combine_segments=True)

@@ -32,6 +32,8 @@ def page() -> Iterator[Page]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=executable(), args=_FLAGS)
         try:
-            yield browser.new_page(viewport=SIZE)
+            opened = browser.new_page(viewport=SIZE)
+            opened.set_default_timeout(120_000)  # machines that test are busy
+            yield opened
         finally:
             browser.close()
