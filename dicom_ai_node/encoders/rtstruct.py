@@ -50,7 +50,7 @@ class Roi:
         return str(self.part.mask.planes[0].header.FrameOfReferenceUID)
 
 
-def encode_rtstruct(basis: Basis) -> Dataset | None:
+def encode_rtstruct(basis: Basis, variant: str = "") -> Dataset | None:
     """One for all parts; None where no marked image says where in the patient it lies."""
     rois = _rois(basis.parts)
     if not rois:
@@ -60,7 +60,7 @@ def encode_rtstruct(basis: Basis) -> Dataset | None:
     ds.SOPClassUID = RTStructureSetStorage
     ds.Modality = "RTSTRUCT"
     ds.StudyInstanceUID = basis.header.StudyInstanceUID
-    attributes = Identity(run=run, kind=Kind.RTSTRUCT).attributes
+    attributes = Identity(run=run, kind=Kind.RTSTRUCT, variant=variant).attributes
     ds.SOPInstanceUID = attributes["sop_instance_uid"]
     ds.SeriesInstanceUID = attributes["series_instance_uid"]
     ds.SeriesNumber = attributes["series_number"]
