@@ -39,7 +39,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Content:
-    """In the language of the site; `about` are pairs of a name and what it is, of model and images."""
+    """In the language of the site; `about` are pairs (name, what it is) of model and images."""
 
     headline: str
     sentences: Sequence[str]
