@@ -1,7 +1,7 @@
 """The report against the result: the status of the run, and every number of every finding."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from pydicom.sr.codedict import codes
@@ -15,6 +15,7 @@ from dicom_ai_node.job import Outcome
 from dicom_ai_node.result import Finding, Result
 
 DECIMALS = 3  # of a number in a report
+DIGITS = 12  # a decimal string has room for 16 characters
 # in the place of the usual code, where a part of the analysis failed
 WITHOUT_FINDINGS = codes.DCM.NotAllAlgorithmsSucceededWithoutFindings
 FINDING, CALLED = codes.DCM.Finding.value, codes.DCM.TrackingIdentifier.value
@@ -42,14 +43,15 @@ def check_report(file: ObjectFile, result: Result, findings: Sequence[Finding]) 
     items = list(content_of(file))
     _check_status(items, result.outcome)
     groups = [_group(item) for item in items if item.children]
-    names = {(finding.code.value, finding.tracking_identifier) for finding in findings}
-    for code, name in sorted(names):
-        own = [group for group in groups if _is_of(group, code, name)]
+    alike: dict[tuple[str, frozenset[str]], list[Finding]] = {}
+    for finding in findings:
+        alike.setdefault((finding.code.value, _names(finding, findings)), []).append(finding)
+    for (code, names), those in alike.items():
+        own = [group for group in groups if _is_of(group, code, names)]
         there = Counter(number for group in own for number in group.numbers)
         wanted = Counter(
             _stated(measured.name, measured.unit, measured.value)
-            for finding in findings
-            if (finding.code.value, finding.tracking_identifier) == (code, name)
+            for finding in those
             for measured in finding.measurements
         )
         if not own or wanted - there:
@@ -66,12 +68,24 @@ def _check_status(items: Sequence[Item], outcome: Outcome) -> None:
 
 
 def _stated(name: Code, unit: Code, value: float) -> Stated:
-    return Stated(name=name.value, unit=unit.value, value=round(float(value), DECIMALS))
+    return Stated(name=name.value, unit=unit.value, value=_rounded(value))
 
 
-def _is_of(group: Group, code: str, name: str) -> bool:
+def _rounded(value: float) -> float:
+    return float(f"{round(float(value), DECIMALS):.{DIGITS}g}")
+
+
+def _names(finding: Finding, findings: Sequence[Finding]) -> frozenset[str]:
+    """What its groups may be called: findings on one segment have the tracking identifier of that,
+    which is the name of the first."""
+    number = finding.segment_number
+    on_segment = [each for each in findings if number is not None and each.segment_number == number]
+    return frozenset(each.tracking_identifier.rstrip() for each in (finding, *on_segment))
+
+
+def _is_of(group: Group, code: str, names: Collection[str]) -> bool:
     """A name that the report's character set may not have says nothing."""
-    return group.code == code and (not name.isascii() or name in group.called)
+    return group.code == code and any(not name.isascii() or name in group.called for name in names)
 
 
 def _group(item: Item) -> Group:
@@ -80,7 +94,7 @@ def _group(item: Item) -> Group:
         code=about[0] if about else "",
         called=" ".join(each.text for each in item.children if each.name == CALLED),
         numbers=[
-            Stated(name=each.name, unit=each.unit, value=round(float(each.number), DECIMALS))
+            Stated(name=each.name, unit=each.unit, value=_rounded(float(each.number)))
             for each in item.children
             if each.number
         ],
