@@ -37,6 +37,11 @@ from dicom_ai_node.writing import durable, read_back, write
 log = get_logger(__name__)
 
 REPORT = "report.json"
+# what `read_report` may raise over one that is damaged
+UNREADABLE = (
+    *(OSError, ValueError, KeyError, TypeError),
+    *(AttributeError, RecursionError),
+)
 DESTROYED = "The result did not pass its own check ({why}): it was destroyed, and not sent."
 
 
@@ -201,7 +206,7 @@ def _predict(
 
 
 def read_report(folder: Path) -> Report | None:
-    """The report of a finished attempt, or None where no whole one lies."""
+    """The report of a finished attempt, or None where none lies; one of UNREADABLE."""
     try:
         fields = json.loads((folder / REPORT).read_bytes())
     except FileNotFoundError:

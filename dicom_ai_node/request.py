@@ -5,14 +5,18 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
-from dicom_ai_node.attempt import Report, Request, read_report
+from dicom_ai_node.attempt import UNREADABLE, Report, Request, read_report
 from dicom_ai_node.config.installed import InstalledModel
 from dicom_ai_node.database import earlier, jobs, studies
+from dicom_ai_node.database.retracted import is_retracted
 from dicom_ai_node.database.superseded import superseded_reports
 from dicom_ai_node.form import DEFAULT, Form, Kind
 from dicom_ai_node.job import Job, Outcome
+from dicom_ai_node.log import get_logger
 from dicom_ai_node.spool import Spool
 from dicom_ai_node.tracked import TrackedStudy
+
+log = get_logger(__name__)
 
 MOST_EARLIER = 20
 
@@ -53,8 +57,17 @@ def _earlier(job: Job, connection: Connection, spool: Spool) -> tuple[TrackedStu
     """What this model found in other studies of the patient, as far as its results still lie here;
     the newest jobs. Which of them was before, their dates will say."""
     keys = earlier.keys_of_patient(connection, job, most=MOST_EARLIER)
-    reports = [read_report(spool.outbox_path(key)) for key in keys]
+    reports = [_read(spool.outbox_path(key)) for key in keys]
     return tuple(report.tracked for report in reports if report and report.tracked)
+
+
+def _read(folder: Path) -> Report | None:
+    """None for a damaged one as well: another study is not to wait for that."""
+    try:
+        return read_report(folder)
+    except UNREADABLE:
+        log.exception("report_unreadable", folder=folder.name)
+        return None
 
 
 def _masks(job: Job, connection: Connection, spool: Spool) -> tuple[dict[str, Path], str | None]:
@@ -64,11 +77,13 @@ def _masks(job: Job, connection: Connection, spool: Spool) -> tuple[dict[str, Pa
         used = jobs.find(connection, job_id)
         if used is None:  # the table refers to it
             raise LookupError(f"job {job_id} is not in the table")
+        if is_retracted(connection, job_id):
+            return {}, f"{_works_on(job, used)} What {used.model} marked here was retracted."
         folder = spool.outbox_path(used.key)
         report = read_report(folder)
         seg = _seg_of(report) if report else None
         if seg is None:
-            return {}, f"{job.model} works on what {used.model} marks. {_why_none(used)}"
+            return {}, f"{_works_on(job, used)} {_why_none(used)}"
         masks[name] = folder / seg
     return masks, None
 
@@ -80,6 +95,10 @@ def _seg_of(report: Report) -> str | None:
         if each.kind == Kind.SEG:
             by_form.setdefault(each.forms, []).append(each.file)
     return min(by_form.values(), key=len)[0] if by_form else None
+
+
+def _works_on(job: Job, used: Job) -> str:
+    return f"{job.model} works on what {used.model} marks."
 
 
 def _why_none(used: Job) -> str:

@@ -229,10 +229,12 @@ class Worker:
 
     def _drop(self, held: Held | None) -> None:
         """End its attempt, and forget it."""
-        if held is not None and held in self.held:
+        if held is None:
+            return
+        if held in self.held:
             self.held.remove(held)
             held.attempt.kill()
-            remove_folder(held.request.folder)
+        remove_folder(held.request.folder)
 
     def _let_go(self) -> None:
         """The worker stops: others begin these jobs anew."""

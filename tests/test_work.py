@@ -214,6 +214,43 @@ def test_a_later_study_goes_on_from_the_earlier_one_of_the_same_patient(
     assert b"Earlier (2025-03-01, bright 1.0): Volume " in report
 
 
+def test_a_damaged_report_of_an_earlier_study_costs_the_later_one_nothing(
+    worker: Callable[..., Worker],
+    config: Config,
+    spool: Spool,
+    database: Database,
+    model: InstalledModel,
+    stop: threading.Event,
+) -> None:
+    """It is not followed up, and somebody hears of it."""
+    engine = Scripted(lambda request: attempt.run(request, lambda: open_model(request.model)))
+    intake = Intake(config=config, models={"bright": model}, spool=spool, database=database)
+    for name in ("first", "later"):
+        arrive(spool, database, series(name=name, shape=(6, 12, 12)), now=database.now() - 1000)
+        intake.settle_quiet(now=database.now())
+        with database.read() as connection:
+            newest = jobs.listing(connection)[0]
+        with capture_logs() as said:
+            assert worker(engine).work_once(stop)
+        assert now_is(database, newest).state is JobState.READY
+        (spool.outbox_path(newest.key) / attempt.REPORT).write_bytes(b"{}")
+    assert "report_unreadable" in [entry["event"] for entry in said]
+
+
+def test_no_folder_of_an_attempt_is_left_when_publishing_fails(
+    worker: Callable[..., Worker], job: Job, spool: Spool, stop: threading.Event
+) -> None:
+    """Each attempt has one of its own: they would fill the spool."""
+
+    def source_is_gone(request: Request) -> Report:
+        made = report(request)
+        request.source.path.unlink()
+        return made
+
+    assert worker(Scripted(source_is_gone)).work_once(stop)
+    assert list(spool.incoming.iterdir()) == []
+
+
 def test_a_damaged_image_is_reported_as_not_suitable(
     worker: Callable[..., Worker],
     job: Job,
