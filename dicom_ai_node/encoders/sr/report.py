@@ -13,10 +13,11 @@ from dicom_ai_node.encoders.finish import finish, in_letters_of
 from dicom_ai_node.encoders.identity import Identity
 from dicom_ai_node.encoders.run import MANUFACTURER, Run
 from dicom_ai_node.encoders.seg.marks import Marks
-from dicom_ai_node.encoders.source.headers import read_only_items, stand_in
+from dicom_ai_node.encoders.source.headers import encodings_of, read_only_items, stand_in
 from dicom_ai_node.encoders.sr import names
 from dicom_ai_node.encoders.sr.beside import beside_items
 from dicom_ai_node.encoders.sr.draft import Draft, algorithm, sides_of
+from dicom_ai_node.encoders.sr.encoded import encode_content
 from dicom_ai_node.encoders.sr.findings import said_of
 from dicom_ai_node.encoders.sr.groups import status_group, status_section
 from dicom_ai_node.encoders.sr.items import HAS_CONCEPT_MOD, Items
@@ -68,6 +69,7 @@ def encode_sr(basis: Basis, marks: Marks, form: Form, beside: Sequence[Dataset] 
     finish(ds, basis.header, run, run.description(STATUS[basis.result.outcome].short))
     if ordered := requests(in_letters_of(ds, basis.header)):
         ds.ReferencedRequestSequence = ordered
+    encode_content(ds, encodings_of(ds))
     return ds
 
 
