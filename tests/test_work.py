@@ -11,7 +11,6 @@ from sqlalchemy import insert
 from structlog.testing import capture_logs
 
 from dicom_ai_node import attempt
-from dicom_ai_node.attempt import Report, Request
 from dicom_ai_node.config.disabled import disable, enable, read_disabled
 from dicom_ai_node.config.installed import InstalledModel
 from dicom_ai_node.config.settings import Config
@@ -24,6 +23,8 @@ from dicom_ai_node.engines.local import LocalEngine
 from dicom_ai_node.intake.intake import Intake
 from dicom_ai_node.job import Job, JobState, Outcome
 from dicom_ai_node.models.adapters import open_model
+from dicom_ai_node.report import REPORT, Report, read_report
+from dicom_ai_node.request import Request
 from dicom_ai_node.spool import Spool
 from dicom_ai_node.study import IMAGE
 from dicom_ai_node.work import Worker
@@ -142,7 +143,7 @@ def test_a_study_comes_out_as_segmentation_report_and_summary(
     seg, sr, summary = made = [pydicom.dcmread(outbox / name) for name in names]
     assert (seg.Modality, sr.Modality, summary.Modality) == ("SEG", "SR", "OT")
     assert {ds.StudyInstanceUID for ds in made} == {job.study_instance_uid}
-    found = attempt.read_report(outbox)
+    found = read_report(outbox)
     assert found is not None
     ((_, name, millilitres, unit),) = found.measurements
     assert (name, unit) == ("Volume", "mL")
@@ -163,7 +164,7 @@ def tracking_uids(spool: Spool, job: Job) -> set[str]:
     """Of the segments, and of the report, which has the same."""
     outbox = spool.outbox_path(job.key)
     seg = pydicom.dcmread(outbox / "1-seg.dcm")
-    found = attempt.read_report(outbox)
+    found = read_report(outbox)
     assert found is not None
     assert found.tracked is not None
     uids = {each.uid for each in found.tracked.findings}
@@ -233,7 +234,7 @@ def test_a_damaged_report_of_an_earlier_study_costs_the_later_one_nothing(
         with capture_logs() as said:
             assert worker(engine).work_once(stop)
         assert now_is(database, newest).state is JobState.READY
-        (spool.outbox_path(newest.key) / attempt.REPORT).write_bytes(b"{}")
+        (spool.outbox_path(newest.key) / REPORT).write_bytes(b"{}")
     assert "report_unreadable" in [entry["event"] for entry in said]
 
 
@@ -270,7 +271,7 @@ def test_a_damaged_image_is_reported_as_not_suitable(
     assert [path.name for path in sorted(spool.outbox_path(job.key).iterdir())] == [
         "1-sr.dcm",
         "2-summary.dcm",
-        attempt.REPORT,
+        REPORT,
     ]
 
 

@@ -6,8 +6,8 @@ from contextlib import suppress
 from math import isfinite
 from pathlib import Path
 
-from dicom_ai_node.attempt import REPORT, UNREADABLE, Report, WrittenObject, read_report
 from dicom_ai_node.engines.engine import MISMATCH, Failure
+from dicom_ai_node.report import REPORT, UNREADABLE, Report, WrittenObject, read_report
 from dicom_ai_node.spool import remove_folder
 from dicom_ai_node.uids import is_uid
 

@@ -1,4 +1,4 @@
-"""The report against the result: the status of the run, and every number of every finding."""
+"""The report against the result: the status of the run, and every number and side of a finding."""
 
 from collections import Counter
 from collections.abc import Collection, Sequence
@@ -7,11 +7,13 @@ from typing import NamedTuple
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
+from dicom_ai_node.encoders.sr.names import LATERALITY
 from dicom_ai_node.encoders.sr.status import STATUS, SUMMARY
 from dicom_ai_node.errors import ResultMismatch
 from dicom_ai_node.gate.content import Item, content_of
 from dicom_ai_node.gate.object_file import ObjectFile
 from dicom_ai_node.job import Outcome
+from dicom_ai_node.laterality import LATERALITY_CODES
 from dicom_ai_node.result import Finding, Result
 
 DECIMALS = 3  # of a number in a report
@@ -30,16 +32,17 @@ class Stated(NamedTuple):
 
 
 class Group(NamedTuple):
-    """What belongs to one finding: its code, what it is called, and the numbers."""
+    """What belongs to one finding: its code, what it is called, the numbers, codes of its sides."""
 
     code: str
     called: str
     numbers: Sequence[Stated]
+    sides: frozenset[str]
 
 
 def check_report(file: ObjectFile, result: Result, findings: Sequence[Finding]) -> None:
     """`findings` are those that have a place where they need one; ResultMismatch where the report
-    states another outcome, or other numbers."""
+    states another outcome, other numbers or other sides."""
     items = list(content_of(file))
     _check_status(items, result.outcome)
     groups = [_group(item) for item in items if item.children]
@@ -56,6 +59,13 @@ def check_report(file: ObjectFile, result: Result, findings: Sequence[Finding]) 
         )
         if not own or wanted - there:
             raise ResultMismatch("its numbers are not those that the model measured")
+        sides = {
+            LATERALITY_CODES[each.laterality].value
+            for each in those
+            if each.site is not None and each.laterality is not None  # a side is that of a site
+        }
+        if not sides <= frozenset().union(*(group.sides for group in own)):
+            raise ResultMismatch("it states another side")
 
 
 def _check_status(items: Sequence[Item], outcome: Outcome) -> None:
@@ -98,4 +108,10 @@ def _group(item: Item) -> Group:
             for each in item.children
             if each.number
         ],
+        sides=frozenset(
+            below.value
+            for each in item.children
+            for below in each.children
+            if below.name == LATERALITY.value
+        ),
     )

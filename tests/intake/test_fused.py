@@ -12,12 +12,12 @@ import pytest
 from pydicom import Dataset
 from sqlalchemy import RowMapping
 
-from dicom_ai_node import attempt
 from dicom_ai_node.config.settings import Config
 from dicom_ai_node.database import fetches, retractions, studies
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.intake.fetcher import Fetcher
 from dicom_ai_node.job import Job, Outcome
+from dicom_ai_node.report import REPORT
 from dicom_ai_node.spool import Spool
 from dicom_ai_node.study import StudyState
 from tests.dicom_factory import series
@@ -178,7 +178,7 @@ def test_a_model_works_on_a_mask_that_an_earlier_version_made(road: Road) -> Non
     road.intake.settle_quiet(now=road.database.now())
     assert road.worker.work_once(threading.Event())
     first, _ = road.jobs()
-    report = road.spool.outbox_path(first.key) / attempt.REPORT
+    report = road.spool.outbox_path(first.key) / REPORT
     fields = json.loads(report.read_bytes())
     known = ("kind", "sop_instance_uid", "file")
     fields["objects"] = [{key: each[key] for key in known} for each in fields["objects"]]

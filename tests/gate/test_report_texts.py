@@ -1,4 +1,4 @@
-"""What is unusual and right passes: names, codes and numbers as some model may give them."""
+"""Names, codes, numbers and sides as some model may give them: what is right passes."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +8,7 @@ from pydicom import Dataset
 from pydicom.sr.coding import Code
 
 from dicom_ai_node.errors import ResultMismatch
+from dicom_ai_node.laterality import Laterality
 from dicom_ai_node.result import Finding, Measurement, Result
 from tests.dicom_factory import series
 from tests.encoders import made
@@ -73,3 +74,29 @@ def test_two_findings_on_one_segment_share_the_name_of_the_first(
     bench.work = replace(bench.work, result=replace(both, findings=(finding, wrong)))
     with pytest.raises(ResultMismatch, match="numbers"):
         bench.check()
+
+
+def test_a_side_that_the_report_has_wrong_is_found(
+    tmp_path: Path, instances: list[Dataset], result: Result, finding: Finding
+) -> None:
+    """And many nodules of one kind on both sides pass."""
+    nodules = tuple(
+        replace(
+            finding,
+            tracking_identifier=f"Nodule {number}",
+            segment_number=None,
+            site=made.LUNG,
+            laterality=Laterality.LEFT if number % 2 else Laterality.RIGHT,
+        )
+        for number in range(1, 12)
+    )
+    Bench(tmp_path / "many", instances, replace(result, findings=nodules)).check()
+    bench = Bench(tmp_path / "one", instances, replace(result, findings=nodules[:1]))
+    bench.check()
+    with pytest.raises(ResultMismatch, match=r"^sr: it states another side"):
+        bench.alter("sr", turn_round).check()
+
+
+def turn_round(ds: Dataset) -> None:
+    for item in made.named(ds, "272741003"):
+        item.ConceptCodeSequence[0].CodeValue = "24028007"
