@@ -12,9 +12,8 @@ from dicom_ai_node.errors import ResultMismatch
 from dicom_ai_node.gate.content import Item, content_of
 from dicom_ai_node.gate.object_file import ObjectFile
 from dicom_ai_node.job import Outcome
-from dicom_ai_node.result import Finding, Result
+from dicom_ai_node.result import Finding, Result, rounded
 
-DECIMALS = 3  # of a number in a report
 # in the place of the usual code, where a part of the analysis failed
 WITHOUT_FINDINGS = codes.DCM.NotAllAlgorithmsSucceededWithoutFindings
 FINDING, CALLED = codes.DCM.Finding.value, codes.DCM.TrackingIdentifier.value
@@ -66,7 +65,7 @@ def _check_status(items: Sequence[Item], outcome: Outcome) -> None:
 
 
 def _stated(name: Code, unit: Code, value: float) -> Stated:
-    return Stated(name=name.value, unit=unit.value, value=round(float(value), DECIMALS))
+    return Stated(name=name.value, unit=unit.value, value=rounded(float(value)))
 
 
 def _is_of(group: Group, code: str, name: str) -> bool:
@@ -80,7 +79,7 @@ def _group(item: Item) -> Group:
         code=about[0] if about else "",
         called=" ".join(each.text for each in item.children if each.name == CALLED),
         numbers=[
-            Stated(name=each.name, unit=each.unit, value=round(float(each.number), DECIMALS))
+            Stated(name=each.name, unit=each.unit, value=rounded(float(each.number)))
             for each in item.children
             if each.number
         ],

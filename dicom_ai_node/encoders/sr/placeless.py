@@ -13,6 +13,7 @@ from dicom_ai_node.encoders.ids import DerivedIds
 from dicom_ai_node.encoders.sr import names
 from dicom_ai_node.encoders.sr.draft import Draft
 from dicom_ai_node.encoders.sr.groups import (
+    certainty,
     comments,
     group,
     measurements_of,
@@ -105,7 +106,9 @@ def _probability(assessment: Assessment) -> list[str]:
     """In words: as a number it would be the certainty of a finding, and there is none."""
     if assessment.probability is None:
         return []
-    return [f"The model's probability of it is {100 * assessment.probability:.1f} %."]
+    value = certainty(assessment.probability)
+    number = f"{value:.1f}" if value == round(value, 1) else f"{value:g}"
+    return [f"The model's probability of it is {number} %."]
 
 
 def _assessment_uid(assessment: Assessment, ids: DerivedIds) -> str:
