@@ -224,7 +224,7 @@ def test_a_recall_is_told_in_words(here: Site) -> None:
         "4 objects are at peers, or may be: 2 notes reject them.",
         f"{MODEL} 1.0.0 is disabled.",
         "1 job marked as retracted.",
-        "2 notes are queued, 0 objects were rejected before.",
+        "2 notes are queued; 0 objects were rejected before, and 0 wait for a note that is on its way.",
     ):
         assert sentence in said
     assert "4 objects are named by notes already." in here.must(
