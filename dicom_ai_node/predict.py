@@ -4,7 +4,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from dicom_ai_node.attempt import Report, Request, run
+from dicom_ai_node.attempt import run
 from dicom_ai_node.config.installed import InstalledModel
 from dicom_ai_node.errors import InputError
 from dicom_ai_node.folder import series_of
@@ -12,6 +12,8 @@ from dicom_ai_node.job import job_key
 from dicom_ai_node.language import Language
 from dicom_ai_node.models.adapters import open_model
 from dicom_ai_node.models.protocol import Model
+from dicom_ai_node.report import Report
+from dicom_ai_node.request import Request
 from dicom_ai_node.study import IMAGE, Series, input_digest
 
 
