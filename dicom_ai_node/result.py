@@ -39,6 +39,12 @@ class Measurement:
     unit: Code
 
 
+def rounded(value: float) -> float:
+    """As reports have a number: to three decimals, and what is less than 1 to three digits that
+    count, for a volume of a few small voxels is not 0 mL."""
+    return round(value, 3) if abs(value) >= 1 else float(f"{value:.3g}")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BoxInPatient:
     """A box, turned as it may be: its centre, and from there the way to three of its faces.

@@ -2,12 +2,29 @@
 
 from typing import Annotated, Any, cast
 
-from pydantic import BeforeValidator, PlainSerializer
+from pydantic import AfterValidator, BeforeValidator, PlainSerializer
 from pydicom.sr.codedict import CONCEPTS  # type: ignore[attr-defined]
 from pydicom.sr.coding import Code
 
 # scheme -> keyword -> value -> (meaning, the context groups that have it)
 _Concepts = dict[str, dict[str, dict[str, tuple[str, list[int]]]]]
+
+
+MAX_LO = 64  # PS3.5 6.2
+
+
+def is_plain(text: str) -> bool:
+    """Whether it is one value of LO: a backslash would part it in two (PS3.5 6.2)."""
+    return "\\" not in text and text.isprintable()
+
+
+def _plain(text: str) -> str:
+    if not is_plain(text):
+        raise ValueError("write it without a backslash, and in one line")
+    return text
+
+
+PlainText = Annotated[str, AfterValidator(_plain)]
 
 
 def parse_code(text: Any) -> Code:
@@ -21,6 +38,8 @@ def parse_code(text: Any) -> Code:
     meaning = meaning or _dictionary_meaning(scheme, value)
     if not meaning:
         raise ValueError(f"the meaning of {text} is not known: write {text}:MEANING")
+    if len(meaning) > MAX_LO or not is_plain(meaning):
+        raise ValueError(f"a code's meaning has {MAX_LO} letters at most, and no backslash")
     return Code(value, scheme, meaning)
 
 

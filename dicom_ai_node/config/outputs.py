@@ -6,13 +6,13 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 from pydicom.sr.coding import Code
 
-from dicom_ai_node.config.code import ConceptCode
+from dicom_ai_node.config.code import ConceptCode, PlainText
 from dicom_ai_node.config.steps import POSTPROCESS, Step
 from dicom_ai_node.config.strict import Strict
 from dicom_ai_node.laterality import Laterality
 
 Probability = Annotated[float, Field(ge=0, le=1)]
-Label = Annotated[str, Field(min_length=1, max_length=62)]  # room for the number of a finding
+Label = Annotated[PlainText, Field(min_length=1, max_length=62)]  # room for the number of a finding
 Channel = Annotated[int, Field(ge=0)]
 Activation = Literal["sigmoid", "softmax", "none"]
 

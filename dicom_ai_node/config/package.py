@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from dicom_ai_node.config.code import ConceptCode
+from dicom_ai_node.config.code import ConceptCode, PlainText
 from dicom_ai_node.config.gate import InputGate, Plausible
 from dicom_ai_node.config.strict import InputName, ModelName, ModelVersion, Sha256, Strict
 from dicom_ai_node.laterality import Laterality
@@ -28,7 +28,7 @@ class SegmentEntry(Strict):
     """One segment of the mask, in the words of PS3.3 C.8.20.4."""
 
     number: Annotated[int, Field(ge=1, le=255)]
-    label: Annotated[str, Field(min_length=1, max_length=64)]
+    label: Annotated[PlainText, Field(min_length=1, max_length=64)]
     category: ConceptCode
     type: ConceptCode
     laterality: Laterality | None = None
@@ -40,7 +40,7 @@ class Package(Strict):
 
     name: ModelName
     version: ModelVersion
-    title: Annotated[str, Field(min_length=1, max_length=64)]
+    title: Annotated[PlainText, Field(min_length=1, max_length=64)]
     intended_use: str = "Research use only; not for diagnosis."
     license: Annotated[str, Field(max_length=64)] = "not stated"
     input: InputKind = "volume"  # one stack of slices, or images each by itself

@@ -20,7 +20,7 @@ from dicom_ai_node.config.package import Package
 from dicom_ai_node.encoders.ids import DerivedIds
 from dicom_ai_node.encoders.run import Run
 from dicom_ai_node.header import words_of
-from dicom_ai_node.result import Finding, Result
+from dicom_ai_node.result import Finding, Result, rounded
 from dicom_ai_node.tracked import Tracked, TrackedMeasurement, TrackedStudy
 
 Key = tuple[str, str, str, str]
@@ -121,7 +121,7 @@ def _tracked(finding: Finding, uid: str) -> Tracked:
         uid=uid,
         measurements=tuple(
             TrackedMeasurement(
-                name=write_code(each.name), value=round(each.value, 3), unit=write_code(each.unit)
+                name=write_code(each.name), value=rounded(each.value), unit=write_code(each.unit)
             )
             for each in finding.measurements
         ),

@@ -91,7 +91,8 @@ def _rois(parts: Sequence[Marked]) -> list[Roi]:
             box = boxes[present.segment.number - 1]
             label = present.segment.label
             names[label] += 1
-            name = label if names[label] == 1 else f"{label} {names[label]}"
+            number = "" if names[label] == 1 else f" {names[label]}"
+            name = label[: MAX_LO - len(number)] + number
             rois.append(Roi(number=len(rois) + 1, name=name, part=part, present=present, box=box))
     return rois
 
@@ -138,7 +139,7 @@ def _structure(roi: Roi, run: Run) -> Dataset:
     item = Dataset()
     item.ROINumber = roi.number
     item.ReferencedFrameOfReferenceUID = roi.frame_of_reference_uid
-    item.ROIName = roi.name[:MAX_LO]
+    item.ROIName = roi.name
     item.ROIDescription = roi.present.tracking_identifier
     item.ROIGenerationAlgorithm = "AUTOMATIC"
     item.ROIGenerationDescription = run.description(run.package.version)

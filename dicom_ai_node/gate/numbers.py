@@ -14,9 +14,8 @@ from dicom_ai_node.gate.content import Item, content_of
 from dicom_ai_node.gate.object_file import ObjectFile
 from dicom_ai_node.job import Outcome
 from dicom_ai_node.laterality import LATERALITY_CODES
-from dicom_ai_node.result import Finding, Result
+from dicom_ai_node.result import Finding, Result, rounded
 
-DECIMALS = 3  # of a number in a report
 DIGITS = 12  # a decimal string has room for 16 characters
 # in the place of the usual code, where a part of the analysis failed
 WITHOUT_FINDINGS = codes.DCM.NotAllAlgorithmsSucceededWithoutFindings
@@ -82,7 +81,7 @@ def _stated(name: Code, unit: Code, value: float) -> Stated:
 
 
 def _rounded(value: float) -> float:
-    return float(f"{round(float(value), DECIMALS):.{DIGITS}g}")
+    return float(f"{rounded(float(value)):.{DIGITS}g}")
 
 
 def _names(finding: Finding, findings: Sequence[Finding]) -> frozenset[str]:

@@ -11,7 +11,7 @@ from pydicom.sr.coding import Code
 from dicom_ai_node.config.package import Package, SegmentEntry
 from dicom_ai_node.input import ProjectionImage
 from dicom_ai_node.job import Outcome
-from dicom_ai_node.result import Finding, ImageMask, Measurement, Result, Segment
+from dicom_ai_node.result import Finding, ImageMask, Measurement, Result, Segment, rounded
 from dicom_ai_node.units import MILLILITRE, SQUARE_CENTIMETRE
 
 VOLUME = Code(codes.SCT.Volume.value, "SCT", codes.SCT.Volume.meaning)
@@ -38,7 +38,7 @@ def findings_of_masks(masks: Sequence[hd.Volume], package: Package) -> tuple[Fin
     found = []
     for entry in package.segments:
         if voxels := int(counts[entry.number]):
-            value = round(volume_ml(voxels, masks[0]), 3)
+            value = rounded(volume_ml(voxels, masks[0]))
             found.append(_finding(entry, Measurement(name=VOLUME, value=value, unit=MILLILITRE)))
     return tuple(found)
 
@@ -114,5 +114,5 @@ def site_of(entry: SegmentEntry) -> Code | None:
 
 def area(pixels: int, spacing: tuple[float, float]) -> Measurement:
     """In cm²; `spacing` in mm."""
-    value = round(pixels * spacing[0] * spacing[1] / 100, 2)  # mm² to cm²
+    value = rounded(pixels * spacing[0] * spacing[1] / 100)  # mm² to cm²
     return Measurement(name=AREA, value=value, unit=SQUARE_CENTIMETRE)

@@ -1,9 +1,10 @@
 """Coded concepts as they are written in YAML."""
 
 import pytest
+from pydantic import TypeAdapter, ValidationError
 from pydicom.sr.coding import Code
 
-from dicom_ai_node.config.code import parse_code, write_code
+from dicom_ai_node.config.code import PlainText, parse_code, write_code
 
 
 @pytest.mark.parametrize(
@@ -35,3 +36,15 @@ def test_half_a_code_is_refused(text: object) -> None:
 def test_an_unknown_code_needs_its_meaning() -> None:
     with pytest.raises(ValueError, match="write 99SITE:X-1:MEANING"):
         parse_code("99SITE:X-1")
+
+
+@pytest.mark.parametrize("meaning", ["R\\L", "two\nlines", "x" * 65])
+def test_a_meaning_is_one_value_that_fits(meaning: str) -> None:
+    with pytest.raises(ValueError, match="64 letters at most, and no backslash"):
+        parse_code(f"99SITE:1:{meaning}")
+
+
+@pytest.mark.parametrize("text", ["R\\L", "two\nlines"])
+def test_a_label_is_one_value(text: str) -> None:
+    with pytest.raises(ValidationError, match="without a backslash"):
+        TypeAdapter(PlainText).validate_python(text)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from dicom_ai_node.encoders.encode import encode
+from dicom_ai_node.encoders.sr.groups import certainty
 from dicom_ai_node.errors import ModelError
 from dicom_ai_node.job import Outcome
 from dicom_ai_node.result import Answer, Assessment, BoxInImage, Finding, Measurement, Result
@@ -181,3 +182,11 @@ def test_independent_programs_find_no_error(images, drawn, tmp_path):
     assert "Absent" in text
     if drawn:  # the slow one
         assert sr_validator(paths["sr"]) == []
+
+
+@pytest.mark.parametrize(
+    ("probability", "number"),
+    [(0.0, 0.0), (0.0004, 0.04), (0.93, 93.0), (0.9999, 99.99), (1.0, 100.0)],
+)
+def test_a_certainty_is_never_all_or_nothing_that_is_neither(probability, number):
+    assert certainty(probability) == number

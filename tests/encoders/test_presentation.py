@@ -5,11 +5,15 @@ import copy
 import highdicom as hd
 import numpy as np
 import pytest
+from PIL import ImageCms
 
+from dicom_ai_node.encoders.companions.srgb import srgb_profile
 from dicom_ai_node.encoders.encode import encode
+from dicom_ai_node.encoders.marked.regions import drawing_of
+from dicom_ai_node.encoders.source.planes import source_planes
 from dicom_ai_node.form import Form, Kind, ReportForm, Segmentation
 from dicom_ai_node.job import Outcome
-from dicom_ai_node.result import BoxInImage, Finding, Result
+from dicom_ai_node.result import BoxInImage, BoxInPatient, Finding, Result
 from tests import dicom_factory
 from tests.encoders import made
 from tests.encoders.test_boundary import winding
@@ -212,6 +216,59 @@ def test_a_colour_image_has_a_colour_state():
     first, second = (states(result, [image])[0] for _ in range(2))
     assert first.SOPClassUID == "1.2.840.10008.5.1.4.1.1.11.2"
     assert first.ICCProfile == second.ICCProfile
+
+
+def photograph(profile):
+    (image,) = dicom_factory.series(name="profiled", shape=(1, 20, 24))
+    for keyword in ("ImagePositionPatient", "ImageOrientationPatient", "FrameOfReferenceUID"):
+        del image[keyword]
+    image.SamplesPerPixel, image.PhotometricInterpretation = 3, "RGB"
+    image.ICCProfile = profile
+    return image
+
+
+def test_a_profile_that_a_state_cannot_have_is_left_aside():
+    """Many an image has that of a monitor, and some have what is none."""
+    monitor = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    own = bytearray(srgb_profile())
+    own[24:36] = bytes(range(12))
+    found = {}
+    for name, profile in (("monitor", monitor), ("broken", b"abc"), ("own", bytes(own))):
+        image = photograph(profile)
+        (state,) = states(result_with_box(image), [image])
+        found[name] = state.ICCProfile
+    assert found == {"monitor": srgb_profile(), "broken": srgb_profile(), "own": bytes(own)}
+
+
+def result_with_box(image):
+    box = BoxInImage(sop_instance_uid=image.SOPInstanceUID, low=(1.0, 2.0), high=(5.0, 6.0))
+    found = (Finding(tracking_identifier="nodule", code=NODULE, region=box),)
+    return Result(outcome=Outcome.FINDINGS, findings=found)
+
+
+def test_pixels_that_are_not_square_at_the_detector_are_shown_as_they_are():
+    image = dicom_factory.radiograph(PIXELS, imager_pixel_spacing=(0.1, 0.3))
+    (state,) = states(result_with_box(image), [image])
+    (area,) = state.DisplayedAreaSelectionSequence
+    assert area.PresentationPixelSpacing == [0.1, 0.3]
+    assert "PresentationPixelAspectRatio" not in area
+
+
+def test_a_box_over_the_edge_of_an_oblique_image_is_drawn_to_the_edge():
+    """A cut at the edge comes out a rounding beyond it, where no graphics may lie."""
+    orientation = [0.8, 0.6, 0.0, -0.54, 0.72, 0.43588989]
+    instances = dicom_factory.series(name="edge", shape=(6, 20, 24), orientation=orientation)
+    volume = hd.get_volume_from_series(instances)
+    places = np.random.default_rng(1).uniform([-1, -3, -3], [6, 22, 26], (60, 3))
+    regions = [
+        BoxInPatient(center=center, half_axes=np.diag([8.0, 14.0, 6.0]))
+        for center in volume.map_indices_to_reference(places)
+    ]
+    planes = source_planes(instances)
+    drawings = [drawing_of(region, instances, planes).points for region in regions]
+    points = np.vstack(drawings)
+    assert points.min() == 0
+    assert (points <= (24, 20)).all()
 
 
 def test_nothing_marked_nothing_drawn(instances):

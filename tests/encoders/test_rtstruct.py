@@ -1,5 +1,7 @@
 """Structure sets: contours that fill, on the source's own slices, to the mask, voxel for voxel."""
 
+from dataclasses import replace
+
 import highdicom as hd
 import numpy as np
 import pytest
@@ -242,6 +244,13 @@ def test_a_radiograph_has_no_structures_for_it_lies_nowhere():
     headers = made.without_pixels(images)
     objects = encode(result_of(images), headers, made.run(), ("seg", "sr"), forms=[FORM])
     assert [each.kind for each in objects] == [Kind.SR]
+
+
+def test_long_names_are_told_apart_too(result, instances):
+    long = replace(result, segments=tuple(replace(s, label="x" * 64) for s in result.segments))
+    names = [roi.ROIName for roi in structures(long, instances).StructureSetROISequence]
+    assert sorted(map(len, names)) == [64, 64]
+    assert len(set(names)) == 2
 
 
 def test_names_are_told_apart():

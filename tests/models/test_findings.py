@@ -1,9 +1,10 @@
 """From a mask to segments and volumes."""
 
+import highdicom as hd
 import numpy as np
 
 from dicom_ai_node.job import Outcome
-from dicom_ai_node.models.findings import result_from_mask, voxel_counts
+from dicom_ai_node.models.findings import area, result_from_mask, voxel_counts
 from tests.models.phantom import package, volume
 
 
@@ -44,3 +45,11 @@ def test_voxels_are_counted_by_number() -> None:
     turned = labels.transpose(2, 0, 1)[::-1]
     expected = [np.count_nonzero(labels == number) for number in range(256)]
     assert voxel_counts(turned).tolist() == expected
+
+
+def test_a_few_small_voxels_are_not_nothing() -> None:
+    mask = np.zeros((4, 5, 6), np.uint8)
+    mask[1, 1, 1] = 3
+    fine = hd.Volume(mask, np.diag([0.3, 0.3, 0.5, 1.0]), coordinate_system="PATIENT")
+    assert result_from_mask(fine, package()).findings[0].measurements[0].value == 0.000045
+    assert area(4, (0.1, 0.1)).value == 0.0004

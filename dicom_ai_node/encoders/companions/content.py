@@ -6,25 +6,23 @@ from dataclasses import dataclass
 from functools import reduce
 
 from pydicom import Dataset
-from pydicom.sr.codedict import codes
-from pydicom.sr.coding import Code
 
 from dicom_ai_node.encoders.basis import Basis
 from dicom_ai_node.encoders.marked.marked import Place, place_of
 from dicom_ai_node.encoders.run import Run
+from dicom_ai_node.encoders.sides import Sides, sides_of
 from dicom_ai_node.encoders.source.planes import SHOWN
+from dicom_ai_node.encoders.sr import names
 from dicom_ai_node.encoders.sr.findings import ASSESSED
-from dicom_ai_node.encoders.sr.groups import number_of, percent, sentences_of
+from dicom_ai_node.encoders.sr.groups import measurements_of, number_of, percent, sentences_of
 from dicom_ai_node.encoders.sr.status import STATUS
 from dicom_ai_node.header import numbers_of, words_of
-from dicom_ai_node.image_spacing import spacing_in_image
 from dicom_ai_node.laterality import LATERALITY_CODES
 from dicom_ai_node.result import Assessment, Finding, Measurement
 
 # units whose code is what people write; of all others, what the code means
 PLAIN_UNITS = ("mL", "mm", "mm2", "mm3", "cm", "cm2", "cm3", "%", "L", "ms", "s", "g", "kg", "mg")
 WITHOUT_UNIT = ("1", "{ratio}")
-MILLILITER = Code("mL", "UCUM", "mL")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +69,7 @@ def content_of(basis: Basis) -> Content:
 
 def _found(basis: Basis) -> Iterator[Row]:
     """What the report speaks of: a finding whose segment has no voxel is none."""
+    sides = sides_of(basis.headers)
     for index, finding in enumerate(basis.result.findings if basis.result.outcome in SHOWN else ()):
         place = place_of(finding, basis.parts)
         if finding.segment_number is not None and place is None:
@@ -80,44 +79,38 @@ def _found(basis: Basis) -> Iterator[Row]:
             is_found=True,
             answer=basis.run.say("FOUND"),
             what=_on_image(finding.tracking_identifier, finding, basis),
-            site=_site(finding),
+            site=_site(finding, sides),
             certainty="" if finding.probability is None else percent(finding.probability),
             measured="; ".join([*measured, *basis.follow_up.sentences(index, finding, basis.run)]),
         )
 
 
 def _assessed(basis: Basis) -> Iterator[Row]:
+    sides = sides_of(basis.headers)
     for said in basis.result.assessments if basis.result.outcome in ASSESSED else ():
         yield Row(
             is_found=False,
             answer=basis.run.say(said.answer.upper()),
             what=_on_image(said.code.meaning, said, basis),
-            site=_site(said),
+            site=_site(said, sides),
             certainty="" if said.probability is None else percent(said.probability),
         )
 
 
-def _site(said: Finding | Assessment) -> str:
-    side = LATERALITY_CODES[said.laterality].meaning if said.laterality else ""
-    return f"{side} {said.site.meaning if said.site else ''}".strip()
+def _site(said: Finding | Assessment, sides: Sides) -> str:
+    side = sides.of(said)
+    words = LATERALITY_CODES[side].meaning if side else ""
+    return f"{words} {said.site.meaning if said.site else ''}".strip()
 
 
 def _measured(finding: Finding, place: Place | None) -> list[Measurement]:
-    """With the volume that the report has of every segment, or the area of one on an image."""
-    measured = [each for each in finding.measurements if each.name != codes.DCM.CertaintyOfFinding]
-    names = [each.name for each in measured]
-    if place is None:
-        return measured
-    voxels = place.segment.voxels
-    if not place.marked.of_images:
-        millilitres = int(voxels.sum()) * place.marked.mask.voxel_mm3 / 1000
-        own = Measurement(name=codes.SCT.Volume, value=millilitres, unit=MILLILITER)
-    elif spacing := spacing_in_image(place.plane.header):
-        area = int(voxels[place.index]) * spacing[0] * spacing[1]
-        own = Measurement(name=codes.SCT.Area, value=area, unit=codes.UCUM.SquareMillimeter)
-    else:
-        return measured
-    return measured if own.name in names else [own, *measured]
+    """What the report has; a certainty stands in its own column."""
+    has_column = finding.probability is not None
+    return [
+        each
+        for each in measurements_of(finding, place)
+        if not (has_column and each.name == names.CERTAINTY)
+    ]
 
 
 def _in_words(measurement: Measurement) -> str:
@@ -167,9 +160,9 @@ def _made_for(basis: Basis) -> Iterator[str]:
     def either(one: str, other: str) -> str:
         return say("{one} or {other}", one=one, other=other)
 
-    for names in (gate.modality, gate.body_part):
-        if names:
-            yield reduce(either, names)
+    for words in (gate.modality, gate.body_part):
+        if words:
+            yield reduce(either, words)
     if gate.age_years:
         low, high = (f"{years:g}" for years in gate.age_years)
         yield say("age {low} to {high} years", low=low, high=high)

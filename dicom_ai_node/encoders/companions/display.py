@@ -53,7 +53,7 @@ def display_of(header: Dataset, frame_number: int | None) -> Display:
         columns=int(header.Columns),
         is_color=int(header.get("SamplesPerPixel") or 1) > 1,
         is_inverse=header.get("PhotometricInterpretation") == "MONOCHROME1",
-        spacing=spacing_in_image(measures),
+        spacing=spacing_in_image(header if where == [header] else measures),
         own=str(header.SOPInstanceUID) if has_table or frame_number is not None else None,
         slope=slope[0] if slope and slope[0] else 1.0,
         intercept=intercept[0] if intercept else 0.0,

@@ -18,7 +18,7 @@ from dicom_ai_node.encoders.companions.annotations import (
 )
 from dicom_ai_node.encoders.companions.display import Display, display_of
 from dicom_ai_node.encoders.companions.drawn import Drawn, drawn
-from dicom_ai_node.encoders.companions.srgb import srgb_profile
+from dicom_ai_node.encoders.companions.srgb import profile_of
 from dicom_ai_node.encoders.finish import finish
 from dicom_ai_node.encoders.identity import Identity
 from dicom_ai_node.encoders.run import MANUFACTURER, Run
@@ -55,8 +55,7 @@ def _state(
     }
     ds: Dataset
     if first.is_color:
-        header = as_read[everything[0].frame[0]]
-        profile = header.get("ICCProfile") or srgb_profile()
+        profile = profile_of(as_read[everything[0].frame[0]].get("ICCProfile"))
         ds = hd.pr.ColorSoftcopyPresentationState(icc_profile=profile, **arguments)
     else:
         ds = hd.pr.GrayscaleSoftcopyPresentationState(**arguments)

@@ -142,11 +142,13 @@ def _within(points: Points, header: Dataset) -> Points:
 
     Side after side, what lies beyond is cut off (Sutherland and Hodgman).
     """
-    for axis, size in enumerate((float(header.Columns), float(header.Rows))):
+    corner = float(header.Columns), float(header.Rows)
+    for axis, size in enumerate(corner):
         points = _cut_off(points, points[:, axis])
         points = _cut_off(points, size - points[:, axis])
     if not len(points):
         raise ModelError("A finding lies outside of the image that it is on.")
+    points = points.clip(0, corner)  # where a cut is a rounding beyond the edge
     return points if len(points) == 1 else np.vstack([points, points[:1]])
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 
 from dicom_ai_node.errors import ModelError
+from dicom_ai_node.header import numbers_of
 from dicom_ai_node.job import Outcome
 
 # A volume is even and straight; its source's slices may jitter along the normal, and hardly
@@ -127,9 +128,11 @@ def _pixels(
 def planes_of(header: Dataset) -> list[SourcePlane]:
     """None for an image that does not say where in the patient it lies."""
     if "PerFrameFunctionalGroupsSequence" not in header:
-        if "ImagePositionPatient" not in header or "ImageOrientationPatient" not in header:
+        position = numbers_of(header, "ImagePositionPatient")
+        orientation = numbers_of(header, "ImageOrientationPatient")
+        if len(position) != 3 or len(orientation) != 6:
             return []
-        return [_plane(header, None, header.ImagePositionPatient, header.ImageOrientationPatient)]
+        return [_plane(header, None, position, orientation)]
     shared = header.SharedFunctionalGroupsSequence[0]
     planes = []
     for number, groups in enumerate(header.PerFrameFunctionalGroupsSequence, 1):

@@ -1,6 +1,6 @@
 """A report that is being written: what all of its groups are made with."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from pydicom import Dataset
@@ -9,11 +9,8 @@ from pydicom.sr.coding import Code
 
 from dicom_ai_node.encoders.follow_up import NOTHING_EARLIER, FollowUp
 from dicom_ai_node.encoders.run import MANUFACTURER, Run
+from dicom_ai_node.encoders.sides import Sides
 from dicom_ai_node.encoders.sr.items import HAS_CONCEPT_MOD, Items
-from dicom_ai_node.header import words_of
-from dicom_ai_node.laterality import Laterality
-
-SIDES = {"L": Laterality.LEFT, "R": Laterality.RIGHT, "B": Laterality.BOTH}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,15 +23,8 @@ class Draft:
     items: Items
     algorithm: Sequence[Dataset]
     follow_up: FollowUp = NOTHING_EARLIER
-    sides: Mapping[str, Laterality] = field(default_factory=dict)
+    sides: Sides = field(default_factory=Sides)
     spatial: bool = False
-
-    def side_of(self, image: str | None) -> Laterality | None:
-        """Of one image, or of all where none is named and they agree."""
-        if image is not None:
-            return self.sides.get(image)
-        found = set(self.sides.values())
-        return found.pop() if len(found) == 1 else None
 
 
 def algorithm(run: Run, items: Items) -> list[Dataset]:
@@ -53,13 +43,3 @@ def algorithm(run: Run, items: Items) -> list[Dataset]:
         ),
         items.code(codes.DCM.AlgorithmFamily, run.algorithm_family, HAS_CONCEPT_MOD),
     ]
-
-
-def sides_of(headers: Iterable[Dataset]) -> dict[str, Laterality]:
-    """What Image Laterality, or Laterality of its series, says of each image (PS3.3 C.8.11.7)."""
-    found = {}
-    for header in headers:
-        said = (*words_of(header, "ImageLaterality"), *words_of(header, "Laterality"))
-        if said and said[0] in SIDES:
-            found[str(header.SOPInstanceUID)] = SIDES[said[0]]
-    return found

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from pydicom import Dataset
 from pydicom.sr.coding import Code
 
+from dicom_ai_node.encoders.marked.marked import Place
+from dicom_ai_node.encoders.marked.size import size_of
 from dicom_ai_node.encoders.run import Run
 from dicom_ai_node.encoders.sr import names
 from dicom_ai_node.encoders.sr.draft import Draft
@@ -18,7 +20,7 @@ from dicom_ai_node.encoders.sr.items import (
 from dicom_ai_node.encoders.sr.status import STATUS, evaluations
 from dicom_ai_node.errors import ModelError
 from dicom_ai_node.laterality import LATERALITY_CODES
-from dicom_ai_node.result import Assessment, Finding, Measurement, Result
+from dicom_ai_node.result import Assessment, Finding, Measurement, Result, rounded
 from dicom_ai_node.units import PERCENT
 
 
@@ -112,20 +114,29 @@ def percent(probability: float) -> str:
     return f"{whole} %"
 
 
-def measurements_of(finding: Finding) -> list[Measurement]:
-    """The certainty first, where the model gave one and has not measured it itself."""
+def certainty(probability: float) -> float:
+    """In percent, to one decimal; never 0 or 100 of what is neither."""
+    value = round(100 * probability, 1)
+    return rounded(100 * probability) if value in (0, 100) else value
+
+
+def measurements_of(finding: Finding, place: Place | None = None) -> list[Measurement]:
+    """First the size of what is marked, then the certainty; each where there is one, and the model
+    has not measured it itself."""
     measured = list(finding.measurements)
-    if finding.probability is None or names.CERTAINTY in [each.name for each in measured]:
-        return measured
-    value = round(100 * finding.probability, 1)
-    return [Measurement(name=names.CERTAINTY, value=value, unit=PERCENT), *measured]
+    own = [] if place is None else size_of(place)
+    if finding.probability is not None:
+        value = certainty(finding.probability)
+        own.append(Measurement(name=names.CERTAINTY, value=value, unit=PERCENT))
+    there = [each.name for each in measured]
+    return [*(each for each in own if each.name not in there), *measured]
 
 
 def number_of(measurement: Measurement) -> float:
     """ModelError for what is no number."""
     if not math.isfinite(measurement.value):
         raise ModelError(f"The model measured no number: {measurement.name.meaning}.")
-    return round(float(measurement.value), 3)
+    return rounded(float(measurement.value))
 
 
 def _sentences(draft: Draft, result: Result) -> tuple[str, ...]:
@@ -152,7 +163,7 @@ def sites_of(
     """With the side, where the model knows it, or the images say it."""
     if said.site is None:
         return []
-    side = said.laterality or draft.side_of(said.image)
+    side = draft.sides.of(said)
     below = []
     if side is not None:
         code = LATERALITY_CODES[side]

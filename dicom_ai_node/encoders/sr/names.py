@@ -32,7 +32,5 @@ VOLUME_SURFACE = codes.DCM.VolumeSurface
 REGION_IN_SPACE = Code("130488", "DCM", "Region in Space")
 
 CERTAINTY = codes.DCM.CertaintyOfFinding
-VOLUME = codes.SCT.Volume
-AREA = codes.SCT.Area
 SALIENCY = codes.DCM.Saliency
 SUPPORTING_INFORMATION = codes.DCM.SupportingInformation

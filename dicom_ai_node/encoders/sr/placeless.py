@@ -14,6 +14,7 @@ from dicom_ai_node.encoders.run import Run
 from dicom_ai_node.encoders.sr import names
 from dicom_ai_node.encoders.sr.draft import Draft
 from dicom_ai_node.encoders.sr.groups import (
+    certainty,
     comments,
     group,
     measurements_of,
@@ -111,8 +112,9 @@ def _probability(assessment: Assessment, run: Run) -> list[str]:
     """In words: as a number it would be the certainty of a finding, and there is none."""
     if assessment.probability is None:
         return []
-    percents = f"{100 * assessment.probability:.1f}"
-    return [run.say("The model's probability of it is {percent} %.", percent=percents)]
+    value = certainty(assessment.probability)
+    number = f"{value:.1f}" if value == round(value, 1) else f"{value:g}"
+    return [run.say("The model's probability of it is {percent} %.", percent=number)]
 
 
 def _assessment_uid(assessment: Assessment, ids: DerivedIds) -> str:

@@ -13,10 +13,11 @@ from dicom_ai_node.encoders.finish import finish, in_letters_of
 from dicom_ai_node.encoders.identity import Identity
 from dicom_ai_node.encoders.run import MANUFACTURER, Run
 from dicom_ai_node.encoders.seg.marks import Marks
+from dicom_ai_node.encoders.sides import sides_of
 from dicom_ai_node.encoders.source.headers import encodings_of, read_only_items, stand_in
 from dicom_ai_node.encoders.sr import names
 from dicom_ai_node.encoders.sr.beside import beside_items
-from dicom_ai_node.encoders.sr.draft import Draft, algorithm, sides_of
+from dicom_ai_node.encoders.sr.draft import Draft, algorithm
 from dicom_ai_node.encoders.sr.encoded import encode_content
 from dicom_ai_node.encoders.sr.findings import said_of
 from dicom_ai_node.encoders.sr.groups import status_group, status_section
@@ -24,7 +25,7 @@ from dicom_ai_node.encoders.sr.items import HAS_CONCEPT_MOD, Items
 from dicom_ai_node.encoders.sr.library import image_library
 from dicom_ai_node.encoders.sr.status import STATUS
 from dicom_ai_node.errors import ModelError
-from dicom_ai_node.form import ALONE, DEFAULT, Form, Kind, ReportForm
+from dicom_ai_node.form import DEFAULT, Form, Kind, ReportForm
 from dicom_ai_node.job import Outcome, ReportReference
 from dicom_ai_node.language import Language
 
@@ -80,7 +81,7 @@ def encode_sr(basis: Basis, marks: Marks, form: Form, beside: Sequence[Dataset] 
 
 
 def _identity(run: Run, form: Form) -> Identity:
-    variant = "" if form.label in (DEFAULT.label, ALONE.label) else form.label
+    variant = "" if form.label == DEFAULT.label else form.label
     return Identity(run=run, kind=Kind.SR, variant=variant)
 
 

@@ -6,13 +6,12 @@ from pydicom import Dataset
 
 from dicom_ai_node.encoders.marked.marked import Place
 from dicom_ai_node.encoders.marked.outline import largest_component, outline
+from dicom_ai_node.encoders.marked.size import area
 from dicom_ai_node.encoders.sr import names
 from dicom_ai_node.encoders.sr.draft import Draft
 from dicom_ai_node.encoders.sr.groups import comments, group, measurements_of, source_of_group
 from dicom_ai_node.encoders.sr.items import CONTAINS
-from dicom_ai_node.image_spacing import spacing_in_image
-from dicom_ai_node.result import Finding, Measurement
-from dicom_ai_node.units import MILLILITRE, SQUARE_MILLIMETRE
+from dicom_ai_node.result import Finding
 
 
 def segment_groups(
@@ -32,11 +31,6 @@ def _volume_group(
     draft: Draft, finding: Finding, place: Place, seg: Dataset, earlier: Sequence[str]
 ) -> Dataset:
     """TID 1411: what was measured in a segment of the SEG; its volume in any case."""
-    measurements = measurements_of(finding)
-    if names.VOLUME not in [measurement.name for measurement in measurements]:
-        millilitres = int(place.segment.voxels.sum()) * place.marked.mask.voxel_mm3 / 1000
-        volume_ml = Measurement(name=names.VOLUME, value=millilitres, unit=MILLILITRE)
-        measurements.insert(0, volume_ml)
     series = str(seg.ReferencedSeriesSequence[0].SeriesInstanceUID)
     number = place.segment.number
     return group(
@@ -45,7 +39,7 @@ def _volume_group(
         _tracking(draft, finding, place),
         said=finding,
         category=place.segment.segment.category,
-        measurements=measurements,
+        measurements=measurements_of(finding, place),
         below=[
             draft.items.image(names.REFERENCED_SEGMENT, seg, CONTAINS, segment=number),
             draft.items.uid(names.SOURCE_SERIES, series, CONTAINS),
@@ -69,7 +63,7 @@ def _frame_group(
         _tracking(draft, finding, place),
         said=finding,
         category=place.segment.segment.category,
-        measurements=_measured_on_image(finding, place),
+        measurements=measurements_of(finding, place),
         below=[
             draft.items.image(names.REFERENCED_FRAME, seg, CONTAINS, frame=frame),
             draft.items.image(names.SOURCE_IMAGE, place.plane.header, CONTAINS),
@@ -82,15 +76,15 @@ def _measured_group(
     draft: Draft, finding: Finding, place: Place, earlier: Sequence[str]
 ) -> Dataset:
     """TID 1501: what was measured in a segment whose SEG is not made."""
-    of_image = place.marked.of_images
+    source = place.plane.header if place.marked.of_images else None
     return group(
         draft,
         "1501",
         _tracking(draft, finding, place),
         said=finding,
-        measurements=_measured_on_image(finding, place) if of_image else measurements_of(finding),
+        measurements=measurements_of(finding, place),
         below=[
-            *source_of_group(draft.items, place.plane.header if of_image else None),
+            *source_of_group(draft.items, source),
             *comments(draft.items, *earlier),
         ],
     )
@@ -102,7 +96,7 @@ def _outline_group(draft: Draft, finding: Finding, place: Place) -> Dataset:
     component = largest_component(mask.array[place.index] == place.segment.segment.number)
     measurements = []
     if not place.marked.of_images:
-        measurements = [_area(int(component.sum()), mask.spacing[1:])]
+        measurements = [area(int(component.sum()), mask.spacing[1:])]
     return group(
         draft,
         "1410",
@@ -122,19 +116,6 @@ def _tracking(draft: Draft, finding: Finding, place: Place) -> tuple[str, str]:
     image = str(place.plane.header.SOPInstanceUID)
     uid = draft.follow_up.segment_uid(draft.run.ids, present.segment.number, image)
     return uid, finding.tracking_identifier
-
-
-def _measured_on_image(finding: Finding, place: Place) -> list[Measurement]:
-    measurements = measurements_of(finding)
-    spacing = spacing_in_image(place.plane.header)
-    if spacing and names.AREA not in [measurement.name for measurement in measurements]:
-        measurements.insert(0, _area(int(place.segment.voxels[place.index]), spacing))
-    return measurements
-
-
-def _area(pixels: int, spacing: Sequence[float]) -> Measurement:
-    row_mm, column_mm = spacing
-    return Measurement(name=names.AREA, value=pixels * row_mm * column_mm, unit=SQUARE_MILLIMETRE)
 
 
 def _frame_number(seg: Dataset, place: Place) -> int:

@@ -171,3 +171,13 @@ def test_the_largest_radiograph_becomes_no_larger_picture(tmp_path):
     pixels = pixels_of(drawn(result, [ds], tmp_path, kinds=ONLY)["key_images"])
     assert pixels.shape[0] <= 1024 + 200
     assert pixels.shape[1] <= 1024
+
+
+@pytest.mark.parametrize("place", [None, [1.0, 2.0]])
+def test_an_image_whose_place_is_empty_is_shown_like_one_without(place, tmp_path):
+    """Radiographs have such attributes, and nothing in them."""
+    ds = dicom_factory.radiograph(DARK, name="empty place")
+    ds.ImagePositionPatient, ds.ImageOrientationPatient = place, None
+    result = Result(outcome=Outcome.FINDINGS, findings=nodules(ds))
+    every = [Kind.KEY_IMAGES, Kind.PRESENTATION, Kind.KEY_OBJECTS]
+    assert set(drawn(result, [ds], tmp_path, kinds=every)) == {"sr", *every}

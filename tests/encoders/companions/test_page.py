@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import highdicom as hd
 import numpy as np
 import pytest
 from PIL import Image
@@ -10,12 +11,15 @@ from PIL import Image
 from dicom_ai_node.encoders.companions.content import Content, content_of
 from dicom_ai_node.encoders.companions.page import SIZE, summary_page
 from dicom_ai_node.encoders.companions.sheet import BACKGROUND, banner
-from dicom_ai_node.form import Kind
+from dicom_ai_node.encoders.encode import encode
+from dicom_ai_node.encoders.sr import names
+from dicom_ai_node.form import Form, Kind, Segmentation
 from dicom_ai_node.job import Outcome
-from dicom_ai_node.result import Answer, Assessment, Measurement, Result
+from dicom_ai_node.result import Answer, Assessment, Finding, Measurement, Result
+from dicom_ai_node.units import PERCENT
 from tests import dicom_factory
 from tests.encoders import made
-from tests.encoders.companions.drawn import basis_of, drawn, nodules, pixels_of
+from tests.encoders.companions.drawn import NODULE, basis_of, drawn, nodules, pixels_of
 
 GOLDEN = Path(__file__).with_name("research.png")
 PNEUMOTHORAX = made.Code("36118008", "SCT", "Pneumothorax")
@@ -168,3 +172,53 @@ def test_slices_are_on_the_page_where_pixels_are_at_hand(stack, tmp_path):
     colour = made.SEGMENTS[2].color
     assert (with_slices == colour).all(axis=-1).sum() > 100
     assert not (without == colour).all(axis=-1).any()
+
+
+def numbers(said_by: Content) -> list[str]:
+    return [row.measured for row in said_by.rows]
+
+
+def test_a_certainty_that_the_model_measured_itself_is_said(image):
+    """It has no column of its own, where there is no probability."""
+    measured = Measurement(name=names.CERTAINTY, value=77.0, unit=PERCENT)
+    bare = nodules(image, measurements=(measured,), probability=None)
+    assert numbers(said(Result(outcome=Outcome.FINDINGS, findings=bare), [image])) == [
+        "Certainty of Finding 77 %"
+    ]
+
+
+@pytest.mark.result_rule(24)
+def test_the_side_that_images_say_they_are_of_stands_with_the_site():
+    """As in the report."""
+    breast = made.Code("76752008", "SCT", "Breast")
+    ds = dicom_factory.radiograph(PIXELS, name="sided", modality="MG")
+    ds.ImageLaterality = "L"
+    result = Result(outcome=Outcome.FINDINGS, findings=nodules(ds, site=breast))
+    assert [row.site for row in said(result, [ds]).rows] == ["Left Breast"]
+
+
+@pytest.mark.parametrize("segmentation", Segmentation)
+def test_page_and_report_have_the_same_numbers_in_every_form(segmentation):
+    """Also of what is as small as a few voxels of a fine scan."""
+    fine = dicom_factory.series(name="fine", shape=(6, 24, 24), spacing=(0.5, 0.3, 0.3))
+    volume = hd.get_volume_from_series(fine)
+    mask = np.zeros(volume.spatial_shape, np.uint8)
+    mask[3, 4, 5:8] = 1
+    mask[2:4, 10:20, 10:20] = 3
+    found = tuple(
+        Finding(tracking_identifier=f"Nodule {n}", code=NODULE, segment_number=n) for n in (1, 3)
+    )
+    result = Result(
+        outcome=Outcome.FINDINGS,
+        masks=(volume.with_array(mask),),
+        segments=made.SEGMENTS,
+        findings=found,
+    )
+    assert numbers(said(result, fine)) == ["Volume 0.000135 mL", "Volume 0.009 mL"]
+    form = Form(segmentation=segmentation, companions=())
+    objects = encode(result, made.without_pixels(fine), made.run(), ("seg", "sr"), forms=[form])
+    volumes = [
+        float(item.MeasuredValueSequence[0].NumericValue)
+        for item in made.named(objects[-1].dataset, made.VOLUME.value)
+    ]
+    assert volumes == [0.000135, 0.009]

@@ -6,7 +6,7 @@ import pytest
 from dicom_ai_node.encoders.encode import encode
 from dicom_ai_node.encoders.ids import DerivedIds
 from dicom_ai_node.encoders.source.planes import source_planes
-from dicom_ai_node.form import Form, ReportForm
+from dicom_ai_node.form import ALONE, DEFAULT, Form, ReportForm
 from dicom_ai_node.job import Outcome, ReportReference
 from dicom_ai_node.result import BoxInPatient, Finding, Result
 from tests import dicom_factory
@@ -94,6 +94,17 @@ def test_each_form_is_an_object_of_its_own_with_the_same_findings(reports):
     assert tracked[0] == tracked[1] == tracked[2]
     two_d = reports[ReportForm.COMPREHENSIVE_3D].ContentSequence
     assert two_d == reports[ReportForm.COMPREHENSIVE].ContentSequence
+
+
+@pytest.mark.result_rule(2)
+def test_a_report_that_refers_to_other_objects_is_another_one(instances):
+    """One peer takes the summary, another does not: two documents never share a UID."""
+    result, headers = made.findings(instances), made.without_pixels(instances)
+    objects = encode(result, headers, made.run(), ("seg", "sr"), forms=[DEFAULT, ALONE])
+    first, second = (each.dataset for each in objects if each.kind == "sr")
+    assert first.ContentSequence != second.ContentSequence
+    assert first.SOPInstanceUID != second.SOPInstanceUID
+    assert first.SeriesInstanceUID != second.SeriesInstanceUID
 
 
 def test_coordinates_in_space_are_in_the_spatial_form_alone(reports):
