@@ -1,6 +1,7 @@
 """A recalled model: every peer that has results of it is told once, whatever happens between."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pydicom
@@ -9,6 +10,7 @@ from pydicom.uid import UID, KeyObjectSelectionDocumentStorage
 from sqlalchemy import delete, update
 
 from dicom_ai_node.config.disabled import read_disabled
+from dicom_ai_node.config.load import load
 from dicom_ai_node.database.tables import delivery, job, job_event
 from dicom_ai_node.errors import NodeError
 from dicom_ai_node.job import JobState
@@ -243,12 +245,16 @@ def test_models_that_worked_on_its_masks_are_named(here: Site) -> None:
     assert "bright 1.0 worked on its masks in 1 job: retract those as well." in said
 
 
-def test_a_note_is_in_the_language_of_the_site(here: Site) -> None:
-    here.come("one")
-    here.deliver()
+def test_results_and_notes_are_in_the_language_of_the_site(here: Site) -> None:
     content = json.loads((here.home / "config" / "node.yaml").read_text())
     content["node"]["language"] = "de"
     (here.home / "config" / "node.yaml").write_text(json.dumps(content))
+    here.road = replace(here.road, config=load(here.home / "config"))
+    here.come("one")
+    here.deliver()
+    made = {ds.SeriesDescription for ds in received(here.pacs) if is_of(ds, MODEL)}
+    assert made
+    assert all("(nur für Forschungszwecke)" in description for description in made)
     here.retract("--reason", "er markiert den Tisch")
     here.deliver()
     (note,) = notes(here.pacs)
