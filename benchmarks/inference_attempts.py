@@ -19,7 +19,6 @@ from safetensors.torch import save as safetensors_bytes
 
 from benchmarks.inference_bare import bare
 from benchmarks.inference_windows import ARGUMENTS, package, unet
-from dicom_ai_node.attempt import Request
 from dicom_ai_node.config.installed import InstalledModel
 from dicom_ai_node.config.store import installed
 from dicom_ai_node.engines.engine import Failure
@@ -27,6 +26,7 @@ from dicom_ai_node.engines.local import LocalEngine
 from dicom_ai_node.folder import series_of
 from dicom_ai_node.job import Outcome
 from dicom_ai_node.models.installation.install import install_folder
+from dicom_ai_node.request import Request
 from tests import dicom_factory
 
 _spawn = multiprocessing.get_context("spawn")

@@ -1,99 +1,37 @@
 """One attempt at one job: load, predict, encode, write. Runs in a fenced process of its own, and
 behind `predict`; it knows no database and no network."""
 
-import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
-from pathlib import Path
-from typing import Any
 
-from dicom_ai_node.config.installed import InstalledModel
 from dicom_ai_node.encoders.encode import EncodedObject, encode
 from dicom_ai_node.encoders.follow_up import follow_up, study_date, tracked_study_of
 from dicom_ai_node.encoders.ids import DerivedIds
 from dicom_ai_node.encoders.run import Run
 from dicom_ai_node.encoders.source.planes import SHOWN
 from dicom_ai_node.errors import InputError, ModelError, ResultMismatch
-from dicom_ai_node.form import DEFAULT, Form
 from dicom_ai_node.gate import gate
 from dicom_ai_node.gate.gate import Work, Written
-from dicom_ai_node.header import read_head, read_header
+from dicom_ai_node.header import read_head
 from dicom_ai_node.input import ModelInput
-from dicom_ai_node.job import Outcome, ReportReference
 from dicom_ai_node.loading.fuse import load_inputs
 from dicom_ai_node.loading.load import load_headers
 from dicom_ai_node.loading.picture import pictures
 from dicom_ai_node.log import get_logger
 from dicom_ai_node.models.protocol import Model
+from dicom_ai_node.report import REPORT, Report, WrittenObject, content_of
+from dicom_ai_node.request import Request, superseded_by
 from dicom_ai_node.result import MapKind, Result
 from dicom_ai_node.spool import remove_folder
-from dicom_ai_node.study import Instance
-from dicom_ai_node.tracked import TrackedStudy, tracked_study
+from dicom_ai_node.tracked import TrackedStudy
 from dicom_ai_node.writing import durable, read_back, write
 
 log = get_logger(__name__)
 
-REPORT = "report.json"
 DESTROYED = "The result did not pass its own check ({why}): it was destroyed, and not sent."
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """What an attempt needs to know; `refusal` is set when the routes refused the study."""
-
-    job_key: str
-    model: InstalledModel
-    inputs: Mapping[str, tuple[Instance, ...]]  # by the input's name, the primary first
-    folder: Path  # made by the attempt; nothing outside it is written
-    masks: Mapping[str, Path] = field(default_factory=dict)  # SEG objects of other jobs
-    maps: tuple[str, ...] = ()  # what the route asks for beside the answer
-    forms: tuple[Form, ...] = (DEFAULT,)  # all that its destinations may need
-    refusal: str | None = None
-    supersedes: tuple[ReportReference, ...] = ()  # reports that this one's replaces
-    earlier: tuple[TrackedStudy, ...] = ()  # this model's findings in studies of this patient
-    font: Path | None = None  # the site's own, for what is drawn
-
-    @property
-    def instances(self) -> tuple[Instance, ...]:
-        """Of the primary input, on which the results lie."""
-        return next(iter(self.inputs.values()))
-
-    @property
-    def source(self) -> Instance:
-        """The one whose patient and study every object has."""
-        return min(self.instances, key=lambda instance: instance.sop_instance_uid)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WrittenObject:
-    """`forms` are the labels of those that it is a part of; `frames` and `segments` are 0 for what
-    has none."""
-
-    kind: str
-    sop_class_uid: str
-    sop_instance_uid: str
-    series_instance_uid: str
-    file: str
-    sha256: str
-    size: int  # bytes
-    frames: int = 0
-    segments: int = 0
-    forms: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
-    """What came out of it; stored beside the objects, so that a crash cannot separate them."""
-
-    outcome: Outcome
-    reason: str | None
-    objects: tuple[WrittenObject, ...]
-    measurements: tuple[tuple[str, str, float, str], ...]  # finding, name, value, unit
-    timings: dict[str, float]
-    tracked: TrackedStudy | None = None  # for a later study of the patient
 
 
 def _local_time() -> datetime:
@@ -180,11 +118,6 @@ def _why(error: ModelError | ResultMismatch) -> str:
     return DESTROYED.format(why=error)
 
 
-def content_of(report: Report) -> bytes:
-    """As it lies in its file."""
-    return json.dumps(asdict(report), indent=1).encode()
-
-
 def _predict(
     data: ModelInput | None, model: Callable[[], Model], timings: dict[str, float]
 ) -> Result:
@@ -200,49 +133,12 @@ def _predict(
         return Result.failed(str(error))
 
 
-def read_report(folder: Path) -> Report | None:
-    """The report of a finished attempt, or None where no whole one lies."""
-    try:
-        fields = json.loads((folder / REPORT).read_bytes())
-    except FileNotFoundError:
-        return None
-    fields["outcome"] = Outcome(fields["outcome"])
-    fields["objects"] = tuple(_written(entry) for entry in fields["objects"])
-    fields["measurements"] = tuple(tuple(entry) for entry in fields["measurements"])
-    tracked = fields.get("tracked")  # of a later day than the first reports
-    fields["tracked"] = tracked_study(tracked) if tracked else None
-    return Report(**fields)
-
-
-def _written(entry: dict[str, Any]) -> WrittenObject:
-    """A version of before wrote kind, UID and file alone; such reports are published, and used."""
-    unknown: dict[str, Any] = {
-        "sop_class_uid": "",
-        "series_instance_uid": "",
-        "sha256": "",
-        "size": 0,
-    }
-    return WrittenObject(**(unknown | entry | {"forms": tuple(entry.get("forms", ()))}))
-
-
 def _tracked(request: Request, result: Result, data: ModelInput) -> TrackedStudy | None:
     if result.outcome not in SHOWN:
         return None
     package, date = request.model.package, study_date(data.headers[0])
     following = follow_up(result, request.earlier, date)
     return tracked_study_of(result, DerivedIds(job_key=request.job_key), package, following, date)
-
-
-def superseded_by(request: Request) -> frozenset[str]:
-    """The SOP Instance UIDs of earlier objects of ours that a report may say it replaces."""
-    return frozenset(each.sop_instance_uid for each in request.supersedes)
-
-
-def known_to(request: Request) -> set[str]:
-    """The SOP Instance UIDs of all that an object of this attempt may refer to."""
-    known = {each.sop_instance_uid for instances in request.inputs.values() for each in instances}
-    masks = (read_header(path, ["SOPInstanceUID"]) for path in request.masks.values())
-    return known | {str(ds.SOPInstanceUID) for ds in masks} | superseded_by(request)
 
 
 def _encode(
@@ -256,6 +152,7 @@ def _encode(
         supersedes=request.supersedes,
         earlier=request.earlier,
         font=request.font,
+        language=request.language,
     )
     return encode(
         result,

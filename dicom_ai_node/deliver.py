@@ -4,6 +4,8 @@ import random
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache, partial
+from pathlib import Path
 
 from sqlalchemy import Connection
 
@@ -13,7 +15,7 @@ from dicom_ai_node.database.engine import Database
 from dicom_ai_node.errors import PeerUnreachable
 from dicom_ai_node.job import Delivery, DeliveryState
 from dicom_ai_node.log import get_logger, where
-from dicom_ai_node.outbox import ALTERED, verified
+from dicom_ai_node.outbox import verified
 from dicom_ai_node.peers.peer import Offer, Peer, StoreOutcome
 from dicom_ai_node.spool import Spool
 
@@ -58,38 +60,39 @@ class PeerQueue:
         """One association's worth: send what is due, and record every answer."""
         with self.database.read() as connection:
             due = deliveries.due(connection, self.name, now=now)
-        altered = self._altered(due)
-        with self.database.read() as connection:
-            sound = [each for each in due if each[0].job_id not in altered]
-            parts = [self._part(connection, part) for part in _parts(sound)]
+            parts = self._parts(connection, due)
         outcomes = self._store([part.offer for part in parts]) if parts else []
         if due:
             with self.database.write() as connection:
-                self._refuse(connection, [row for row, _ in due if row.job_id in altered])
                 for part, answers in zip(parts, outcomes, strict=True):
                     self._settle(connection, part, answers, self.database.now())
         return len(due)
 
-    def _altered(self, due: Sequence[tuple[Delivery, str]]) -> set[int]:
-        """Jobs of which an object is no longer what was made: nothing of them is sent."""
-        found = set()
+    def _parts(self, connection: Connection, due: Sequence[tuple[Delivery, str]]) -> list["_Part"]:
+        """Of each job what is of its form, and what goes along with it, as they came."""
+        of_job: dict[int, list[tuple[Delivery, Path]]] = {}
         for row, key in due:
-            path = self.spool.outbox_path(key) / row.file
+            of_job.setdefault(row.job_id, []).append((row, self.spool.outbox_path(key) / row.file))
+        parts = []
+        for job_id, every in of_job.items():
+            is_sound = cache(partial(self._is_sound, every))
+            for in_form in dict.fromkeys(bool(row.rungs) for row, _ in every):
+                part = [each for each in every if bool(each[0].rungs) == in_form]
+                offer = Offer(
+                    paths=[path for _, path in part],
+                    or_else=in_form and ladders.has_lower(connection, job_id, self.name),
+                    is_sound=is_sound,
+                )
+                parts.append(_Part(rows=[row for row, _ in part], offer=offer))
+        return parts
+
+    def _is_sound(self, every: Sequence[tuple[Delivery, Path]]) -> bool:
+        """Whether all of a job that is to be sent is what was made; what is gone is no danger."""
+        for row, path in every:
             if path.exists() and not verified(path, row.sha256):
                 log.error("object_altered", peer=self.name, job=row.job_id, kind=row.kind)
-                found.add(row.job_id)
-        return found
-
-    def _refuse(self, connection: Connection, altered: Sequence[Delivery]) -> None:
-        outcome = StoreOutcome(state=DeliveryState.REFUSED, status=ALTERED)
-        for row in altered:
-            self._record(connection, row, outcome, self.database.now())
-
-    def _part(self, connection: Connection, part: Sequence[tuple[Delivery, str]]) -> "_Part":
-        first = part[0][0]
-        or_else = bool(first.rungs) and ladders.has_lower(connection, first.job_id, self.name)
-        paths = [self.spool.outbox_path(key) / each.file for each, key in part]
-        return _Part(rows=[each for each, _ in part], offer=Offer(paths=paths, or_else=or_else))
+                return False
+        return True
 
     def _store(self, offers: Sequence[Offer]) -> Sequence[Sequence[StoreOutcome]]:
         """The deliver boundary: whatever happens, every object has an outcome, and the next try."""
@@ -166,13 +169,3 @@ class PeerQueue:
         """Doubles from 2 s to the maximum, with jitter so that nodes do not knock in step."""
         longest = min(BACKOFF_FIRST_S * 2.0 ** min(tries, 20), self.settings.backoff_max_s)
         return longest * self.jitter.uniform(0.5, 1.0)
-
-
-def _parts(
-    due: Sequence[tuple[Delivery, str]],
-) -> list[list[tuple[Delivery, str]]]:
-    """What is of a job's form, and what goes along with it, each in the order in which it came."""
-    parts: dict[tuple[int, bool], list[tuple[Delivery, str]]] = {}
-    for row, key in due:
-        parts.setdefault((row.job_id, not row.rungs), []).append((row, key))
-    return list(parts.values())

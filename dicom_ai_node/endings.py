@@ -4,8 +4,6 @@ lease."""
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
-from dicom_ai_node import attempt
-from dicom_ai_node.attempt import Report, Request, known_to
 from dicom_ai_node.config.result_forms import ResultForms
 from dicom_ai_node.config.settings import WorkSettings
 from dicom_ai_node.database import deliveries, jobs, leases
@@ -14,6 +12,8 @@ from dicom_ai_node.engines.engine import Failure
 from dicom_ai_node.gate.told import check_told
 from dicom_ai_node.job import Job, JobState, OutboxObject
 from dicom_ai_node.log import get_logger
+from dicom_ai_node.report import Report, read_report
+from dicom_ai_node.request import Request, known_to
 from dicom_ai_node.spool import Spool
 
 log = get_logger(__name__)
@@ -38,7 +38,7 @@ class Endings:
         if request is not None:
             check_told(attempted, report.objects, request.source.path, known_to(request))
         folder = self.spool.publish(attempted, job.key)
-        report = attempt.read_report(folder) or report  # the first result stored wins
+        report = read_report(folder) or report  # the first result stored wins
         objects = [OutboxObject(**asdict(each)) for each in report.objects]
         with self.database.write() as connection:
             deliveries.publish(

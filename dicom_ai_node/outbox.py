@@ -3,8 +3,6 @@
 import hashlib
 from pathlib import Path
 
-ALTERED = "an object of this result was altered after it was made: nothing of it is sent"
-
 
 def verified(path: Path, sha256: str) -> bool:
     """Whether the file is there, and has this hash; nobody can say for an object of an earlier

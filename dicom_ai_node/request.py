@@ -1,88 +1,53 @@
-"""From a row of the job table to all that an attempt needs to know."""
+"""What an attempt is asked for."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from sqlalchemy import Connection
-
-from dicom_ai_node.attempt import Report, Request, read_report
 from dicom_ai_node.config.installed import InstalledModel
-from dicom_ai_node.database import earlier, jobs, studies
-from dicom_ai_node.database.superseded import superseded_reports
-from dicom_ai_node.form import DEFAULT, Form, Kind
-from dicom_ai_node.job import Job, Outcome
-from dicom_ai_node.spool import Spool
+from dicom_ai_node.form import DEFAULT, Form
+from dicom_ai_node.header import read_header
+from dicom_ai_node.job import ReportReference
+from dicom_ai_node.language import Language
+from dicom_ai_node.study import Instance
 from dicom_ai_node.tracked import TrackedStudy
 
-MOST_EARLIER = 20
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What an attempt needs to know; `refusal` is set when the routes refused the study."""
+
+    job_key: str
+    model: InstalledModel
+    inputs: Mapping[str, tuple[Instance, ...]]  # by the input's name, the primary first
+    folder: Path  # made by the attempt; nothing outside it is written
+    masks: Mapping[str, Path] = field(default_factory=dict)  # SEG objects of other jobs
+    maps: tuple[str, ...] = ()  # what the route asks for beside the answer
+    forms: tuple[Form, ...] = (DEFAULT,)  # all that its destinations may need
+    refusal: str | None = None
+    supersedes: tuple[ReportReference, ...] = ()  # reports that this one's replaces
+    earlier: tuple[TrackedStudy, ...] = ()  # this model's findings in studies of this patient
+    font: Path | None = None  # the site's own, for what is drawn
+    language: Language = Language.ENGLISH
+
+    @property
+    def instances(self) -> tuple[Instance, ...]:
+        """Of the primary input, on which the results lie."""
+        return next(iter(self.inputs.values()))
+
+    @property
+    def source(self) -> Instance:
+        """The one whose patient and study every object has."""
+        return min(self.instances, key=lambda instance: instance.sop_instance_uid)
 
 
-def request_of(
-    job: Job,
-    model: InstalledModel,
-    connection: Connection,
-    spool: Spool,
-    forms: Sequence[Form] = (DEFAULT,),
-    font: Path | None = None,
-) -> Request | None:
-    """None when instances of its inputs are no longer stored; `forms` are those of its peers, and
-    `font` is the site's own."""
-    inputs = {
-        name: tuple(studies.instances_named(connection, spool, uids))
-        for name, uids in job.inputs.items()
-    }
-    if any(len(inputs[name]) != len(uids) for name, uids in job.inputs.items()):
-        return None
-    masks, refusal = _masks(job, connection, spool)
-    return Request(
-        job_key=job.key,
-        model=model,
-        inputs=inputs,
-        masks=masks,
-        maps=job.maps,
-        forms=tuple(forms),
-        supersedes=superseded_reports(connection, job),
-        earlier=_earlier(job, connection, spool),
-        folder=spool.attempt_path(str(job.lease_id)),
-        font=font and font.absolute(),
-        refusal=job.reason if job.outcome else refusal,
-    )
+def superseded_by(request: Request) -> frozenset[str]:
+    """The SOP Instance UIDs of earlier objects of ours that a report may say it replaces."""
+    return frozenset(each.sop_instance_uid for each in request.supersedes)
 
 
-def _earlier(job: Job, connection: Connection, spool: Spool) -> tuple[TrackedStudy, ...]:
-    """What this model found in other studies of the patient, as far as its results still lie here;
-    the newest jobs. Which of them was before, their dates will say."""
-    keys = earlier.keys_of_patient(connection, job, most=MOST_EARLIER)
-    reports = [read_report(spool.outbox_path(key)) for key in keys]
-    return tuple(report.tracked for report in reports if report and report.tracked)
-
-
-def _masks(job: Job, connection: Connection, spool: Spool) -> tuple[dict[str, Path], str | None]:
-    """A SEG of each of the jobs that this one builds on; a sentence where one of them made none."""
-    masks: dict[str, Path] = {}
-    for name, job_id in job.uses.items():
-        used = jobs.find(connection, job_id)
-        if used is None:  # the table refers to it
-            raise LookupError(f"job {job_id} is not in the table")
-        folder = spool.outbox_path(used.key)
-        report = read_report(folder)
-        seg = _seg_of(report) if report else None
-        if seg is None:
-            return {}, f"{job.model} works on what {used.model} marks. {_why_none(used)}"
-        masks[name] = folder / seg
-    return masks, None
-
-
-def _seg_of(report: Report) -> str | None:
-    """Its file: of the form that has the fewest, for in another one the segments are split up."""
-    by_form: dict[tuple[str, ...], list[str]] = {}
-    for each in report.objects:
-        if each.kind == Kind.SEG:
-            by_form.setdefault(each.forms, []).append(each.file)
-    return min(by_form.values(), key=len)[0] if by_form else None
-
-
-def _why_none(used: Job) -> str:
-    if used.outcome is Outcome.NONE:
-        return f"{used.model} found nothing."
-    return f"{used.model} gave no result: {used.reason or used.outcome}"
+def known_to(request: Request) -> set[str]:
+    """The SOP Instance UIDs of all that an object of this attempt may refer to."""
+    known = {each.sop_instance_uid for instances in request.inputs.values() for each in instances}
+    masks = (read_header(path, ["SOPInstanceUID"]) for path in request.masks.values())
+    return known | {str(ds.SOPInstanceUID) for ds in masks} | superseded_by(request)

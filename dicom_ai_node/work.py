@@ -5,8 +5,6 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from dicom_ai_node import attempt
-from dicom_ai_node.attempt import Report, Request
 from dicom_ai_node.config.disabled import Disabled, disable, read_disabled
 from dicom_ai_node.config.installed import InstalledModel, model_label
 from dicom_ai_node.config.settings import Config
@@ -25,7 +23,9 @@ from dicom_ai_node.engines.engine import (
 from dicom_ai_node.errors import ConfigError, LeaseLost, ResultMismatch
 from dicom_ai_node.job import Job
 from dicom_ai_node.log import get_logger, pseudonym, where
-from dicom_ai_node.request import request_of
+from dicom_ai_node.prepare import request_of
+from dicom_ai_node.report import Report, read_report
+from dicom_ai_node.request import Request
 from dicom_ai_node.spool import Spool, remove_folder
 
 log = get_logger(__name__)
@@ -174,7 +174,7 @@ class Worker:
             )
 
     def _begin(self, job: Job) -> None:
-        finished = attempt.read_report(self.spool.outbox_path(job.key))
+        finished = read_report(self.spool.outbox_path(job.key))
         if finished is not None:  # a killed worker had finished it: inference is not repeated
             self._endings.publish(job, finished)
             return
@@ -198,6 +198,7 @@ class Worker:
                 self.spool,
                 self.config.forms_of(job.send_to, model=job.model),
                 self.config.node.font,
+                self.config.node.language,
             )
         return request or Failure(
             kind="lost", text="stored instances of this job are no longer there"
@@ -229,10 +230,12 @@ class Worker:
 
     def _drop(self, held: Held | None) -> None:
         """End its attempt, and forget it."""
-        if held is not None and held in self.held:
+        if held is None:
+            return
+        if held in self.held:
             self.held.remove(held)
             held.attempt.kill()
-            remove_folder(held.request.folder)
+        remove_folder(held.request.folder)
 
     def _let_go(self) -> None:
         """The worker stops: others begin these jobs anew."""

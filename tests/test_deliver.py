@@ -303,3 +303,22 @@ def test_what_was_altered_after_it_was_made_is_never_sent(
         ("seg", "refused"),
         ("sr", "refused"),
     }
+
+
+def test_files_are_read_only_once_the_peer_is_there(
+    spool: Spool, database: Database, to: Callable[[Pacs], PeerQueue]
+) -> None:
+    """One that is down for days is tried every few minutes, with all that waits for it: gigabytes.
+    So an altered object is found out when it would be sent."""
+    job = ready(spool, database)
+    (path, *_) = sorted(spool.outbox_path(job.key).glob("*.dcm"))
+    path.write_bytes(path.read_bytes()[:-1] + b"!")
+    pacs = Pacs()
+    with pacs.running():
+        queue = to(pacs)
+    queue.deliver_due(now=database.now())
+    assert [said for _, said, _ in rows(database, job)] == ["pending", "pending"]
+    with pacs.running():
+        queue.deliver_due(now=later(database))
+    assert [said for _, said, _ in rows(database, job)] == ["refused", "refused"]
+    assert pacs.received == []

@@ -11,7 +11,6 @@ from sqlalchemy import insert
 from structlog.testing import capture_logs
 
 from dicom_ai_node import attempt
-from dicom_ai_node.attempt import Report, Request
 from dicom_ai_node.config.disabled import disable, enable, read_disabled
 from dicom_ai_node.config.installed import InstalledModel
 from dicom_ai_node.config.settings import Config
@@ -24,6 +23,8 @@ from dicom_ai_node.engines.local import LocalEngine
 from dicom_ai_node.intake.intake import Intake
 from dicom_ai_node.job import Job, JobState, Outcome
 from dicom_ai_node.models.adapters import open_model
+from dicom_ai_node.report import REPORT, Report, read_report
+from dicom_ai_node.request import Request
 from dicom_ai_node.spool import Spool
 from dicom_ai_node.study import IMAGE
 from dicom_ai_node.work import Worker
@@ -142,7 +143,7 @@ def test_a_study_comes_out_as_segmentation_report_and_summary(
     seg, sr, summary = made = [pydicom.dcmread(outbox / name) for name in names]
     assert (seg.Modality, sr.Modality, summary.Modality) == ("SEG", "SR", "OT")
     assert {ds.StudyInstanceUID for ds in made} == {job.study_instance_uid}
-    found = attempt.read_report(outbox)
+    found = read_report(outbox)
     assert found is not None
     ((_, name, millilitres, unit),) = found.measurements
     assert (name, unit) == ("Volume", "mL")
@@ -163,7 +164,7 @@ def tracking_uids(spool: Spool, job: Job) -> set[str]:
     """Of the segments, and of the report, which has the same."""
     outbox = spool.outbox_path(job.key)
     seg = pydicom.dcmread(outbox / "1-seg.dcm")
-    found = attempt.read_report(outbox)
+    found = read_report(outbox)
     assert found is not None
     assert found.tracked is not None
     uids = {each.uid for each in found.tracked.findings}
@@ -214,6 +215,43 @@ def test_a_later_study_goes_on_from_the_earlier_one_of_the_same_patient(
     assert b"Earlier (2025-03-01, bright 1.0): Volume " in report
 
 
+def test_a_damaged_report_of_an_earlier_study_costs_the_later_one_nothing(
+    worker: Callable[..., Worker],
+    config: Config,
+    spool: Spool,
+    database: Database,
+    model: InstalledModel,
+    stop: threading.Event,
+) -> None:
+    """It is not followed up, and somebody hears of it."""
+    engine = Scripted(lambda request: attempt.run(request, lambda: open_model(request.model)))
+    intake = Intake(config=config, models={"bright": model}, spool=spool, database=database)
+    for name in ("first", "later"):
+        arrive(spool, database, series(name=name, shape=(6, 12, 12)), now=database.now() - 1000)
+        intake.settle_quiet(now=database.now())
+        with database.read() as connection:
+            newest = jobs.listing(connection)[0]
+        with capture_logs() as said:
+            assert worker(engine).work_once(stop)
+        assert now_is(database, newest).state is JobState.READY
+        (spool.outbox_path(newest.key) / REPORT).write_bytes(b"{}")
+    assert "report_unreadable" in [entry["event"] for entry in said]
+
+
+def test_no_folder_of_an_attempt_is_left_when_publishing_fails(
+    worker: Callable[..., Worker], job: Job, spool: Spool, stop: threading.Event
+) -> None:
+    """Each attempt has one of its own: they would fill the spool."""
+
+    def source_is_gone(request: Request) -> Report:
+        made = report(request)
+        request.source.path.unlink()
+        return made
+
+    assert worker(Scripted(source_is_gone)).work_once(stop)
+    assert list(spool.incoming.iterdir()) == []
+
+
 def test_a_damaged_image_is_reported_as_not_suitable(
     worker: Callable[..., Worker],
     job: Job,
@@ -233,7 +271,7 @@ def test_a_damaged_image_is_reported_as_not_suitable(
     assert [path.name for path in sorted(spool.outbox_path(job.key).iterdir())] == [
         "1-sr.dcm",
         "2-summary.dcm",
-        attempt.REPORT,
+        REPORT,
     ]
 
 

@@ -35,7 +35,7 @@ def predict(
 
     reports = []
     with Console(stderr=True).status(f"{model} is at work"):
-        for folder, report in prediction.predict(study_dir, installed, out):
+        for folder, report in prediction.predict(study_dir, installed, out, node.language):
             reports.append({"folder": str(folder), **asdict(report)})
             if not as_json:
                 typer.echo(f"{folder}: {report.outcome} {report.reason or ''}".rstrip())

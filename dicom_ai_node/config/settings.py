@@ -11,6 +11,7 @@ from dicom_ai_node.config.result_forms import ResultForms
 from dicom_ai_node.config.rules import InputSelection, Selection
 from dicom_ai_node.config.strict import InputName, ModelName, ModelVersion, PeerName, Sha256, Strict
 from dicom_ai_node.form import DEFAULT, MARKS, Form
+from dicom_ai_node.language import Language
 from dicom_ai_node.uids import is_uid
 
 
@@ -96,6 +97,7 @@ class NodeSettings(Strict):
     drain_s: Annotated[float, Field(ge=0)] = 30
     # TTF, OTF or TTC with the site's letters, for what is drawn; None: Pillow's, or the system's
     font: Annotated[Path, AfterValidator(_there)] | None = None
+    language: Language = Language.ENGLISH  # of our own words in what is sent
 
 
 class LimitsSettings(Strict):

@@ -41,7 +41,7 @@ def step_down(
         return None
     for each in rows:
         if rung in each.rungs and each.state is SPARE:
-            _set(connection, each, PENDING, next_try_at=now)
+            _set(connection, each, PENDING, next_try_at=now, created_at=now)  # its age begins
         elif rung not in each.rungs and each.state in (PENDING, REFUSED):
             said = {"status": status, "tries": each.tries + 1} if each.id in refused else {}
             _set(connection, each, PASSED, finished_at=now, **said)

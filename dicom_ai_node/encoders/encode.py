@@ -18,7 +18,10 @@ from dicom_ai_node.encoders.source.headers import in_order, stand_in
 from dicom_ai_node.encoders.sr.findings import ASSESSED
 from dicom_ai_node.encoders.sr.report import encode_sr
 from dicom_ai_node.form import ALONE, COMPANIONS, Form, Kind, ReportForm, Segmentation
+from dicom_ai_node.log import get_logger
 from dicom_ai_node.result import Result
+
+log = get_logger(__name__)
 
 
 class EncodedObject(NamedTuple):
@@ -100,5 +103,20 @@ def _further(basis: Basis, forms: Sequence[Form]) -> list[EncodedObject]:
     for kind in COMPANIONS:
         part_of = tuple(form.label for form in forms if kind in form.companions)
         if part_of:
-            found += [EncodedObject(kind, ds, part_of) for ds in encode_companion(kind, basis)]
+            made = _along(kind, basis, forms)
+            found += [EncodedObject(kind, ds, part_of) for ds in made]
     return found
+
+
+def _along(kind: Kind, basis: Basis, forms: Sequence[Form]) -> Sequence[Dataset]:
+    """A bug in what goes along costs nobody the segmentation and the report; it is left out, unless
+    there is a form where no report says how it went."""
+    try:
+        return encode_companion(kind, basis)
+    except MemoryError:
+        raise
+    except Exception:
+        if any(kind in form.companions and form.report is ReportForm.NONE for form in forms):
+            raise
+        log.exception("companion_left_out", kind=kind)
+        return []

@@ -70,9 +70,11 @@ class FollowUp:
         ]
         of = f"{self.earlier.model} {self.earlier.version}"
         if self.earlier.version != run.package.version:
-            of += ", another version of the model"
+            of = run.say("{model}, another version of the model", model=of)
         date = datetime.strptime(self.earlier.study_date, "%Y%m%d").date()  # noqa: DTZ007 - a day
-        return [f"Earlier ({date}, {of}): {', '.join(told) or 'the same finding'}."]
+        measured = ", ".join(told) or run.say("the same finding")
+        sentence = "Earlier ({date}, {model}): {measured}."
+        return [run.say(sentence, date=date, model=of, measured=measured)]
 
 
 NOTHING_EARLIER = FollowUp()

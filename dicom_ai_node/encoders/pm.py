@@ -28,7 +28,8 @@ def encode_pm(
     `header` is one of the source's as it was read, `sources` are all of them as stand-ins.
     """
     identity = Identity(run=run, kind=Kind.PM, number=number)
-    what = f"{found.kind} map" if number == 0 else f"{found.kind} map {number + 1}"
+    what = run.say(f"{found.kind} map")
+    what = what if number == 0 else f"{what} {number + 1}"
     placed = map_on_source(found.volume, source_planes(sources))
     frames = sources_of(placed)
     pm = hd.pm.ParametricMap(

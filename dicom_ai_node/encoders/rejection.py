@@ -14,12 +14,13 @@ from dicom_ai_node.encoders.finish import complete, in_letters_of
 from dicom_ai_node.encoders.ids import DerivedIds
 from dicom_ai_node.encoders.key_object_document import KeyObject, key_object_document
 from dicom_ai_node.encoders.run import MANUFACTURER, SERIES_NUMBERS
+from dicom_ai_node.encoders.words.words import say
 from dicom_ai_node.form import Kind
+from dicom_ai_node.language import Language
 from dicom_ai_node.uids import derived_uid
 
 PATIENT_SAFETY: Code = codes.DCM.RejectedForPatientSafetyReasons
 QUALITY: Code = codes.DCM.RejectedForQualityReasons
-_DESCRIPTION = "AI results recalled"
 # a node is no model and has no serial number: what it is called stands for it (PS3.3 C.7.5.2)
 _SERIAL_NUMBER = "dicom-ai-node"
 
@@ -33,6 +34,7 @@ def rejection_note(
     ids: DerivedIds,
     made_at: datetime,
     node_name: str,
+    language: Language = Language.ENGLISH,
 ) -> Dataset:
     """`header` is any of the study, as it was read: whose it is, and in which letters.
 
@@ -51,7 +53,7 @@ def rejection_note(
     ds.ManufacturerModelName = MANUFACTURER
     ds.SoftwareVersions = f"{MANUFACTURER} {__version__}"[:64]
     ds.DeviceSerialNumber = _SERIAL_NUMBER
-    complete(ds, header, made_at, _DESCRIPTION)
+    complete(ds, header, made_at, say(language, "AI results recalled"))
     if ordered := requests(in_letters_of(ds, header)):
         ds.ReferencedRequestSequence = ordered
     return ds

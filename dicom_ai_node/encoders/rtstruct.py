@@ -50,7 +50,7 @@ class Roi:
         return str(self.part.mask.planes[0].header.FrameOfReferenceUID)
 
 
-def encode_rtstruct(basis: Basis) -> Dataset | None:
+def encode_rtstruct(basis: Basis, variant: str = "") -> Dataset | None:
     """One for all parts; None where no marked image says where in the patient it lies."""
     rois = _rois(basis.parts)
     if not rois:
@@ -60,20 +60,20 @@ def encode_rtstruct(basis: Basis) -> Dataset | None:
     ds.SOPClassUID = RTStructureSetStorage
     ds.Modality = "RTSTRUCT"
     ds.StudyInstanceUID = basis.header.StudyInstanceUID
-    attributes = Identity(run=run, kind=Kind.RTSTRUCT).attributes
+    attributes = Identity(run=run, kind=Kind.RTSTRUCT, variant=variant).attributes
     ds.SOPInstanceUID = attributes["sop_instance_uid"]
     ds.SeriesInstanceUID = attributes["series_instance_uid"]
     ds.SeriesNumber = attributes["series_number"]
     ds.InstanceNumber = attributes["instance_number"]
     ds.OperatorsName = None
     ds.StructureSetLabel = run.content_label
-    ds.StructureSetName = run.description("contours")
+    ds.StructureSetName = run.description(run.say("contours"))
     ds.ApprovalStatus = "UNAPPROVED"
     _set_frame_of_reference(ds, rois, basis.sources)
     ds.StructureSetROISequence = [_structure(roi, run) for roi in rois]
     ds.ROIContourSequence = [_contours_of(roi) for roi in rois]
     ds.RTROIObservationsSequence = [_observation(roi) for roi in rois]
-    finish(ds, basis.header, run, run.description("contours"))
+    finish(ds, basis.header, run, run.description(run.say("contours")))
     ds.StructureSetDate, ds.StructureSetTime = ds.ContentDate, ds.ContentTime
     del ds.ContentDate, ds.ContentTime  # which this object does not have
     return ds

@@ -12,8 +12,10 @@ from dicom_ai_node import __version__
 from dicom_ai_node.config.kinds import ThresholdPackage
 from dicom_ai_node.config.package import Package
 from dicom_ai_node.encoders.ids import DerivedIds
+from dicom_ai_node.encoders.words.words import say
 from dicom_ai_node.form import Kind
 from dicom_ai_node.job import ReportReference
+from dicom_ai_node.language import Language
 from dicom_ai_node.tracked import TrackedStudy
 from dicom_ai_node.uids import derived_uid
 
@@ -57,6 +59,7 @@ class Run:
     node_version: str = __version__
     node_name: str = "dicom-ai-node"
     font: Path | None = None  # the site's own, of what is drawn
+    language: Language = Language.ENGLISH
 
     @property
     def device_uid(self) -> str:
@@ -100,5 +103,20 @@ class Run:
         return ("AI_" + re.sub(r"[^A-Z0-9_ ]", "_", self.package.name.upper()))[:16]
 
     def description(self, what: str) -> str:
-        """LO of at most 64 characters that never loses the words about research."""
-        return f"AI {what} ({RESEARCH}) {self.package.title}"[:64].rstrip()
+        """LO that never loses the words about research, in the language of `what`; AI is AI in all
+        of them, for who filters by it. 64 bytes at most, since some readers count no letters."""
+        whole = f"AI {what} ({self.research}) {self.package.title}"
+        return whole.encode()[:64].decode(errors="ignore").rstrip()
+
+    @property
+    def research(self) -> str:
+        return self.say(RESEARCH)
+
+    @property
+    def research_too(self) -> str:
+        """What stands beside the English words, which everybody knows; "" where they are alone."""
+        return "" if self.language is Language.ENGLISH else self.research
+
+    def say(self, sentence: str, **values: object) -> str:
+        """In the language of the site."""
+        return say(self.language, sentence, **values)

@@ -11,13 +11,15 @@ from queue import SimpleQueue
 import torch
 
 from dicom_ai_node import attempt
-from dicom_ai_node.attempt import Loaded, Request
+from dicom_ai_node.attempt import Loaded
 from dicom_ai_node.config.installed import InstalledModel
 from dicom_ai_node.engines.engine import MISMATCH, MODEL_CHANGED, NO_DEVICE
 from dicom_ai_node.engines.warm import WarmModels
 from dicom_ai_node.errors import ModelChanged, NodeError, ResultMismatch
 from dicom_ai_node.log import get_logger, where
 from dicom_ai_node.models.protocol import Model
+from dicom_ai_node.report import content_of
+from dicom_ai_node.request import Request
 
 log = get_logger(__name__)
 
@@ -98,7 +100,7 @@ class AttemptProcess:
             self._tell(number=number, failure=kind, text=text, is_unfit=_poisoned(error))
         else:
             # before any other model runs here, which might write where this result lies
-            sha256 = hashlib.sha256(attempt.content_of(report)).hexdigest()
+            sha256 = hashlib.sha256(content_of(report)).hexdigest()
             self._tell(number=number, stage="done", sha256=sha256, is_unfit=_poisoned(None))
         self._models.make_room()
 

@@ -14,11 +14,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from dicom_ai_node.attempt import Request
 from dicom_ai_node.engines.attempt_main import FENCE, START, Start
 from dicom_ai_node.engines.environment import scratch_variables
 from dicom_ai_node.engines.watch import family
 from dicom_ai_node.log import get_logger
+from dicom_ai_node.request import Request
 from dicom_ai_node.spool import remove_folder
 
 log = get_logger(__name__)

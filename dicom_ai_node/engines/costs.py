@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from dicom_ai_node.attempt import Request
 from dicom_ai_node.engines.child import Child
 from dicom_ai_node.engines.engine import Failure
 from dicom_ai_node.engines.watch import family, memory_mb, resident_mb, size_mb
+from dicom_ai_node.request import Request
 
 _LOOK_EVERY_S = 0.25
 _LOOK_AT_FILES_EVERY_S = 1.0

@@ -4,7 +4,8 @@ import enum
 from dataclasses import dataclass
 from typing import Protocol
 
-from dicom_ai_node.attempt import Report, Request
+from dicom_ai_node.report import Report
+from dicom_ai_node.request import Request
 
 MODEL_CHANGED = "model_changed"
 NO_DEVICE = "no_device"

@@ -6,8 +6,8 @@ from contextlib import suppress
 from math import isfinite
 from pathlib import Path
 
-from dicom_ai_node.attempt import REPORT, Report, WrittenObject, read_report
 from dicom_ai_node.engines.engine import MISMATCH, Failure
+from dicom_ai_node.report import REPORT, UNREADABLE, Report, WrittenObject, read_report
 from dicom_ai_node.spool import remove_folder
 from dicom_ai_node.uids import is_uid
 
@@ -47,7 +47,7 @@ def _read(folder: Path) -> Report | None:
     try:
         report = read_report(folder)
         return report if report is not None and _is_well_formed(report) else None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except UNREADABLE:
         return None
 
 

@@ -9,7 +9,6 @@ from multiprocessing.connection import wait
 from pathlib import Path
 
 from dicom_ai_node import log as logs
-from dicom_ai_node.attempt import Request
 from dicom_ai_node.config.installed import InstalledModel
 from dicom_ai_node.config.settings import WorkSettings
 from dicom_ai_node.engines.attempt_main import Start
@@ -22,6 +21,7 @@ from dicom_ai_node.engines.slot import Slot
 from dicom_ai_node.engines.watch import memory_limit_mb
 from dicom_ai_node.errors import ConfigError
 from dicom_ai_node.log import get_logger
+from dicom_ai_node.request import Request
 
 log = get_logger(__name__)
 

@@ -4,8 +4,9 @@ import time
 from dataclasses import dataclass
 from typing import Protocol
 
-from dicom_ai_node.attempt import Report, Request
 from dicom_ai_node.engines.engine import Failure
+from dicom_ai_node.report import Report
+from dicom_ai_node.request import Request
 
 
 class Place(Protocol):

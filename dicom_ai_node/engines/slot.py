@@ -8,7 +8,6 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
-from dicom_ai_node.attempt import Report, Request
 from dicom_ai_node.engines.attempt_main import Start
 from dicom_ai_node.engines.child import Child
 from dicom_ai_node.engines.costs import Costs, Limits
@@ -17,6 +16,8 @@ from dicom_ai_node.engines.handed_over import take_result
 from dicom_ai_node.engines.local_attempt import LocalAttempt
 from dicom_ai_node.errors import ConfigError
 from dicom_ai_node.log import get_logger
+from dicom_ai_node.report import Report
+from dicom_ai_node.request import Request
 
 log = get_logger(__name__)
 

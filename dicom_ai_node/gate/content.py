@@ -1,10 +1,11 @@
 """The content tree of a report (PS3.3 C.17.3) from its bytes."""
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 
 from pydicom.datadict import tag_for_keyword
 
+from dicom_ai_node.gate.codes import CODE_VALUES
 from dicom_ai_node.gate.explicit_vr import elements, every, items
 from dicom_ai_node.gate.object_file import ObjectFile
 
@@ -14,7 +15,8 @@ _VALUE = tag_for_keyword("ConceptCodeSequence")
 _MEASURED = tag_for_keyword("MeasuredValueSequence")
 _TEXT = tag_for_keyword("TextValue")
 _NUMBER = tag_for_keyword("NumericValue")
-_CODE = tag_for_keyword("CodeValue")
+# one of them, by what the value is (PS3.3 8.1)
+_CODE = tuple(map(tag_for_keyword, CODE_VALUES))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,14 +55,14 @@ def _item(head: bytes, bounds: tuple[int, int]) -> Item:
         elif tag == _VALUE:
             value = _first(head, begin, end, _CODE)
         elif tag == _MEASURED:
-            number, unit = (_first(head, begin, end, wanted) for wanted in (_NUMBER, _CODE))
+            number, unit = (_first(head, begin, end, each) for each in ((_NUMBER,), _CODE))
         elif tag == _TEXT:
             text = _text(head[begin:end])
     return Item(name=name, value=value, text=text, number=number, unit=unit, children=children)
 
 
-def _first(head: bytes, begin: int, end: int, wanted: int | None) -> str:
-    return next((_text(head[a:b]) for tag, a, b in every(head, begin, end) if tag == wanted), "")
+def _first(head: bytes, begin: int, end: int, wanted: Container[int | None]) -> str:
+    return next((_text(head[a:b]) for tag, a, b in every(head, begin, end) if tag in wanted), "")
 
 
 def _text(content: bytes) -> str:

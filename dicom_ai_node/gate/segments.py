@@ -6,6 +6,7 @@ from typing import NamedTuple, TypeAlias
 from pydicom import Dataset
 
 from dicom_ai_node.errors import ResultMismatch
+from dicom_ai_node.gate.codes import value_of
 from dicom_ai_node.gate.object_file import ObjectFile
 from dicom_ai_node.result import Segment
 
@@ -44,7 +45,7 @@ def _described(item: Dataset) -> Described:
     modifiers = code.get("SegmentedPropertyTypeModifierCodeSequence") or ()
     sides = (SIDES.get(str(modifier.get("CodeValue"))) for modifier in modifiers)
     return Described(
-        code=(str(code.get("CodeValue")), str(code.get("CodingSchemeDesignator"))),
+        code=(value_of(code), str(code.get("CodingSchemeDesignator"))),
         label=str(item.SegmentLabel).strip(),
         sides=frozenset(side for side in sides if side),
     )

@@ -21,7 +21,7 @@ from dicom_ai_node.config.settings import DimsePeer
 from dicom_ai_node.errors import PeerUnreachable
 from dicom_ai_node.job import DeliveryState
 from dicom_ai_node.peers.association import associate, name_of
-from dicom_ai_node.peers.peer import NOT_SENT, UNREADABLE, Offer, StoreOutcome
+from dicom_ai_node.peers.peer import ALTERED, NOT_SENT, UNREADABLE, Offer, StoreOutcome
 
 _SOP_CLASS_NOT_SUPPORTED = 0x0122  # by some that have accepted a context for it
 _DUPLICATE_SOP_INSTANCE = 0x0111  # the peer has it: the same UID is the same object (P7)
@@ -91,6 +91,8 @@ def _offer(
         refused = [_refused(association, kinds[path]) for path in offer.paths]
         if any(refused):
             return [outcome or NOT_SENT for outcome in refused]
+    if association.is_established and not offer.is_sound():
+        return [ALTERED] * len(offer.paths)
     outcomes: list[StoreOutcome] = []
     for path in offer.paths:
         outcome = _send(association, path, kinds[path])

@@ -9,7 +9,7 @@ from pydicom.errors import InvalidDicomError
 from dicom_ai_node.config.settings import FolderPeer
 from dicom_ai_node.errors import PeerUnreachable
 from dicom_ai_node.job import DeliveryState
-from dicom_ai_node.peers.peer import UNREADABLE, Offer, StoreOutcome
+from dicom_ai_node.peers.peer import ALTERED, UNREADABLE, Offer, StoreOutcome
 from dicom_ai_node.spool import durable_write
 from dicom_ai_node.uids import is_uid
 
@@ -22,9 +22,15 @@ class FolderStore:
 
     def store(self, offers: Sequence[Offer]) -> Sequence[Sequence[StoreOutcome]]:
         try:
-            return [[self._store(path) for path in offer.paths] for offer in offers]
+            self.folder.mkdir(parents=True, exist_ok=True)
+            return [self._offer(offer) for offer in offers]
         except OSError as error:
             raise PeerUnreachable(f"the folder cannot be written ({error.strerror})") from error
+
+    def _offer(self, offer: Offer) -> Sequence[StoreOutcome]:
+        if not offer.is_sound():
+            return [ALTERED] * len(offer.paths)
+        return [self._store(path) for path in offer.paths]
 
     def _store(self, path: Path) -> StoreOutcome:
         try:
@@ -37,7 +43,6 @@ class FolderStore:
         target = self.folder / f"{uid}.dcm"
         if not target.exists():  # the same UID is the same object
             part = self.folder / f".{uid}.part"
-            self.folder.mkdir(parents=True, exist_ok=True)
             part.unlink(missing_ok=True)  # of a killed process: one process has the deliver role
             durable_write(target, [content], part)
         return StoreOutcome(state=DeliveryState.STORED, status="written")

@@ -1,6 +1,6 @@
 """The seam for destinations."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -17,19 +17,30 @@ class StoreOutcome:
     form_refused: bool = False  # it takes nothing of this SOP class, or not in this syntax
 
 
+def _unasked() -> bool:
+    return True
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offer:
     """Objects that belong together; with `or_else` there is another form of them.
 
     The peer is then sent all of them or, as soon as it is known not to take one, no more of them.
+    `is_sound` reads all files: it is asked once the peer is there, for one that is down is tried
+    for days. Where it says no, nothing is sent.
     """
 
     paths: Sequence[Path]  # files of the outbox; their names say nothing
     or_else: bool = False
+    is_sound: Callable[[], bool] = _unasked
 
 
 UNREADABLE = StoreOutcome(
     state=DeliveryState.REFUSED, status="the file in the outbox cannot be read"
+)
+ALTERED = StoreOutcome(
+    state=DeliveryState.REFUSED,
+    status="an object of this result was altered after it was made: nothing of it is sent",
 )
 NOT_SENT = StoreOutcome(
     state=DeliveryState.PENDING, status="not sent: the peer does not take another of its form"

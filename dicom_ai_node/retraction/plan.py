@@ -7,8 +7,10 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 
 from dicom_ai_node.database.retractions import Produced
+from dicom_ai_node.encoders.words.words import say
 from dicom_ai_node.header import DAMAGED, read_header
 from dicom_ai_node.job import Job
+from dicom_ai_node.language import Language
 from dicom_ai_node.spool import Spool
 
 _NAMES = ("SOPClassUID", "SeriesInstanceUID")
@@ -48,12 +50,13 @@ class PlannedNote:
         what = (self.of.model, self.of.version, self.study_instance_uid, self.peer, self.rejection)
         return hashlib.sha256("\n".join(["retraction", *what, *uids]).encode()).hexdigest()
 
-    @property
-    def text(self) -> str:
-        """As the note says it."""
-        return (
-            f"{self.of.model} {self.of.version} was recalled: {self.why}. "
-            "Do not use the objects that are named here."
+    def text(self, language: Language = Language.ENGLISH) -> str:
+        """As the note says it; `why` is in the words of who recalled."""
+        return say(
+            language,
+            "{model} was recalled: {why}. Do not use the objects that are named here.",
+            model=f"{self.of.model} {self.of.version}",
+            why=self.why,
         )
 
 

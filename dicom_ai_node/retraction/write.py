@@ -70,11 +70,12 @@ class Notes:
                 )
                 for each in note.objects
             ],
-            note.text,
+            note.text(self.config.node.language),
             header=header,
             ids=DerivedIds(job_key=key),
             made_at=datetime.now().astimezone(),
             node_name=self.config.node.ae_title[0],
+            language=self.config.node.language,
         )
         folder = self.spool.incoming / f"retraction-{key}"
         remove_folder(folder)  # of a run that was killed
@@ -93,7 +94,7 @@ class Notes:
             series_instance_uid=str(written.SeriesInstanceUID),
             sop_instance_uid=str(written.SOPInstanceUID),
             file=FILE,
-            why=note.text,
+            why=note.text(),
         )
         with self.database.write() as connection:
             return retractions.add_note(connection, new, now=self.database.now())

@@ -65,6 +65,17 @@ def test_what_is_passed_says_what_the_peer_answered(database: Database) -> None:
         assert step_down(connection, job, SEG) is None
 
 
+def test_another_form_is_as_young_as_its_offer(database: Database) -> None:
+    """Kept back for long, it is not given up for its age at the first try."""
+    with database.write() as connection:
+        job = published(connection)
+        (refused, *_) = deliveries.of_job(connection, job.id)
+        later = NOW + 8 * 86_400
+        ladders.step_down(connection, job.id, "pacs", [refused["id"]], status="0122", now=later)
+        offered = deliveries.due(connection, "pacs", now=later)
+        assert [row.created_at for row, _ in offered] == [later, later]
+
+
 def test_what_was_refused_for_another_reason_is_passed_with_its_form(database: Database) -> None:
     """Nobody sends it again with the next form: `jobs retry` does not know of it."""
     with database.write() as connection:

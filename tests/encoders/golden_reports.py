@@ -1,4 +1,4 @@
-"""The report of each outcome as a text viewer shows it, in `golden/`; made anew with
+"""The report of each outcome as a text viewer shows it, in `golden/`, and in German; made anew with
 `python -m tests.encoders.golden_reports`, and then looked through."""
 
 import tempfile
@@ -10,6 +10,7 @@ from pydicom import Dataset
 
 from dicom_ai_node.encoders.encode import encode
 from dicom_ai_node.job import Outcome
+from dicom_ai_node.language import Language
 from dicom_ai_node.laterality import Laterality
 from dicom_ai_node.result import Answer, Assessment, BoxInPatient, Finding, Result
 from dicom_ai_node.tracked import Tracked, TrackedMeasurement, TrackedStudy
@@ -18,6 +19,7 @@ from tests.encoders import made
 from tests.validators import dsrdump
 
 FOLDER = Path(__file__).parent / "golden"
+GERMAN = FOLDER / "de"
 NODULE = made.Code("27925004", "SCT", "Nodule")
 EFFUSION = made.Code("60046008", "SCT", "Pleural effusion")
 EARLIER = TrackedStudy(
@@ -69,12 +71,13 @@ def results(instances: list[Dataset]) -> dict[Outcome, Result]:
     }
 
 
-def reports(kinds: tuple[str, ...] = ("seg", "sr")) -> dict[Outcome, Dataset]:
+def reports(language: Language = Language.ENGLISH) -> dict[Outcome, Dataset]:
     instances = dicom_factory.series(name="golden", shape=(6, 20, 24))
     headers = made.without_pixels(instances)
     found = {}
     for outcome, result in results(instances).items():
-        objects = encode(result, headers, made.run(earlier=(EARLIER,)), kinds)
+        run = made.run(earlier=(EARLIER,), language=language)
+        objects = encode(result, headers, run, ("seg", "sr"))
         (found[outcome],) = (each.dataset for each in objects if each.kind == "sr")
     return found
 
@@ -86,10 +89,11 @@ def text_of(report: Dataset, folder: Path) -> str:
 
 
 def main() -> None:
-    FOLDER.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder:
-        for outcome, report in reports().items():
-            (FOLDER / f"{outcome}.txt").write_text(text_of(report, Path(folder)), "utf-8")
+    for goldens, language in ((FOLDER, Language.ENGLISH), (GERMAN, Language.GERMAN)):
+        goldens.mkdir(exist_ok=True)
+        with tempfile.TemporaryDirectory() as folder:
+            for outcome, report in reports(language).items():
+                (goldens / f"{outcome}.txt").write_text(text_of(report, Path(folder)), "utf-8")
 
 
 if __name__ == "__main__":

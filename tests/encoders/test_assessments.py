@@ -53,6 +53,7 @@ def test_a_finding_of_one_image_has_its_certainty_and_names_the_image(images):
     assert reference.ReferencedSOPInstanceUID == images[1].SOPInstanceUID
 
 
+@pytest.mark.air("measurements")
 def test_what_is_measured_of_the_whole_has_its_unit(images):
     unit = made.Code("a", "UCUM", "year")
     age = Measurement(name=made.Code("397669002", "SCT", "Age"), value=61.25, unit=unit)
@@ -64,6 +65,7 @@ def test_what_is_measured_of_the_whole_has_its_unit(images):
     assert measured.MeasurementUnitsCodeSequence[0].CodeValue == "a"
 
 
+@pytest.mark.air("qualitative findings")
 @pytest.mark.parametrize(
     ("outcome", "answer", "code", "word"),
     [

@@ -18,9 +18,9 @@ from pydicom.tag import Tag
 from pydicom.uid import ImplicitVRLittleEndian
 
 from dicom_ai_node import attempt
-from dicom_ai_node.attempt import Request
 from dicom_ai_node.job import Outcome
 from dicom_ai_node.models.adapters import open_model
+from dicom_ai_node.request import Request
 from dicom_ai_node.study import IMAGE
 from tests.dicom_factory import series, write
 from tests.made import bright, stored

@@ -50,6 +50,7 @@ def stack():
     return dicom_factory.series(name="stack", shape=(8, 30, 40), spacing=(5.0, 1.5, 2.0))
 
 
+@pytest.mark.air("locations")
 def test_a_box_on_an_image_is_a_closed_polygon_and_a_group_with_its_certainty(image):
     box = BoxInImage(sop_instance_uid=image.SOPInstanceUID, low=(10.5, 5.5), high=(30.5, 20.5))
     unit = made.Code("mm", "UCUM", "mm")
@@ -163,6 +164,7 @@ def test_a_box_between_two_slices_is_drawn_on_the_nearer_one(stack):
     assert np.ptp(points, axis=0) == pytest.approx((4, 4))
 
 
+@pytest.mark.air("locations")
 def test_a_point_in_the_patient_is_a_point(stack):
     sr = report(stack, nodule(BoxInPatient(center=at(stack, 5, 7, 9), half_axes=POINT)))
     ((points, uid, _),) = drawn(sr)

@@ -64,6 +64,7 @@ def named(ko):
     ]
 
 
+@pytest.mark.air("key images")
 def test_it_names_the_slice_on_which_each_finding_is_largest(result, instances, volume):
     (ko,) = documents(result, instances)
     z = {float(ds.ImagePositionPatient[2]): ds.SOPInstanceUID for ds in instances}

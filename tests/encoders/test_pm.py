@@ -40,6 +40,7 @@ def result_of(volume, *kinds, outcome=Outcome.NONE):
     return Result(outcome=outcome, maps=maps)
 
 
+@pytest.mark.air("parametric map")
 def test_each_map_comes_back_to_the_bit_in_a_series_of_its_own(instances, volume):
     result = result_of(volume, MapKind.SALIENCY, MapKind.UNCERTAINTY)
     objects = made.every(result, instances)

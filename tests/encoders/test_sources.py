@@ -9,11 +9,11 @@ import pydicom
 import pytest
 from pydicom import Dataset
 
-from dicom_ai_node.attempt import Report
 from dicom_ai_node.encoders.encode import encode
 from dicom_ai_node.errors import ModelError
 from dicom_ai_node.job import Outcome
 from dicom_ai_node.predict import predict
+from dicom_ai_node.report import Report
 from dicom_ai_node.result import Result
 from tests.dicom_factory import enhanced, series, write
 from tests.encoders import made

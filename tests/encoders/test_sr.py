@@ -79,6 +79,7 @@ def test_partly_with_findings_has_the_code_that_says_so(partly):
     assert made.coded(item) == "111244"
 
 
+@pytest.mark.air("tracking identifier")
 @pytest.mark.parametrize("kinds", [("seg", "sr"), ("sr",)])
 def test_every_tracked_thing_has_coordinates(instances, result, kinds):
     """OHIF merges groups by tracking UID, and shows nothing of a report where one has none."""
@@ -111,6 +112,7 @@ def test_beside_findings_the_status_is_a_section_of_its_own(objects, partly):
         assert comments[1:] == [reason, "Research use only; not for diagnosis."]
 
 
+@pytest.mark.air("no findings")
 def test_without_findings_the_status_is_a_measurement_group(reports):
     """Some readers want the Imaging Measurements, which cannot be empty."""
     for sr in reports.values():
@@ -174,6 +176,8 @@ def test_it_is_a_preliminary_unverified_measurement_report(objects):
     )
 
 
+@pytest.mark.result_rule(13)
+@pytest.mark.air("tracking identifier")
 def test_volume_and_outline_share_the_tracking_of_the_segment(objects):
     seg, sr = objects["seg"], objects["sr"]
     tracked = {(s.TrackingID, s.TrackingUID) for s in seg.SegmentSequence}
@@ -188,6 +192,7 @@ def test_volume_and_outline_share_the_tracking_of_the_segment(objects):
         assert found == tracked
 
 
+@pytest.mark.air("segmentation", "measurements")
 def test_volumes_refer_to_the_segments_and_carry_what_was_measured(objects, result):
     seg, sr = objects["seg"], objects["sr"]
     for group, finding in zip(made.groups(sr, "1411"), result.findings, strict=True):
@@ -247,6 +252,7 @@ def test_a_single_pixel_is_outlined_around_its_centre():
     assert np.allclose(outline(pixel)[:-1].mean(axis=0), (2.5, 1.5))
 
 
+@pytest.mark.air("image references")
 def test_evidence_is_everything_and_the_library_only_what_is_cited(objects, instances):
     sr = objects["sr"]
     study = sr.CurrentRequestedProcedureEvidenceSequence

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from dicom_ai_node.attempt import REPORT, Report
 from dicom_ai_node.engines.engine import Failure
 from dicom_ai_node.engines.handed_over import take_result
+from dicom_ai_node.report import REPORT, Report
 
 
 def written_object(**said: object) -> dict[str, object]:

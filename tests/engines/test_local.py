@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from dicom_ai_node.attempt import Report, Request
 from dicom_ai_node.config.installed import InstalledModel
 from dicom_ai_node.config.settings import WorkSettings
 from dicom_ai_node.engines import landlock
@@ -17,6 +16,8 @@ from dicom_ai_node.engines.engine import Failure, Room
 from dicom_ai_node.engines.local import LocalEngine
 from dicom_ai_node.engines.local_attempt import LocalAttempt
 from dicom_ai_node.job import Outcome
+from dicom_ai_node.report import Report
+from dicom_ai_node.request import Request
 from dicom_ai_node.study import IMAGE
 from tests.dicom_factory import write
 from tests.engines import misbehaving as told

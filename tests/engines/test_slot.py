@@ -3,11 +3,11 @@
 import os
 from pathlib import Path
 
-from dicom_ai_node.attempt import Request
 from dicom_ai_node.engines.attempt_main import Start
 from dicom_ai_node.engines.costs import Limits
 from dicom_ai_node.engines.engine import Failure, Room
 from dicom_ai_node.engines.slot import Slot
+from dicom_ai_node.request import Request
 from dicom_ai_node.study import IMAGE
 from tests.made import bright
 

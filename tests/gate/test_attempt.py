@@ -12,12 +12,13 @@ from pydicom import Dataset
 from structlog.testing import capture_logs
 
 from dicom_ai_node import attempt
-from dicom_ai_node.attempt import Request
 from dicom_ai_node.encoders.encode import EncodedObject
 from dicom_ai_node.errors import ResultMismatch
 from dicom_ai_node.form import ALONE, COMPANIONS, Form, Kind, ReportForm, Segmentation
 from dicom_ai_node.job import Outcome
 from dicom_ai_node.models.adapters import open_model
+from dicom_ai_node.report import REPORT, Report, content_of
+from dicom_ai_node.request import Request
 from dicom_ai_node.study import IMAGE
 from tests.dicom_factory import series, write
 from tests.encoders import made
@@ -53,7 +54,7 @@ def with_fault(monkeypatch: pytest.MonkeyPatch, *, kind: str, fault: Fault) -> N
     monkeypatch.setattr(attempt, "encode", faulty)
 
 
-def run(request: Request) -> attempt.Report:
+def run(request: Request) -> Report:
     return attempt.run(request, lambda: open_model(request.model))
 
 
@@ -64,7 +65,7 @@ def test_what_was_checked_is_what_is_described(request_: Request) -> None:
     for each in report.objects:
         content = (request_.folder / each.file).read_bytes()
         assert (len(content), hashlib.sha256(content).hexdigest()) == (each.size, each.sha256)
-    assert (request_.folder / attempt.REPORT).read_bytes() == attempt.content_of(report)
+    assert (request_.folder / REPORT).read_bytes() == content_of(report)
 
 
 def test_everything_that_a_peer_may_get_passes(request_: Request) -> None:
@@ -91,7 +92,7 @@ def test_a_wrong_result_is_destroyed_and_told_as_a_failure(
     assert report.outcome is Outcome.FAILED
     assert report.reason is not None
     assert report.reason.startswith("The result did not pass its own check (seg: ")
-    assert sorted(path.name for path in request_.folder.iterdir()) == ["1-sr.dcm", attempt.REPORT]
+    assert sorted(path.name for path in request_.folder.iterdir()) == ["1-sr.dcm", REPORT]
     sr = pydicom.dcmread(request_.folder / "1-sr.dcm")
     assert made.coded(made.named(sr, "111017")[0]) == "111245"
     assert not made.named(sr, made.VOLUME.value)

@@ -9,12 +9,12 @@ from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, SegmentationStorage
 
-from dicom_ai_node.attempt import REPORT, Report, WrittenObject
 from dicom_ai_node.encoders.modules import PATIENT, STUDY
 from dicom_ai_node.encoders.source.headers import copy_keywords, encodings_of
 from dicom_ai_node.form import DEFAULT
 from dicom_ai_node.header import read_head
 from dicom_ai_node.job import Outcome
+from dicom_ai_node.report import REPORT, Report, WrittenObject
 
 
 def object_of(source: Path) -> Dataset:

@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from dicom_ai_node import attempt
-from dicom_ai_node.attempt import Report, Request
 from dicom_ai_node.config.installed import InstalledModel
 from dicom_ai_node.config.settings import Config
 from dicom_ai_node.database import deliveries, jobs
@@ -15,6 +14,8 @@ from dicom_ai_node.engines.engine import Room
 from dicom_ai_node.intake.intake import Intake
 from dicom_ai_node.job import Job, JobState
 from dicom_ai_node.models.adapters import open_model
+from dicom_ai_node.report import Report
+from dicom_ai_node.request import Request
 from dicom_ai_node.spool import Spool
 from dicom_ai_node.work import Worker
 

@@ -12,12 +12,12 @@ import pytest
 from pydicom import Dataset
 from sqlalchemy import RowMapping
 
-from dicom_ai_node import attempt
 from dicom_ai_node.config.settings import Config
-from dicom_ai_node.database import fetches, studies
+from dicom_ai_node.database import fetches, retractions, studies
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.intake.fetcher import Fetcher
 from dicom_ai_node.job import Job, Outcome
+from dicom_ai_node.report import REPORT
 from dicom_ai_node.spool import Spool
 from dicom_ai_node.study import StudyState
 from tests.dicom_factory import series
@@ -178,7 +178,7 @@ def test_a_model_works_on_a_mask_that_an_earlier_version_made(road: Road) -> Non
     road.intake.settle_quiet(now=road.database.now())
     assert road.worker.work_once(threading.Event())
     first, _ = road.jobs()
-    report = road.spool.outbox_path(first.key) / attempt.REPORT
+    report = road.spool.outbox_path(first.key) / REPORT
     fields = json.loads(report.read_bytes())
     known = ("kind", "sop_instance_uid", "file")
     fields["objects"] = [{key: each[key] for key in known} for each in fields["objects"]]
@@ -208,6 +208,27 @@ def test_a_mask_of_nothing_is_said(road: Road) -> None:
     _, second = road.jobs()
     assert second.outcome is Outcome.NOT_SUITABLE
     assert second.reason == "within works on what bright marks. bright found nothing."
+
+
+@pytest.mark.parametrize("config", [CHAINED], indirect=True)
+def test_a_mask_that_was_retracted_is_not_worked_on(road: Road) -> None:
+    """By a job that waited when the model was recalled."""
+    left, _ = halves()
+    one, two = images("one", left), images("two", np.full((6, 8, 8), 50, np.int16))
+    arrive(road.spool, road.database, [*one, *two], now=LONG_AGO)
+    road.intake.settle_quiet(now=road.database.now())
+    assert road.worker.work_once(threading.Event())
+    first, _ = road.jobs()
+    with road.database.write() as connection:
+        retractions.mark(
+            connection, [first], why="mirrored masks", is_delivering=False, now=LONG_AGO
+        )
+    road.work()
+    _, second = road.jobs()
+    assert second.outcome is Outcome.NOT_SUITABLE
+    assert second.reason == (
+        "within works on what bright marks. What bright marked here was retracted."
+    )
 
 
 def follow_up(**prior: Any) -> dict[str, Any]:

@@ -26,7 +26,6 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from dicom_ai_node.attempt import Report, Request
 from dicom_ai_node.config.installed import InstalledModel
 from dicom_ai_node.engines.local import LocalEngine
 from dicom_ai_node.errors import InputError
@@ -34,6 +33,8 @@ from dicom_ai_node.folder import series_of
 from dicom_ai_node.header import data_of
 from dicom_ai_node.job import Outcome
 from dicom_ai_node.loading.load import load
+from dicom_ai_node.report import Report
+from dicom_ai_node.request import Request
 from dicom_ai_node.study import IMAGE
 from tests.dicom_factory import asymmetric, series, write
 from tests.made import bright

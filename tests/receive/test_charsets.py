@@ -13,9 +13,9 @@ from dicom_ai_node.database.engine import Database
 from dicom_ai_node.header import data_of
 from dicom_ai_node.intake.intake import Intake
 from dicom_ai_node.models.adapters import open_model
+from dicom_ai_node.prepare import request_of
 from dicom_ai_node.receive.identity import identify, walk_for
 from dicom_ai_node.receive.rescan import describe
-from dicom_ai_node.request import request_of
 from dicom_ai_node.spool import Spool
 from tests.dicom_factory import series
 from tests.encoders.test_charsets import LETTERS, with_bytes

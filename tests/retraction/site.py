@@ -37,6 +37,7 @@ from tests.peers.pacs import Pacs
 LONG_AGO = 1_600_000_000.0
 EVERY_CLASS = [UID(str(each.abstract_syntax)) for each in AllStoragePresentationContexts]
 MODEL = "threshold-ct"
+ALONE = {"results": {"also": []}}  # a SEG and a report, and nothing along with them
 
 
 @dataclass
@@ -108,8 +109,8 @@ def write_config(home: Path, port: int, *, ae_title: str = "PACS") -> Config:
     """With the PACS on this port; the file that verbs read, and what it says."""
     address = {"ae_title": ae_title, "host": "127.0.0.1", "port": port, "timeout_s": 5}
     peers = {
-        "pacs": {"kind": "dimse", **address},
-        "archive": {"kind": "folder", "path": str(home / "results")},
+        "pacs": {"kind": "dimse", **address, **ALONE},
+        "archive": {"kind": "folder", "path": str(home / "results"), **ALONE},
     }
     content = {
         "node": {

@@ -241,3 +241,18 @@ def test_models_that_worked_on_its_masks_are_named(here: Site) -> None:
     assert looked["built_on"] == {"bright 1.0": 1}
     said = here.must("results", "retract", "--model", MODEL, "--dry-run")
     assert "bright 1.0 worked on its masks in 1 job: retract those as well." in said
+
+
+def test_a_note_is_in_the_language_of_the_site(here: Site) -> None:
+    here.come("one")
+    here.deliver()
+    content = json.loads((here.home / "config" / "node.yaml").read_text())
+    content["node"]["language"] = "de"
+    (here.home / "config" / "node.yaml").write_text(json.dumps(content))
+    here.retract("--reason", "er markiert den Tisch")
+    here.deliver()
+    (note,) = notes(here.pacs)
+    assert note.SeriesDescription == "AI: Ergebnisse zurückgerufen"
+    texts = [item.TextValue for item in note.ContentSequence if item.ValueType == "TEXT"]
+    said = f"{MODEL} 1.0.0 wurde zurückgerufen: er markiert den Tisch. "
+    assert any(text.startswith(said) for text in texts)

@@ -10,12 +10,11 @@ from pydicom import Dataset
 from dicom_ai_node.encoders.companions.display import Display
 from dicom_ai_node.encoders.companions.drawn import Drawn, Layer
 from dicom_ai_node.encoders.modules import TYPE_2
-from dicom_ai_node.encoders.run import RESEARCH
+from dicom_ai_node.encoders.run import RESEARCH, Run
 
 PIXEL, ON_SCREEN = hd.pr.AnnotationUnitsValues.PIXEL, hd.pr.AnnotationUnitsValues.DISPLAY
-NOTICE = f"AI {RESEARCH}"
 NOTICE_AT = (0.01, 0.01, 0.5, 0.06)  # of the displayed area: left, top, right, bottom
-NOTICE_LAYER = Layer(number=0, name=NOTICE, color=(255, 210, 60))
+NOTICE_COLOR = (255, 210, 60)
 MAX_LO = 64
 
 
@@ -32,9 +31,14 @@ def reference(header: Dataset, display: Display) -> Dataset:
     return ds
 
 
-def graphic_layers(everything: Sequence[Drawn]) -> list[hd.pr.GraphicLayer]:
+def notice_layer(run: Run) -> Layer:
+    also = f" | {run.research_too}" if run.research_too else ""
+    return Layer(number=0, name=f"AI {RESEARCH}{also}", color=NOTICE_COLOR)
+
+
+def graphic_layers(everything: Sequence[Drawn], notice: Layer) -> list[hd.pr.GraphicLayer]:
     layers = {each.layer.number: each.layer for each in everything}
-    in_order = [NOTICE_LAYER, *(layers[number] for number in sorted(layers))]
+    in_order = [notice, *(layers[number] for number in sorted(layers))]
     return [_layer(layer, order) for order, layer in enumerate(in_order, 1)]
 
 
@@ -53,12 +57,12 @@ def _layer_name(layer: Layer) -> str:
 
 
 def annotations(
-    everything: Sequence[Drawn], images: Sequence[Dataset]
+    everything: Sequence[Drawn], images: Sequence[Dataset], notice: Layer
 ) -> list[hd.pr.GraphicAnnotation]:
     """The notice on every frame that has something drawn on it; then what is drawn."""
     by_uid = {str(image.SOPInstanceUID): image for image in images}
     frames = dict.fromkeys(each.frame for each in everything)
-    found = [_on(by_uid[uid], number, NOTICE_LAYER, [], [_notice()]) for uid, number in frames]
+    found = [_on(by_uid[uid], number, notice, [], [_written(notice)]) for uid, number in frames]
     for each in everything:
         lines = [_line(line, each) for line in each.lines]
         image = by_uid[each.frame[0]]
@@ -85,9 +89,9 @@ def _on(
     return annotation
 
 
-def _notice() -> hd.pr.TextObject:
+def _written(notice: Layer) -> hd.pr.TextObject:
     return hd.pr.TextObject(
-        NOTICE,
+        notice.name,
         units=ON_SCREEN,
         bounding_box=NOTICE_AT,
         text_justification=hd.pr.TextJustificationValues.LEFT,

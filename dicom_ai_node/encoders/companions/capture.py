@@ -48,7 +48,7 @@ def capture(
     ds.PatientOrientation = list(sides) or None
     ds.BurnedInAnnotation = "YES"
     ds.LossyImageCompression = "00"
-    ds.DerivationDescription = basis.run.description("result, drawn")
+    ds.DerivationDescription = basis.run.description(basis.run.say("result, drawn"))
     ds.SourceImageSequence = source_items(basis, sources)
     _set_pixels(ds, picture)
     finish(ds, basis.header, basis.run, basis.run.description(what))

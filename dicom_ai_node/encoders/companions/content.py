@@ -3,16 +3,23 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 from pydicom import Dataset
 
 from dicom_ai_node.encoders.basis import Basis
 from dicom_ai_node.encoders.marked.marked import Place, place_of
+from dicom_ai_node.encoders.run import Run
 from dicom_ai_node.encoders.sides import Sides, sides_of
 from dicom_ai_node.encoders.source.planes import SHOWN
 from dicom_ai_node.encoders.sr import names
 from dicom_ai_node.encoders.sr.findings import ASSESSED
-from dicom_ai_node.encoders.sr.groups import REPLACES, measurements_of, number_of, percent
+from dicom_ai_node.encoders.sr.groups import (
+    measurements_of,
+    number_of,
+    percent,
+    sentences_of,
+)
 from dicom_ai_node.encoders.sr.status import STATUS
 from dicom_ai_node.header import numbers_of, words_of
 from dicom_ai_node.laterality import LATERALITY_CODES
@@ -25,6 +32,7 @@ WITHOUT_UNIT = ("1", "{ratio}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
+    is_found: bool
     answer: str
     what: str
     site: str = ""
@@ -34,10 +42,11 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Content:
-    """`about` are pairs of a name and what it is, of model and images."""
+    """In the language of the site; `about` are pairs (name, what it is) of model and images."""
 
     headline: str
     sentences: Sequence[str]
+    headings: Sequence[str]  # of the columns
     rows: Sequence[Row]
     about: Sequence[tuple[str, str]]
 
@@ -46,16 +55,18 @@ class Content:
         """All of it, for who needs to know the letters."""
         rows = [f"{r.answer} {r.what} {r.site} {r.certainty} {r.measured}" for r in self.rows]
         pairs = [" ".join(pair) for pair in self.about]
-        return "\n".join([self.headline, *self.sentences, *rows, *pairs])
+        return "\n".join([self.headline, *self.sentences, *self.headings, *rows, *pairs])
 
 
 def content_of(basis: Basis) -> Content:
     result, run = basis.result, basis.run
-    status = STATUS[result.outcome]
-    replaces = (REPLACES,) if run.supersedes else ()
     return Content(
-        headline=status.headline,
-        sentences=(result.reason or status.sentence, *replaces),
+        headline=run.say(STATUS[result.outcome].headline),
+        sentences=sentences_of(result, run),
+        headings=(
+            *(run.say("ANSWER"), run.say("WHAT"), run.say("WHERE")),
+            *(run.say("CERTAINTY"), run.say("MEASURED")),
+        ),
         rows=[*_found(basis), *_assessed(basis)],
         about=[*_model(basis), *_images(basis)],
     )
@@ -70,8 +81,9 @@ def _found(basis: Basis) -> Iterator[Row]:
             continue
         measured = [_in_words(each) for each in _measured(finding, place)]
         yield Row(
-            answer="FOUND",
-            what=finding.tracking_identifier + _on_image(finding, basis.headers),
+            is_found=True,
+            answer=basis.run.say("FOUND"),
+            what=_on_image(finding.tracking_identifier, finding, basis),
             site=_site(finding, sides),
             certainty="" if finding.probability is None else percent(finding.probability),
             measured="; ".join([*measured, *basis.follow_up.sentences(index, finding, basis.run)]),
@@ -82,8 +94,9 @@ def _assessed(basis: Basis) -> Iterator[Row]:
     sides = sides_of(basis.headers)
     for said in basis.result.assessments if basis.result.outcome in ASSESSED else ():
         yield Row(
-            answer=said.answer.upper(),
-            what=said.code.meaning + _on_image(said, basis.headers),
+            is_found=False,
+            answer=basis.run.say(said.answer.upper()),
+            what=_on_image(said.code.meaning, said, basis),
             site=_site(said, sides),
             certainty="" if said.probability is None else percent(said.probability),
         )
@@ -119,13 +132,13 @@ def _unit(measurement: Measurement) -> str:
     return unit.value if unit.value in PLAIN_UNITS else unit.meaning
 
 
-def _on_image(said: Finding | Assessment, headers: Sequence[Dataset]) -> str:
-    """Which of several images, in the number that a viewer shows."""
-    if said.image is None or len(headers) == 1:
-        return ""
-    header = next((ds for ds in headers if str(ds.SOPInstanceUID) == said.image), None)
+def _on_image(what: str, said: Finding | Assessment, basis: Basis) -> str:
+    """With which of several images, in the number that a viewer shows."""
+    if said.image is None or len(basis.headers) == 1:
+        return what
+    header = next((ds for ds in basis.headers if str(ds.SOPInstanceUID) == said.image), None)
     number = "" if header is None else number_in(header, "InstanceNumber")
-    return f" (image {number})" if number else ""
+    return basis.run.say("{what} (image {number})", what=what, number=number) if number else what
 
 
 def number_in(header: Dataset, keyword: str) -> str:
@@ -135,46 +148,58 @@ def number_in(header: Dataset, keyword: str) -> str:
 
 
 def _model(basis: Basis) -> Iterator[tuple[str, str]]:
-    package, run = basis.run.package, basis.run
-    who = f"{package.title}, version {package.version}"
-    yield "Model", f"{who} ({package.name}, SHA-256 {run.model_sha256[:16]})"
-    yield "Intended use", package.intended_use
+    package, run, say = basis.run.package, basis.run, basis.run.say
+    who = say("{title}, version {version}", title=package.title, version=package.version)
+    yield say("Model"), f"{who} ({package.name}, SHA-256 {run.model_sha256[:16]})"
+    yield say("Intended use"), package.intended_use
     if made_for := "; ".join(_made_for(basis)):
-        yield "Made for", made_for
-    at = run.finished_at
-    yield "Analysed", f"{at:%Y-%m-%d %H:%M:%S %z} by {run.node_name} {run.node_version}"
+        yield say("Made for"), made_for
+    at, node = f"{run.finished_at:%Y-%m-%d %H:%M:%S %z}", f"{run.node_name} {run.node_version}"
+    yield say("Analysed"), say("{time} by {node}", time=at, node=node)
 
 
 def _made_for(basis: Basis) -> Iterator[str]:
     """The limits of the model's input, as its package has them."""
-    gate = basis.run.package.gate
-    if gate.modality:
-        yield " or ".join(gate.modality)
-    if gate.body_part:
-        yield " or ".join(gate.body_part)
+    gate, say = basis.run.package.gate, basis.run.say
+
+    def either(one: str, other: str) -> str:
+        return say("{one} or {other}", one=one, other=other)
+
+    for allowed in (gate.modality, gate.body_part):
+        if allowed:
+            yield reduce(either, allowed)
     if gate.age_years:
-        yield "age {:g} to {:g} years".format(*gate.age_years)
+        low, high = (f"{years:g}" for years in gate.age_years)
+        yield say("age {low} to {high} years", low=low, high=high)
     if gate.spacing_mm:
-        yield "voxels of {:g} to {:g} mm".format(*gate.spacing_mm)
+        low, high = (f"{mm:g}" for mm in gate.spacing_mm)
+        yield say("voxels of {low} to {high} mm", low=low, high=high)
     if gate.slices:
-        yield "{} to {} slices".format(*gate.slices)
+        least, most = gate.slices
+        yield say("{low} to {high} slices", low=least, high=most)
 
 
 def _images(basis: Basis) -> Iterator[tuple[str, str]]:
     """By number: what a series is called is text of the source, and may hold anything."""
-    yield "Images", "; ".join(_series(basis.headers))
+    say = basis.run.say
+    yield say("Images"), "; ".join(_series(basis.headers, basis.run))
     if basis.evidence:
-        yield "Further images", "; ".join(_series(basis.evidence))
+        yield say("Further images"), "; ".join(_series(basis.evidence, basis.run))
 
 
-def _series(headers: Sequence[Dataset]) -> list[str]:
+def _series(headers: Sequence[Dataset], run: Run) -> list[str]:
     """Each with its number of images; every frame is one."""
     counted: Counter[tuple[str, str]] = Counter()
     for ds in headers:
-        modality = (words_of(ds, "Modality") or ("modality not said",))[0]
+        modality = (words_of(ds, "Modality") or (run.say("modality not said"),))[0]
         frames = int((numbers_of(ds, "NumberOfFrames") or (1.0,))[0])
-        counted[number_in(ds, "SeriesNumber") or "without a number", modality] += frames
-    return [
-        f"series {number} ({modality}), {count} {'image' if count == 1 else 'images'}"
-        for (number, modality), count in counted.items()
-    ]
+        number = number_in(ds, "SeriesNumber") or run.say("without a number")
+        counted[number, modality] += frames
+    return [_counted(*what, count, run) for what, count in counted.items()]
+
+
+def _counted(number: str, modality: str, count: int, run: Run) -> str:
+    if count == 1:
+        return run.say("series {number} ({modality}), 1 image", number=number, modality=modality)
+    sentence = "series {number} ({modality}), {count} images"
+    return run.say(sentence, number=number, modality=modality, count=count)

@@ -17,6 +17,7 @@ from dicom_ai_node.encoders.companions.sheet import BACKGROUND, WHITE, Sheet, ba
 from dicom_ai_node.encoders.companions.slice_picture import plane_of, sides_of, slice_picture
 from dicom_ai_node.encoders.companions.typeface import typeface_for
 from dicom_ai_node.encoders.identity import Identity
+from dicom_ai_node.encoders.run import Run
 from dicom_ai_node.errors import InputError
 from dicom_ai_node.form import Kind
 
@@ -36,7 +37,7 @@ def encode_key_images(basis: Basis) -> Sequence[Dataset]:
                 picture,
                 basis,
                 identity,
-                "key images",
+                basis.run.say("key images"),
                 sources=[shown.where],
                 number=number,
                 sides=sides or (),
@@ -54,15 +55,16 @@ def key_pictures(basis: Basis) -> Iterator[tuple[KeySlice, Image.Image]]:
             continue
         size = min(max(max(pixels.shape[:2]), LONGEST[0]), LONGEST[1])
         texts = [_where_in_words(shown, basis), ", ".join(shown.labels), basis.run.package.title]
-        face = typeface_for("".join(texts), basis.run.font)
+        letters = "".join([*texts, basis.run.research_too.upper()])
+        face = typeface_for(letters, basis.run.font)
         picture = slice_picture(shown, pixels, (size, size), face)
-        yield shown, _framed(picture, texts, Sheet(image=picture, face=face))
+        yield shown, _framed(picture, texts, Sheet(image=picture, face=face), basis.run)
 
 
-def _framed(picture: Image.Image, texts: Sequence[str], sheet: Sheet) -> Image.Image:
+def _framed(picture: Image.Image, texts: Sequence[str], sheet: Sheet, run: Run) -> Image.Image:
     """The slice between the banner and its caption, which cover nothing of it."""
     width = max(picture.width, NARROWEST)
-    strip = banner(width)
+    strip = banner(width, run.research_too, sheet.face)
     captions = sheet.lines(" | ".join(texts), CAPTION, width - 48)[:4]
     height = strip.height + picture.height + len(captions) * 26 + 20
     page = Image.new("RGB", (width, height), BACKGROUND)
@@ -78,9 +80,11 @@ def _where_in_words(shown: KeySlice, basis: Basis) -> str:
     """Series, image and frame in the numbers that a viewer shows."""
     uid, frame_number = shown.where
     header = next(ds for ds in basis.headers if str(ds.SOPInstanceUID) == uid)
-    said = (
-        ("series", number_in(header, "SeriesNumber")),
-        ("image", number_in(header, "InstanceNumber")),
-        ("frame", str(frame_number or "")),
-    )
-    return ", ".join(f"{name} {number}" for name, number in said if number)
+    say, found = basis.run.say, []
+    if number := number_in(header, "SeriesNumber"):
+        found.append(say("series {number}", number=number))
+    if number := number_in(header, "InstanceNumber"):
+        found.append(say("image {number}", number=number))
+    if frame_number is not None:
+        found.append(say("frame {number}", number=frame_number))
+    return ", ".join(found)

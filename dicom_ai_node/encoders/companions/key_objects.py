@@ -21,15 +21,17 @@ def encode_key_objects(basis: Basis) -> Sequence[Dataset]:
     if not objects:
         return []
     run = basis.run
+    headline = run.say(STATUS[basis.result.outcome].headline)
+    description = run.description(run.say("key images"))
     ds = key_object_document(
         codes.DCM.OfInterest,
         objects,
-        f"{STATUS[basis.result.outcome].headline}. {run.description('key images')}",
+        f"{headline}. {description}",
         study_instance_uid=str(basis.header.StudyInstanceUID),
         observer=observer(run),
         attributes=Identity(run=run, kind=Kind.KEY_OBJECTS).attributes,
     )
-    finish(ds, basis.header, run, run.description("key images"))
+    finish(ds, basis.header, run, description)
     if ordered := requests(in_letters_of(ds, basis.header)):
         ds.ReferencedRequestSequence = ordered
     return [ds]

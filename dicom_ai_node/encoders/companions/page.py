@@ -21,15 +21,13 @@ from dicom_ai_node.encoders.companions.sheet import (
 )
 from dicom_ai_node.encoders.companions.slice_picture import slice_picture
 from dicom_ai_node.encoders.companions.typeface import Typeface, typeface_for
+from dicom_ai_node.encoders.run import Run
 from dicom_ai_node.errors import InputError
 from dicom_ai_node.job import Outcome
 
 SIZE = (1024, 1024)  # fits a viewport of any shape, and is as sharp as most of them
 HEADLINE, SENTENCE, CELL, SMALL = 36, 21, 19, 16
-COLUMNS = (  # name, and its part of the width where nothing else is empty
-    *(("ANSWER", 0.13), ("WHAT", 0.29), ("WHERE", 0.16), ("CERTAINTY", 0.13)),
-    ("MEASURED", 0.29),
-)
+COLUMNS = (0.13, 0.29, 0.16, 0.13, 0.29)  # parts of the width where nothing else is empty
 GAP, ROW_GAP = 12, 6  # pixels: between columns, or slices; between rows
 THUMBNAILS, LEAST_THUMBNAIL = 4, 240
 HEADLINE_COLORS: dict[Outcome, Color] = {  # the words say it; a colour only helps to find them
@@ -40,8 +38,7 @@ HEADLINE_COLORS: dict[Outcome, Color] = {  # the words say it; a colour only hel
     Outcome.NOT_SUITABLE: (120, 40, 120),
     Outcome.ABSTAINED: (0, 100, 100),
 }
-MORE = "and {} more: see the report"
-ANSWER_COLORS = {"FOUND": (255, 150, 120)}
+FOUND_COLOR: Color = (255, 150, 120)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,13 +53,15 @@ class Page:
 def summary_page(basis: Basis) -> Page:
     """One page, whatever there is to say; findings that do not fit are counted."""
     content = content_of(basis)
-    face = typeface_for(content.text, basis.run.font)
+    face = _face(content, basis.run)
     sheet = _sheet(content, basis, face)
     bottom = SIZE[1] - _height_of_about(sheet, content.about)
     shown = key_slices(basis, THUMBNAILS) if basis.picture is not None else []
-    rows = _write_table(sheet, content.rows, bottom - (LEAST_THUMBNAIL if shown else 0))
+    above = bottom - (LEAST_THUMBNAIL if shown else 0)
+    rows = _write_table(sheet, content.headings, content.rows, above)
     if rows < len(content.rows):
-        sheet.write(MORE.format(len(content.rows) - rows), CELL)
+        more = len(content.rows) - rows
+        sheet.write(basis.run.say("and {count} more: see the report", count=more), CELL)
     drawn = _paste_slices(sheet, basis, shown, bottom)
     sheet.y = bottom
     _write_about(sheet, content.about)
@@ -72,19 +71,24 @@ def summary_page(basis: Basis) -> Page:
 def further_pages(basis: Basis, first: int) -> list[Image.Image]:
     """The rows of the table from `first` (counted from 0) on."""
     content = content_of(basis)
-    face = typeface_for(content.text, basis.run.font)
+    face = _face(content, basis.run)
     left, pages = list(content.rows)[first:], []
     while left:
         sheet = _sheet(content, basis, face)
-        left = left[max(1, _write_table(sheet, left, SIZE[1] - MARGIN)) :]
+        written = _write_table(sheet, content.headings, left, SIZE[1] - MARGIN)
+        left = left[max(1, written) :]
         pages.append(sheet.image)
     return pages
+
+
+def _face(content: Content, run: Run) -> Typeface:
+    return typeface_for(content.text + run.research_too.upper(), run.font)
 
 
 def _sheet(content: Content, basis: Basis, face: Typeface) -> Sheet:
     """With what stands at the top of every page."""
     sheet = Sheet(image=Image.new("RGB", SIZE, BACKGROUND), face=face)
-    strip = banner(SIZE[0])
+    strip = banner(SIZE[0], basis.run.research_too, face)
     sheet.image.paste(strip, (0, 0))
     headline = sheet.lines(content.headline, HEADLINE, sheet.width)
     top = strip.height
@@ -99,13 +103,16 @@ def _sheet(content: Content, basis: Basis, face: Typeface) -> Sheet:
     return sheet
 
 
-def _write_table(sheet: Sheet, rows: Sequence[Row], bottom: int) -> int:
+def _write_table(sheet: Sheet, headings: Sequence[str], rows: Sequence[Row], bottom: int) -> int:
     """How many rows found room above `bottom`, a line for the count of the others included."""
     if not rows:
         return 0
     widths = _widths(rows)
-    headings = [[name] if width else [] for (name, _), width in zip(COLUMNS, widths, strict=True)]
-    _write_row(sheet, headings, widths, SMALL, [GREY] * len(COLUMNS))
+    names = [
+        [sheet.face.drawable(name)] if width else []
+        for name, width in zip(headings, widths, strict=True)
+    ]
+    _write_row(sheet, names, widths, SMALL, [GREY] * len(COLUMNS))
     line = round(CELL * LINE_HEIGHT)
     for number, row in enumerate(rows):
         cells = [
@@ -115,7 +122,7 @@ def _write_table(sheet: Sheet, rows: Sequence[Row], bottom: int) -> int:
         left = 0 if number == len(rows) - 1 else line
         if sheet.y + max(map(len, cells)) * line + ROW_GAP + left > bottom:
             return number
-        first = ANSWER_COLORS.get(row.answer, WHITE)
+        first = FOUND_COLOR if row.is_found else WHITE
         _write_row(sheet, cells, widths, CELL, [first, *[WHITE] * (len(COLUMNS) - 1)])
     return len(rows)
 
@@ -123,7 +130,7 @@ def _write_table(sheet: Sheet, rows: Sequence[Row], bottom: int) -> int:
 def _widths(rows: Sequence[Row]) -> list[float]:
     """Parts of the whole; 0 for a column in which nothing stands."""
     filled = [any(column) for column in zip(*map(_texts, rows), strict=True)]
-    parts = [part if has else 0.0 for (_, part), has in zip(COLUMNS, filled, strict=True)]
+    parts = [part if has else 0.0 for part, has in zip(COLUMNS, filled, strict=True)]
     return [part / sum(parts) for part in parts]
 
 

@@ -32,7 +32,8 @@ def encode_pdf(basis: Basis) -> Sequence[Dataset]:
     shown = list(key_pictures(basis))
     pages = [page.image, *further_pages(basis, page.rows), *(picture for _, picture in shown)]
     content = _pdf(pages, basis.run)
-    status = STATUS[basis.result.outcome].short
+    status = basis.run.say(STATUS[basis.result.outcome].short)
+    description = basis.run.description(basis.run.say("report {status}", status=status))
     identity = Identity(run=basis.run, kind=Kind.PDF)
     ds = Dataset()
     ds.SOPClassUID = EncapsulatedPDFStorage
@@ -43,7 +44,7 @@ def encode_pdf(basis: Basis) -> Sequence[Dataset]:
     ds.Modality = "DOC"
     ds.ConversionType = "WSD"
     ds.BurnedInAnnotation = "YES"
-    ds.DocumentTitle = basis.run.description(f"report {status}")
+    ds.DocumentTitle = description
     ds.ConceptNameCodeSequence = [_item(REPORT)]
     ds.MIMETypeOfEncapsulatedDocument = "application/pdf"
     ds.EncapsulatedDocumentLength = len(content)
@@ -51,7 +52,7 @@ def encode_pdf(basis: Basis) -> Sequence[Dataset]:
     ds.AcquisitionDateTime = None
     where = [each.where for each, _ in shown] or analysed(basis)
     ds.SourceInstanceSequence = [_reference(item) for item in source_items(basis, where)]
-    finish(ds, basis.header, basis.run, basis.run.description(f"report {status}"))
+    finish(ds, basis.header, basis.run, description)
     ds.pop("BodyPartExamined", None)  # of images alone (PS3.3 C.24.1)
     return [ds]
 
@@ -68,7 +69,7 @@ def _pdf(pages: Sequence[Image.Image], run: Run) -> bytes:
             resolution=DOTS_PER_INCH,
             quality=QUALITY,
             subsampling=0,
-            title=run.description("report"),
+            title=run.description(run.say("report")),
             producer=MANUFACTURER,
             creationDate=at,
             modDate=at,

@@ -10,7 +10,12 @@ import highdicom as hd
 from pydicom import Dataset
 
 from dicom_ai_node.encoders.basis import Basis
-from dicom_ai_node.encoders.companions.annotations import annotations, graphic_layers, reference
+from dicom_ai_node.encoders.companions.annotations import (
+    annotations,
+    graphic_layers,
+    notice_layer,
+    reference,
+)
 from dicom_ai_node.encoders.companions.display import Display, display_of
 from dicom_ai_node.encoders.companions.drawn import Drawn, drawn
 from dicom_ai_node.encoders.companions.srgb import profile_of
@@ -41,11 +46,11 @@ def _state(
     everything = [each for each, _ in shown]
     displays = {each.frame: display for each, display in shown}
     first = displays[everything[0].frame]
-    images = _images(everything, first)
+    images, notice = _images(everything, first), notice_layer(run)
     arguments: dict[str, Any] = {
         "referenced_images": images,
-        "graphic_layers": graphic_layers(everything),
-        "graphic_annotations": annotations(everything, images),
+        "graphic_layers": graphic_layers(everything, notice),
+        "graphic_annotations": annotations(everything, images, notice),
         **_about(run, number),
     }
     ds: Dataset
@@ -60,7 +65,7 @@ def _state(
             _set_tables(ds, as_read[first.own])
     _name_frames(ds, everything)
     _set_shape(ds, first)
-    finish(ds, basis.header, run, run.description("marks"))
+    finish(ds, basis.header, run, run.description(run.say("marks")))
     ds.PresentationCreationDate, ds.PresentationCreationTime = ds.ContentDate, ds.ContentTime
     del ds.ContentDate, ds.ContentTime  # which this object does not have
     return ds
@@ -69,7 +74,7 @@ def _state(
 def _about(run: Run, number: int) -> dict[str, Any]:
     return {
         "content_label": run.content_label,
-        "content_description": run.description("marks"),
+        "content_description": run.description(run.say("marks")),
         "content_creator_name": None,
         "manufacturer": MANUFACTURER,
         "manufacturer_model_name": MANUFACTURER,

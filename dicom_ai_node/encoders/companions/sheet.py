@@ -17,6 +17,8 @@ BLACK: Color = (0, 0, 0)
 MARGIN = 24
 LINE_HEIGHT = 1.3  # of the size of the letters
 BANNER = (1024, 54)  # as wide as a page; scaled to that of another picture
+DASH = 0.83  # of the size of the letters: Pillow's own font has none
+SAME_EVERYWHERE = Typeface()  # it comes with Pillow
 
 
 @dataclass(slots=True, kw_only=True)
@@ -53,19 +55,30 @@ def shortened(lines: list[str], most: int) -> list[str]:
 
 
 @lru_cache(maxsize=8)
-def banner(width: int) -> Image.Image:
-    """ "AI — research use only" over the whole width, in the same letters on every machine."""
+def banner(width: int, also: str = "", face: Typeface = SAME_EVERYWHERE) -> Image.Image:
+    """ "AI — research use only" over the whole width, in the same letters on every machine; then
+    `also`, the same in another language, in those of `face`."""
     image = Image.new("RGB", BANNER, AMBER)
-    pen, font = ImageDraw.Draw(image), Typeface().font(BANNER[1] * 0.72)
     before, after = "AI ", f" {RESEARCH.upper()}"
-    dash = BANNER[1] * 0.6  # Pillow's own font has none
-    written = font.getlength(before) + dash + font.getlength(after)
-    x, middle = (BANNER[0] - written) / 2, BANNER[1] / 2
+    further = face.drawable(f"   |   {also.upper()}") if also else ""
+    size = BANNER[1] * 0.72
+    while (written := _written(before + after, further, size, face)) > BANNER[0] - 2 * MARGIN:
+        size -= 1
+    pen, font = ImageDraw.Draw(image), SAME_EVERYWHERE.font(size)
+    x, middle, dash = (BANNER[0] - written) / 2, BANNER[1] / 2, size * DASH
     pen.text((x, middle), before, BLACK, font, "lm")
     x += font.getlength(before)
     pen.line([(x, middle), (x + dash, middle)], BLACK, BANNER[1] // 14)
     pen.text((x + dash, middle), after, BLACK, font, "lm")
+    x += dash + font.getlength(after)
+    pen.text((x, middle), further, BLACK, face.font(size), "lm")
     return image.resize((width, round(BANNER[1] * width / BANNER[0])), Image.Resampling.LANCZOS)
+
+
+def _written(english: str, further: str, size: float, face: Typeface) -> float:
+    """How wide, in pixels."""
+    own = SAME_EVERYWHERE.font(size).getlength(english)
+    return own + size * DASH + face.font(size).getlength(further)
 
 
 @lru_cache(maxsize=512)

@@ -20,7 +20,8 @@ def encode_summary(basis: Basis) -> Sequence[Dataset]:
     page = summary_page(basis)
     sources = [each.where for each in page.shown] or analysed(basis)
     identity = Identity(run=basis.run, kind=Kind.SUMMARY)
-    what = f"summary {STATUS[basis.result.outcome].short}"
+    status = basis.run.say(STATUS[basis.result.outcome].short)
+    what = basis.run.say("summary {status}", status=status)
     return [capture(page.image, basis, identity, what, sources=sources)]
 
 

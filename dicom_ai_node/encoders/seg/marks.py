@@ -47,16 +47,16 @@ def encode_marks(basis: Basis, form: Form) -> Marks:
     A part of slices that do not say where they lie, against the rules of their own object, has no
     SEG: the report alone shows what was marked on it.
     """
+    # segmentations of one kind in different forms are different objects
+    variant = form.marks_label.removeprefix(form.segmentation).lstrip("+")
     if form.segmentation is Segmentation.RTSTRUCT:
-        structures = encode_rtstruct(basis)
+        structures = encode_rtstruct(basis, variant)
         objects = [] if structures is None else [structures]
         return Marks(kind=Kind.RTSTRUCT, parts=basis.parts, objects=objects)
     if form.segmentation not in ENCODERS:
         return Marks(parts=basis.parts)
     kind = KIND_OF_SEGMENTATION[form.segmentation]
     parts = [few for part in basis.parts for few in _split(part, form.split_every)]
-    # segmentations of one kind in different forms are different objects
-    variant = form.marks_label.removeprefix(form.segmentation).lstrip("+")
     segs: list[Dataset | None] = []
     for number, part in enumerate(parts):
         identity = Identity(run=basis.run, kind=kind, number=number, variant=variant)

@@ -31,7 +31,8 @@ def skeleton(
     the source's as it was read; `whole` if it gets frames without voxels, too.
     """
     run, mask = identity.run, part.mask
-    what = "segmentation" if identity.number == 0 else f"segmentation {identity.number + 1}"
+    what = run.say("segmentation")
+    what = what if identity.number == 0 else f"{what} {identity.number + 1}"
     descriptions = [_description(segment, run) for segment in part.segments]
     # a second one makes highdicom say of each frame which segment it is of, and a third no more
     is_labelmap = kind is SegmentationTypeValues.LABELMAP

@@ -8,6 +8,7 @@ from pydicom.sr.coding import Code
 
 from dicom_ai_node.encoders.marked.marked import Place
 from dicom_ai_node.encoders.marked.size import size_of
+from dicom_ai_node.encoders.run import Run
 from dicom_ai_node.encoders.sr import names
 from dicom_ai_node.encoders.sr.draft import Draft
 from dicom_ai_node.encoders.sr.items import (
@@ -21,8 +22,6 @@ from dicom_ai_node.errors import ModelError
 from dicom_ai_node.laterality import LATERALITY_CODES
 from dicom_ai_node.result import Assessment, Finding, Measurement, Result, rounded
 from dicom_ai_node.units import PERCENT
-
-REPLACES = "This report replaces an earlier one: images of the study came after that was made."
 
 
 def group(
@@ -71,10 +70,11 @@ def status_section(
     `more` is what has no coordinates either; `others` are references to objects of the run.
     """
     codes = evaluations(result.outcome, has_findings=True)
+    headline = draft.run.say(STATUS[result.outcome].headline)
     content = [
         *(draft.items.code(name, value, CONTAINS) for name, value in codes),
         *more,
-        *comments(draft.items, STATUS[result.outcome].headline, *_sentences(draft, result)),
+        *comments(draft.items, headline, *_sentences(draft, result)),
         *others,
     ]
     return draft.items.container(names.QUALITATIVE_EVALUATIONS, content)
@@ -88,7 +88,7 @@ def status_group(
     return group(
         draft,
         "1501",
-        (uid, STATUS[result.outcome].headline),
+        (uid, draft.run.say(STATUS[result.outcome].headline)),
         evaluated=evaluations(result.outcome, has_findings=False),
         below=[
             *source_of_group(draft.items, source),
@@ -140,10 +140,17 @@ def number_of(measurement: Measurement) -> float:
 
 
 def _sentences(draft: Draft, result: Result) -> tuple[str, ...]:
-    run = draft.run
-    sentence = result.reason or STATUS[result.outcome].sentence
-    replaces = (REPLACES,) if run.supersedes else ()
-    return sentence, *replaces, run.package.intended_use
+    return *sentences_of(result, draft.run), draft.run.package.intended_use
+
+
+def sentences_of(result: Result, run: Run) -> tuple[str, ...]:
+    """Why it came to that, and whether an earlier report said something else."""
+    sentence = result.reason or run.say(STATUS[result.outcome].sentence)
+    if not run.supersedes:
+        return (sentence,)
+    return sentence, run.say(
+        "This report replaces an earlier one: images of the study came after that was made."
+    )
 
 
 def comments(items: Items, *sentences: str) -> list[Dataset]:

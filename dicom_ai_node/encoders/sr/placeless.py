@@ -10,6 +10,7 @@ from pydicom import Dataset
 from pydicom.sr.coding import Code
 
 from dicom_ai_node.encoders.ids import DerivedIds
+from dicom_ai_node.encoders.run import Run
 from dicom_ai_node.encoders.sr import names
 from dicom_ai_node.encoders.sr.draft import Draft
 from dicom_ai_node.encoders.sr.groups import (
@@ -51,12 +52,12 @@ def assessment_group(draft: Draft, assessment: Assessment, image: Dataset | None
     return group(
         draft,
         "1501",
-        (_assessment_uid(assessment, draft.run.ids), _in_words(assessment)),
+        (_assessment_uid(assessment, draft.run.ids), _in_words(assessment, draft.run)),
         said=assessment,
         evaluated=[(assessment.code, ANSWERS[assessment.answer])],
         below=[
             *source_of_group(draft.items, image),
-            *comments(draft.items, *_probability(assessment)),
+            *comments(draft.items, *_probability(assessment, draft.run)),
         ],
     )
 
@@ -79,7 +80,7 @@ def finding_item(
 
 
 def assessment_item(draft: Draft, assessment: Assessment, image: Dataset | None) -> Dataset:
-    said = _probability(assessment)
+    said = _probability(assessment, draft.run)
     below = [
         *sites_of(draft, assessment, HAS_PROPERTIES),
         *(draft.items.text(names.COMMENT, sentence, HAS_PROPERTIES) for sentence in said),
@@ -94,21 +95,26 @@ def _item(
     return draft.items.code(name, value, CONTAINS, [*below, *source])
 
 
-def _in_words(assessment: Assessment) -> str:
+def _in_words(assessment: Assessment, run: Run) -> str:
     site = f" ({assessment.site.meaning})" if assessment.site else ""
-    words = f"AI {assessment.code.meaning}{site}: {assessment.answer.upper()}"
+    what, answer = f"{assessment.code.meaning}{site}", run.say(assessment.answer.upper())
     if assessment.probability is None:
-        return words
-    return f"{words} (probability {percent(assessment.probability)})"
+        return run.say("AI {what}: {answer}", what=what, answer=answer)
+    return run.say(
+        "AI {what}: {answer} (probability {percent})",
+        what=what,
+        answer=answer,
+        percent=percent(assessment.probability),
+    )
 
 
-def _probability(assessment: Assessment) -> list[str]:
+def _probability(assessment: Assessment, run: Run) -> list[str]:
     """In words: as a number it would be the certainty of a finding, and there is none."""
     if assessment.probability is None:
         return []
     value = certainty(assessment.probability)
-    number = f"{value:.1f}" if value == round(value, 1) else f"{value:g}"
-    return [f"The model's probability of it is {number} %."]
+    percents = f"{value:.1f}" if value == round(value, 1) else f"{value:g}"
+    return [run.say("The model's probability of it is {percent} %.", percent=percents)]
 
 
 def _assessment_uid(assessment: Assessment, ids: DerivedIds) -> str:

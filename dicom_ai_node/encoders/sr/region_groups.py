@@ -6,6 +6,7 @@ import numpy as np
 from pydicom import Dataset
 
 from dicom_ai_node.encoders.marked.regions import MEASURABLE, Drawing
+from dicom_ai_node.encoders.run import Run
 from dicom_ai_node.encoders.sr import names
 from dicom_ai_node.encoders.sr.draft import Draft
 from dicom_ai_node.encoders.sr.groups import (
@@ -40,7 +41,7 @@ def region_groups(
     )
     in_words = []
     if isinstance(finding.region, BoxInPatient):
-        in_words.append(_in_words(finding.region))
+        in_words.append(_in_words(finding.region, draft.run))
     said = group(
         draft,
         "1501",
@@ -84,7 +85,7 @@ def _in_space(
     return group(draft, "1411", tracking, said=finding, below=below)
 
 
-def _in_words(box: BoxInPatient) -> str:
+def _in_words(box: BoxInPatient, run: Run) -> str:
     """The extent in space, which one slice does not show.
 
     Not as coordinates: of a report that holds any in space (SCOORD3D), OHIF draws nothing.
@@ -92,6 +93,7 @@ def _in_words(box: BoxInPatient) -> str:
     x, y, z = (f"{value:.1f}" for value in box.center)
     edges = 2 * np.linalg.norm(box.half_axes, axis=1)
     if not edges.any():
-        return f"Point in the patient (LPS, mm): {x}, {y}, {z}."
+        return run.say("Point in the patient (LPS, mm): {x}, {y}, {z}.", x=x, y=y, z=z)
     size = " x ".join(f"{edge:.1f}" for edge in edges)
-    return f"Box in the patient (LPS, mm): centre {x}, {y}, {z}; edges {size}."
+    sentence = "Box in the patient (LPS, mm): centre {x}, {y}, {z}; edges {size}."
+    return run.say(sentence, x=x, y=y, z=z, size=size)

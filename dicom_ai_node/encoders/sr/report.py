@@ -14,10 +14,11 @@ from dicom_ai_node.encoders.identity import Identity
 from dicom_ai_node.encoders.run import MANUFACTURER, Run
 from dicom_ai_node.encoders.seg.marks import Marks
 from dicom_ai_node.encoders.sides import sides_of
-from dicom_ai_node.encoders.source.headers import read_only_items, stand_in
+from dicom_ai_node.encoders.source.headers import encodings_of, read_only_items, stand_in
 from dicom_ai_node.encoders.sr import names
 from dicom_ai_node.encoders.sr.beside import beside_items
 from dicom_ai_node.encoders.sr.draft import Draft, algorithm
+from dicom_ai_node.encoders.sr.encoded import encode_content
 from dicom_ai_node.encoders.sr.findings import said_of
 from dicom_ai_node.encoders.sr.groups import status_group, status_section
 from dicom_ai_node.encoders.sr.items import HAS_CONCEPT_MOD, Items
@@ -26,9 +27,15 @@ from dicom_ai_node.encoders.sr.status import STATUS
 from dicom_ai_node.errors import ModelError
 from dicom_ai_node.form import DEFAULT, Form, Kind, ReportForm
 from dicom_ai_node.job import Outcome, ReportReference
+from dicom_ai_node.language import Language
 
 GENERIC_PROCEDURE = Code("363679005", "SCT", "Imaging procedure")
-ENGLISH = Code("en-US", "RFC5646", "English (United States)")
+LANGUAGES = {
+    Language.ENGLISH: Code("en-US", "RFC5646", "English (United States)"),
+    Language.GERMAN: Code("de", "RFC5646", "German"),
+    Language.FRENCH: Code("fr", "RFC5646", "French"),
+    Language.SPANISH: Code("es", "RFC5646", "Spanish"),
+}
 SOP_CLASSES = {
     ReportForm.COMPREHENSIVE_3D: sr.Comprehensive3DSR,
     ReportForm.COMPREHENSIVE: sr.ComprehensiveSR,
@@ -66,9 +73,10 @@ def encode_sr(basis: Basis, marks: Marks, form: Form, beside: Sequence[Dataset] 
     ds.ContentSequence = content
     if run.supersedes:
         ds.PredecessorDocumentsSequence = [_reference(ds, each) for each in run.supersedes]
-    finish(ds, basis.header, run, run.description(STATUS[basis.result.outcome].short))
+    finish(ds, basis.header, run, run.description(run.say(STATUS[basis.result.outcome].short)))
     if ordered := requests(in_letters_of(ds, basis.header)):
         ds.ReferencedRequestSequence = ordered
+    encode_content(ds, encodings_of(ds))
     return ds
 
 
@@ -92,7 +100,7 @@ def _content(basis: Basis, marks: Marks, draft: Draft, beside: Sequence[Dataset]
         status = [status_group(draft, result, cited[0] if cited else None, others)]
     groups = [*status, *said.findings, *said.assessments]
     return [
-        items.code(names.LANGUAGE, ENGLISH, HAS_CONCEPT_MOD),
+        items.code(names.LANGUAGE, LANGUAGES[draft.run.language], HAS_CONCEPT_MOD),
         *_observed(draft.run),
         *(
             items.code(names.PROCEDURE_REPORTED, procedure, HAS_CONCEPT_MOD)

@@ -54,6 +54,7 @@ def evidence(ds):
     }
 
 
+@pytest.mark.air("root result")
 @pytest.mark.result_rule(17, 18, 19)
 @pytest.mark.validators
 @pytest.mark.parametrize("outcome", [Outcome.FINDINGS, Outcome.NONE])
@@ -73,6 +74,7 @@ def test_all_objects_of_the_run_are_referred_to_and_evidence(instances, outcome,
     assert sr_validator(path) == []
 
 
+@pytest.mark.air("root result")
 @pytest.mark.result_rule(17, 18, 19)
 @pytest.mark.validators
 @pytest.mark.parametrize("segmentation", [Segmentation.BINARY, Segmentation.RTSTRUCT])
