@@ -126,11 +126,11 @@ def plan(
 def _refused(
     named_before: Sequence[Produced], noted: Mapping[tuple[str, str], Job]
 ) -> Iterator[ByHand]:
-    """What a note names that its peer has refused."""
+    """What is surely there, and named by a note that its peer has refused."""
     by_note: dict[int, list[Produced]] = {}
     for each in named_before:
         note = noted[each.peer, each.sop_instance_uid]
-        if note.state is JobState.UNDELIVERED:
+        if note.state is JobState.UNDELIVERED and each.is_there:
             by_note.setdefault(note.id, []).append(each)
     for number, objects in by_note.items():
         first = objects[0]
