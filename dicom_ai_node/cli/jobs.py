@@ -49,7 +49,7 @@ def list_(
             job.state,
             job.outcome or "",
             str(job.attempts),
-            _waits(job, disabled) or job.reason or job.error_text or "",
+            _waits(job, disabled) or job.error_text or job.reason or "",
         )
     console().print(table)
 

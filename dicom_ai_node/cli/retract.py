@@ -130,8 +130,9 @@ def _tell_outlook(outlook: "Outlook", recall: "Recall", *, as_json: bool) -> Non
         out.print(f"{outlook.unsent} objects of ready jobs are not sent any more.")
     if waiting := outlook.number(JobState.QUEUED, JobState.RUNNING):
         out.print(f"{_jobs(waiting)} queued or running: none runs on while the model is disabled.")
-    if plan.rejected:
-        out.print(f"{plan.rejected} objects are named by notes already.")
+    if plan.rejected or plan.waiting:
+        named = plan.rejected + plan.waiting
+        out.print(f"{named} objects are named by notes already.")
     for label, number in outlook.built_on.items():
         out.print(f"{label} worked on its masks in {_jobs(number)}: retract those as well.")
     _print_by_hand(out, plan.by_hand)
@@ -149,6 +150,7 @@ def _tell_done(
                 "notes": [_note(*each) for each in done.notes],
                 "by_hand": [_by_hand(each) for each in done.by_hand],
                 "rejected_before": done.rejected,
+                "waiting_for_a_note": done.waiting,
                 "built_on": outlook.built_on,
             }
         )
@@ -159,14 +161,17 @@ def _tell_done(
     if not disabled:
         out.print(f"{_label(recall)} is not installed: nothing new can come of it.")
     out.print(f"{_jobs(done.stopped)} marked as retracted.")
-    out.print(f"{len(done.notes)} notes are queued, {done.rejected} objects were rejected before.")
+    out.print(
+        f"{len(done.notes)} notes are queued; {done.rejected} objects were rejected before, and "
+        f"{done.waiting} wait for a note that is on its way."
+    )
     if done.notes:
         table = Table("Note (job)", "Peer", "Objects", "Study Instance UID")
         for note, job in done.notes:
             number = str(len(note.objects))
             table.add_row(str(job.id), note.peer, number, note.study_instance_uid)
         out.print(table)
-        out.print("See what became of them: `dicom-ai-node results list`.")
+        out.print(f"See what became of them: `dicom-ai-node results list --model {recall.model}`.")
     if done.still_running:
         out.print(
             f"{_jobs(done.still_running)} still running: run this again when `jobs list --state "

@@ -13,6 +13,9 @@ from dicom_ai_node.job import Delivery, DeliveryState, Job, JobState, OutboxObje
 
 _NONE_KNOWN: Mapping[str, ResultForms] = MappingProxyType({})
 
+UNDELIVERED = "undelivered"
+NO_ERROR: Mapping[str, None] = {"error_kind": None, "error_text": None}  # that of an earlier try
+
 
 def publish(
     connection: Connection,
@@ -29,7 +32,7 @@ def publish(
 
     `forms` are those of the peers by their names; a peer without has the first of what was made.
     """
-    changes = {"outcome": outcome, "reason": reason, "timings": timings}
+    changes = {"outcome": outcome, "reason": reason, "timings": timings, **NO_ERROR}
     jobs.move(connection, current, JobState.READY, now=now, why=f"outcome {outcome}", **changes)
     rows = [
         {
@@ -119,15 +122,22 @@ def finish_job(connection: Connection, job_id: int, now: float) -> None:
     current = jobs.find(connection, job_id)
     if DeliveryState.PENDING in states or current is None or current.state is not JobState.READY:
         return
-    refused = DeliveryState.REFUSED in states
-    target = JobState.UNDELIVERED if refused else JobState.DONE
-    why = "a peer refused an object for good" if refused else "every object is delivered"
-    jobs.move(connection, current, target, now=now, why=why)
+    if DeliveryState.REFUSED not in states:
+        jobs.move(connection, current, JobState.DONE, now=now, why="every object is delivered")
+        return
+    first = select(delivery).where(
+        delivery.c.job_id == job_id, delivery.c.state == DeliveryState.REFUSED
+    )
+    refused = connection.execute(first.order_by(delivery.c.id).limit(1)).mappings().one()
+    why = f"{refused['kind']} for {refused['peer']}: {refused['status']}"
+    told = {"error_kind": UNDELIVERED, "error_text": why}
+    jobs.move(connection, current, JobState.UNDELIVERED, now=now, why=why, **told)
 
 
 def retry(connection: Connection, current: Job, *, now: float) -> int:
     """Send again what was refused, unchanged: UNDELIVERED to READY."""
-    jobs.move(connection, current, JobState.READY, now=now, why="retried by an operator")
+    why = "retried by an operator"
+    jobs.move(connection, current, JobState.READY, now=now, why=why, **NO_ERROR)
     again = connection.execute(
         update(delivery)
         .where(delivery.c.job_id == current.id, delivery.c.state == DeliveryState.REFUSED)

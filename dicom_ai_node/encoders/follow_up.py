@@ -22,6 +22,7 @@ from dicom_ai_node.encoders.run import Run
 from dicom_ai_node.header import words_of
 from dicom_ai_node.result import Finding, Result, rounded
 from dicom_ai_node.tracked import Tracked, TrackedMeasurement, TrackedStudy
+from dicom_ai_node.units import in_words
 
 Key = tuple[str, str, str, str]
 _Of = TypeVar("_Of")
@@ -64,7 +65,7 @@ class FollowUp:
             return []
         now = {(_plain(each.name), _plain(each.unit)) for each in finding.measurements}
         told = [
-            f"{parse_code(each.name).meaning} {each.value:g} {parse_code(each.unit).value}"
+            f"{parse_code(each.name).meaning} {each.value:g} {_unit(each)}".rstrip()
             for each in self.matches[index].measurements
             if (_plain(parse_code(each.name)), _plain(parse_code(each.unit))) in now
         ]
@@ -75,6 +76,10 @@ class FollowUp:
         measured = ", ".join(told) or run.say("the same finding")
         sentence = "Earlier ({date}, {model}): {measured}."
         return [run.say(sentence, date=date, model=of, measured=measured)]
+
+
+def _unit(measurement: TrackedMeasurement) -> str:
+    return in_words(parse_code(measurement.unit))
 
 
 NOTHING_EARLIER = FollowUp()

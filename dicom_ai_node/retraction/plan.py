@@ -2,18 +2,19 @@
 
 import enum
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
 from dicom_ai_node.database.retractions import Produced
 from dicom_ai_node.encoders.words.words import say
 from dicom_ai_node.header import DAMAGED, read_header
-from dicom_ai_node.job import Job
+from dicom_ai_node.job import Job, JobState
 from dicom_ai_node.language import Language
 from dicom_ai_node.spool import Spool
 
 _NAMES = ("SOPClassUID", "SeriesInstanceUID")
+NOTE_REFUSED = "it did not take the rejection note (`jobs show {job}`): hide or delete them there"
 NOT_NAMED = "the node no longer knows the series of some of its objects: reject them by hand there"
 
 
@@ -72,11 +73,12 @@ class ByHand:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """`rejected` is what notes that were made before name already."""
+    """`rejected` and `waiting` count objects that a note names which is there, or on its way."""
 
     notes: tuple[PlannedNote, ...]
     by_hand: tuple[ByHand, ...]
     rejected: int = 0
+    waiting: int = 0
 
 
 def plan(
@@ -111,7 +113,33 @@ def plan(
             by_hand.append(
                 ByHand(study_instance_uid=study, peer=peer, objects=unknown, why=NOT_NAMED)
             )
-    return Plan(notes=tuple(notes), by_hand=tuple(by_hand), rejected=len(there) - len(new))
+    noted_there = [each for each in there if each not in new]
+    states = [noted[each.peer, each.sop_instance_uid].state for each in noted_there]
+    return Plan(
+        notes=tuple(notes),
+        by_hand=(*by_hand, *_refused(noted_there, noted)),
+        rejected=states.count(JobState.DONE),
+        waiting=states.count(JobState.READY),
+    )
+
+
+def _refused(
+    named_before: Sequence[Produced], noted: Mapping[tuple[str, str], Job]
+) -> Iterator[ByHand]:
+    """What is surely there, and named by a note that its peer has refused."""
+    by_note: dict[int, list[Produced]] = {}
+    for each in named_before:
+        note = noted[each.peer, each.sop_instance_uid]
+        if note.state is JobState.UNDELIVERED and each.is_there:
+            by_note.setdefault(note.id, []).append(each)
+    for number, objects in by_note.items():
+        first = objects[0]
+        yield ByHand(
+            study_instance_uid=first.job.study_instance_uid,
+            peer=first.peer,
+            objects=tuple(objects),
+            why=NOTE_REFUSED.format(job=number),
+        )
 
 
 def named(each: Produced, spool: Spool) -> Produced:

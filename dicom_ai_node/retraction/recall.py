@@ -44,7 +44,8 @@ class Done:
     stopped: int  # jobs
     notes: tuple[tuple[PlannedNote, Job], ...]
     by_hand: tuple[ByHand, ...]
-    rejected: int  # objects that were named before
+    rejected: int  # objects of notes that are there
+    waiting: int  # and of those that are on their way
     still_running: int  # jobs
 
 
@@ -103,6 +104,7 @@ class Recall:
             notes=tuple(notes),
             by_hand=tuple(by_hand),
             rejected=found.rejected,
+            waiting=found.waiting,
             still_running=still_running,
         )
 

@@ -6,6 +6,7 @@ import highdicom as hd
 import numpy as np
 import pytest
 from PIL import ImageCms
+from pydicom import Dataset
 
 from dicom_ai_node.encoders.companions.srgb import srgb_profile
 from dicom_ai_node.encoders.encode import encode
@@ -252,6 +253,34 @@ def test_pixels_that_are_not_square_at_the_detector_are_shown_as_they_are():
     (area,) = state.DisplayedAreaSelectionSequence
     assert area.PresentationPixelSpacing == [0.1, 0.3]
     assert "PresentationPixelAspectRatio" not in area
+
+
+def broken(keyword, value):
+    image = dicom_factory.radiograph(PIXELS)
+    setattr(image, keyword, value)
+    return image
+
+
+@pytest.mark.parametrize(
+    ("keyword", "value"),
+    [
+        ("VOILUTSequence", [Dataset()]),
+        ("ModalityLUTSequence", [Dataset()]),
+        ("RescaleSlope", "NaN"),
+    ],
+)
+def test_a_broken_table_or_number_of_the_source_is_left_aside(keyword, value):
+    image = broken(keyword, value)
+    (state,) = states(result_with_box(image), [image])
+    for attribute in ("SoftcopyVOILUTSequence", "ModalityLUTSequence", "RescaleSlope"):
+        assert attribute not in state
+
+
+def test_a_window_that_is_no_number_is_left_aside():
+    image = broken("WindowCenter", "NaN")
+    image.WindowWidth = "400"
+    (state,) = states(result_with_box(image), [image])
+    assert "SoftcopyVOILUTSequence" not in state
 
 
 def test_a_box_over_the_edge_of_an_oblique_image_is_drawn_to_the_edge():

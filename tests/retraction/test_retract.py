@@ -119,10 +119,16 @@ def test_a_peer_that_takes_no_notes_is_not_passed_over_in_silence(here: Site) ->
     here.retract()
     here.deliver()
     assert {e["retracted"] for e in here.listing() if e["peer"] == "pacs"} == {"note refused"}
+    again = here.say("results", "retract", "--model", MODEL, "--yes")
+    assert again.exit_code == 1
+    assert "By hand: study" in again.output
+    assert "did not take the rejection note" in again.output
     (undelivered,) = (each for each in here.jobs() if each.state is JobState.UNDELIVERED)
     here.pacs.answer = lambda _: 0x0000
+    assert undelivered.error_text == "rejection for pacs: A900"
     here.must("jobs", "retry", str(undelivered.id))
     here.deliver(after=1)
+    assert next(each for each in here.jobs() if each.id == undelivered.id).error_text is None
     assert {each["retracted"] for each in here.listing()} == {"rejected"}
 
 
@@ -226,7 +232,8 @@ def test_a_recall_is_told_in_words(here: Site) -> None:
         "4 objects are at peers, or may be: 2 notes reject them.",
         f"{MODEL} 1.0.0 is disabled.",
         "1 job marked as retracted.",
-        "2 notes are queued, 0 objects were rejected before.",
+        "2 notes are queued; 0 objects were rejected before, and 0 wait for a note",
+        f"`dicom-ai-node results list --model {MODEL}`",
     ):
         assert sentence in said
     assert "4 objects are named by notes already." in here.must(

@@ -19,10 +19,9 @@ from dicom_ai_node.encoders.sr.status import STATUS
 from dicom_ai_node.header import numbers_of, words_of
 from dicom_ai_node.laterality import LATERALITY_CODES
 from dicom_ai_node.result import Assessment, Finding, Measurement
+from dicom_ai_node.units import in_words
 
 # units whose code is what people write; of all others, what the code means
-PLAIN_UNITS = ("mL", "mm", "mm2", "mm3", "cm", "cm2", "cm3", "%", "L", "ms", "s", "g", "kg", "mg")
-WITHOUT_UNIT = ("1", "{ratio}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,14 +116,7 @@ def _in_words(measurement: Measurement) -> str:
     """Four digits that count: more than anybody measures, and all of a larger whole number."""
     value = number_of(measurement)
     number = f"{value:.0f}" if abs(value) >= 1000 else f"{value:.4g}"
-    return f"{measurement.name.meaning} {number} {_unit(measurement)}".rstrip()
-
-
-def _unit(measurement: Measurement) -> str:
-    unit = measurement.unit
-    if unit.value in WITHOUT_UNIT:
-        return ""
-    return unit.value if unit.value in PLAIN_UNITS else unit.meaning
+    return f"{measurement.name.meaning} {number} {in_words(measurement.unit)}".rstrip()
 
 
 def _on_image(what: str, said: Finding | Assessment, basis: Basis) -> str:

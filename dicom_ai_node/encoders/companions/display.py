@@ -1,5 +1,6 @@
 """How a source's frames are shown: a presentation state replaces what their headers say of it."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -46,7 +47,7 @@ def display_of(header: Dataset, frame_number: int | None) -> Display:
     voi = _macro(where, "FrameVOILUTSequence", "WindowCenter")
     measures = _macro(where, "PixelMeasuresSequence", "PixelSpacing")
     has_table = any(name in header for name in ("ModalityLUTSequence", "VOILUTSequence"))
-    slope, intercept = numbers_of(rescale, "RescaleSlope"), numbers_of(rescale, "RescaleIntercept")
+    slope, intercept = _finite(rescale, "RescaleSlope"), _finite(rescale, "RescaleIntercept")
     unit = "HU" if header.get("Modality") == "CT" else "US"
     return Display(
         rows=int(header.Rows),
@@ -73,9 +74,15 @@ def _macro(where: Sequence[Dataset], sequence: str, keyword: str) -> Dataset:
     return Dataset()
 
 
+def _finite(ds: Dataset, keyword: str) -> tuple[float, ...]:
+    """() where one of its values is no number, or none that a DS can hold."""
+    values = numbers_of(ds, keyword)
+    return values if all(map(math.isfinite, values)) else ()
+
+
 def _window(voi: Dataset) -> tuple[float, float, str] | None:
     """The first of several."""
-    centre, width = numbers_of(voi, "WindowCenter"), numbers_of(voi, "WindowWidth")
+    centre, width = _finite(voi, "WindowCenter"), _finite(voi, "WindowWidth")
     if not centre or not width or width[0] <= 0:
         return None
     return centre[0], width[0], str(voi.get("VOILUTFunction") or "LINEAR")

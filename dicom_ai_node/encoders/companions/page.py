@@ -27,8 +27,9 @@ from dicom_ai_node.job import Outcome
 
 SIZE = (1024, 1024)  # fits a viewport of any shape, and is as sharp as most of them
 HEADLINE, SENTENCE, CELL, SMALL = 36, 21, 19, 16
-COLUMNS = (0.13, 0.29, 0.16, 0.13, 0.29)  # parts of the width where nothing else is empty
+COLUMNS = (0.13, 0.23, 0.16, 0.11, 0.37)  # parts of the width where nothing else is empty
 GAP, ROW_GAP = 12, 6  # pixels: between columns, or slices; between rows
+FEW_ROWS = 6
 THUMBNAILS, LEAST_THUMBNAIL = 4, 240
 HEADLINE_COLORS: dict[Outcome, Color] = {  # the words say it; a colour only helps to find them
     Outcome.FINDINGS: (24, 86, 160),
@@ -114,9 +115,10 @@ def _write_table(sheet: Sheet, headings: Sequence[str], rows: Sequence[Row], bot
     ]
     _write_row(sheet, names, widths, SMALL, [GREY] * len(COLUMNS))
     line = round(CELL * LINE_HEIGHT)
+    most = 8 if len(rows) <= FEW_ROWS else 4  # lines of one cell: earlier values need room
     for number, row in enumerate(rows):
         cells = [
-            shortened(sheet.lines(text, CELL, width * sheet.width - GAP), 4) if text else []
+            shortened(sheet.lines(text, CELL, width * sheet.width - GAP), most) if text else []
             for text, width in zip(_texts(row), widths, strict=True)
         ]
         left = 0 if number == len(rows) - 1 else line

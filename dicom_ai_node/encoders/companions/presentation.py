@@ -143,11 +143,13 @@ def _set_tables(ds: Dataset, header: Dataset) -> None:
 
 
 def _table(header: Dataset, keyword: str) -> Dataset | None:
-    if not header.get(keyword):
+    """None where there is none, or not a whole one."""
+    names = ("LUTDescriptor", "LUTData")
+    source = header[keyword].value[0] if header.get(keyword) else Dataset()
+    if not all(name in source for name in names):
         return None
-    source = header[keyword].value[0]
     table = Dataset()
-    for name in ("LUTDescriptor", "LUTData"):
+    for name in names:
         table[name] = source[name]
     return table
 

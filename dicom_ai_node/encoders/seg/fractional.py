@@ -32,5 +32,5 @@ def _occupied(mask: SourceMask, frames: Sequence[Frame], whole: int) -> BytesIO:
     pixels = BytesIO()
     for segment, place in frames:
         inside = mask.array[place] == segment.segment.number
-        pixels.write((inside * np.uint8(whole)).data)
+        pixels.write((inside * np.uint8(whole)).tobytes())
     return pixels

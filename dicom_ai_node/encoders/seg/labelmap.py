@@ -33,5 +33,5 @@ def _labels(part: Marked, places: Sequence[int]) -> BytesIO:
         numbers[segment.segment.number] = segment.number
     pixels = BytesIO()
     for place in places:
-        pixels.write(numbers[part.mask.array[place]].data)
+        pixels.write(numbers[part.mask.array[place]].tobytes())  # a mask may lie the other way
     return pixels

@@ -53,7 +53,8 @@ def region_groups(
             *comments(items, *in_words, *earlier),
         ],
     )
-    if draft.spatial and isinstance(finding.region, BoxInPatient):
+    has_frame = bool(drawing.header.get("FrameOfReferenceUID"))
+    if draft.spatial and has_frame and isinstance(finding.region, BoxInPatient):
         return [drawn, said, _in_space(draft, finding, finding.region, drawing, tracking)]
     return [drawn, said]
 

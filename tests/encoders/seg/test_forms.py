@@ -261,3 +261,19 @@ def test_slices_of_several_series_are_referred_to_by_series(instances: list[Data
     }
     assert by_series[other.SeriesInstanceUID] == [other.SOPInstanceUID]
     assert [len(uids) for uids in by_series.values()] == [1, len(whole.sources) - 1]
+
+
+@pytest.mark.parametrize("segmentation", [Segmentation.LABELMAP, Segmentation.FRACTIONAL])
+def test_a_mask_may_lie_the_other_way_in_memory(segmentation):
+    """That of a model which turns its axes, such as one for another orientation."""
+    instances = dicom_factory.series(name="transposed", shape=(4, 16, 12))
+    result = made.findings(instances, numbers=(1,))
+    (mask,) = result.masks
+    turned = replace(result, masks=(mask.with_array(np.asfortranarray(mask.array)),))
+    form = Form(segmentation=segmentation, companions=())
+    headers = made.without_pixels(instances)
+    straight, other = (
+        encode(each, headers, made.run(), ("seg",), forms=[form])[0].dataset
+        for each in (result, turned)
+    )
+    assert straight.PixelData.getvalue() == other.PixelData.getvalue()

@@ -96,6 +96,19 @@ def test_each_form_is_an_object_of_its_own_with_the_same_findings(reports):
     assert two_d == reports[ReportForm.COMPREHENSIVE].ContentSequence
 
 
+def test_slices_without_a_frame_of_reference_give_no_coordinates_in_space(center):
+    instances = dicom_factory.series(name="no frame", shape=(8, 30, 40), spacing=(5.0, 1.5, 2.0))
+    for ds in instances:
+        ds.pop("FrameOfReferenceUID")
+    box = BoxInPatient(center=center, half_axes=HALF_AXES)
+    finding = Finding(tracking_identifier="Nodule 1", code=NODULE, region=box)
+    result = Result(outcome=Outcome.FINDINGS, findings=(finding,))
+    form = FORMS[ReportForm.SPATIAL]
+    (report,) = encode(result, made.without_pixels(instances), made.run(), ("sr",), forms=[form])
+    assert made.named(report.dataset, IMAGE_REGION)
+    assert not made.named(report.dataset, VOLUME_SURFACE)
+
+
 @pytest.mark.result_rule(2)
 def test_a_report_that_refers_to_other_objects_is_another_one(instances):
     """One peer takes the summary, another does not: two documents never share a UID."""
