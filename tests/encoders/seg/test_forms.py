@@ -1,6 +1,7 @@
 """The forms that masks are sent in: what each holds, and how the report refers to it."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from io import BytesIO
 
 import highdicom as hd
