@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 
 from dicom_ai_node.cli.node import DEFAULT_CONFIG, AsJson, ConfigDir, open_node
-from dicom_ai_node.cli.show import console, moment, print_json
+from dicom_ai_node.cli.show import console, moment, print_json, state_in_words
 from dicom_ai_node.config.disabled import Disabled, read_disabled
 from dicom_ai_node.database import deliveries
 from dicom_ai_node.database import jobs as job_table
@@ -20,7 +20,7 @@ from dicom_ai_node.job import DeliveryState, Job, JobState, Priority
 app = typer.Typer(help="The queue: see, retry, cancel, prioritise.", no_args_is_help=True)
 
 # what is of another form than that which the peer is sent
-_SHOWN = {DeliveryState.SPARE: "kept back", DeliveryState.PASSED: "not taken"}
+
 JobId = Annotated[int, typer.Argument(max=2**62, help="The job's number, as `jobs list` shows it.")]
 
 
@@ -81,7 +81,7 @@ def show(job_id: JobId, as_json: AsJson = False, config: ConfigDir = DEFAULT_CON
         table.add_row(
             row["peer"],
             row["kind"],
-            _SHOWN.get(row["state"], row["state"]),
+            state_in_words(DeliveryState(row["state"])),
             str(row["tries"]),
             row["status"] or "",
         )

@@ -8,10 +8,10 @@ from rich.table import Table
 
 from dicom_ai_node.cli import retract
 from dicom_ai_node.cli.node import DEFAULT_CONFIG, AsJson, ConfigDir, open_node
-from dicom_ai_node.cli.show import console, print_json
+from dicom_ai_node.cli.show import console, print_json, state_in_words
 from dicom_ai_node.database import retractions
 from dicom_ai_node.database.retractions import Produced
-from dicom_ai_node.job import Job, JobState
+from dicom_ai_node.job import DeliveryState, Job, JobState
 from dicom_ai_node.spool import Spool
 
 app = typer.Typer(help="What models produced, and taking it back.", no_args_is_help=True)
@@ -39,6 +39,9 @@ def list_(
     rows = [_row(each, notes, node.spool) for each in produced]
     if as_json:
         print_json(rows)
+        return
+    if not rows:
+        console().print(f"No object of {model} here: see `models list`.")
         return
     console(soft_wrap=True).print(_table(rows))
 
@@ -73,7 +76,7 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> Table:
             row["version"],
             row["peer"],
             row["kind"],
-            row["state"],
+            state_in_words(DeliveryState(row["state"])),
             row["retracted"] or "",
             f"{row['study_instance_uid']}\n{row['sop_instance_uid']}",
         )

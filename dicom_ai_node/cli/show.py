@@ -7,6 +7,8 @@ from typing import Any
 import typer
 from rich.console import Console
 
+from dicom_ai_node.job import DeliveryState
+
 
 def console(*, soft_wrap: bool = False) -> Console:
     """Text as it is: what comes from a header must not be taken for markup.
@@ -25,3 +27,11 @@ def moment(seconds: float | None) -> str:
     if seconds is None:
         return ""
     return datetime.fromtimestamp(seconds).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+_IN_WORDS = {DeliveryState.SPARE: "kept back", DeliveryState.PASSED: "not taken"}
+
+
+def state_in_words(state: DeliveryState) -> str:
+    """Of a delivery: what waits on a lower rung, and what a peer did not take, by their names."""
+    return _IN_WORDS.get(state, str(state))

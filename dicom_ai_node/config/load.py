@@ -272,5 +272,7 @@ def _describe(error: ValidationError, tree: _Tree) -> list[str]:
             message = "unknown key: check its spelling"
         elif problem["type"] == "missing":
             message = "is missing"
+        elif problem["type"] == "tuple_type":
+            message = "write a list, in brackets: [one, another]"
         lines.append(f"{place}: {key}: {message}" if key else f"{place}: {message}")
     return lines

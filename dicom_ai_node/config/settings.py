@@ -57,9 +57,18 @@ CertificateName = Annotated[
 ]
 
 
-def _there(path: Path) -> Path:
-    if not path.is_file():
-        raise ValueError("there is no such file")
+# how TrueType, OpenType and collections of them begin
+_FONTS = (b"\x00\x01\x00\x00", b"true", b"OTTO", b"ttcf")
+
+
+def _font(path: Path) -> Path:
+    try:
+        with path.open("rb") as file:
+            begins = file.read(4)
+    except OSError:
+        raise ValueError("there is no such file, or it may not be read") from None
+    if begins not in _FONTS:
+        raise ValueError("this is no TTF, OTF or TTC file")
     return path
 
 
@@ -96,7 +105,7 @@ class NodeSettings(Strict):
     accept_sop_classes: tuple[Uid, ...] = ()  # beyond images, reports and presentation states
     drain_s: Annotated[float, Field(ge=0)] = 30
     # TTF, OTF or TTC with the site's letters, for what is drawn; None: Pillow's, or the system's
-    font: Annotated[Path, AfterValidator(_there)] | None = None
+    font: Annotated[Path, AfterValidator(_font)] | None = None
     language: Language = Language.ENGLISH  # of our own words in what is sent
 
 

@@ -7,8 +7,10 @@ import pytest
 from pydantic import TypeAdapter
 from ruamel.yaml import YAML
 
+from dicom_ai_node.config.load import load
 from dicom_ai_node.config.result_forms import ResultForms
 from dicom_ai_node.config.settings import AnyPeer, Config
+from dicom_ai_node.errors import ConfigError
 from dicom_ai_node.form import DEFAULT, MARKS
 from tests.made import configuration
 
@@ -86,3 +88,13 @@ def test_a_peer_that_is_configured_no_longer_needs_the_usual_form(tmp_path: Path
     config = two_routes(tmp_path, "none")
     assert config.forms_of(["gone"]) == (DEFAULT,)
     assert config.forms_of(["gone", "archive"]) == config.peers["archive"].results.ladder
+
+
+@pytest.mark.parametrize("key", ["segmentation", "report", "also"])
+def test_a_single_word_in_the_place_of_a_list_is_told_in_words(tmp_path: Path, key: str) -> None:
+    results = f"{{{key}: none}}"
+    (tmp_path / "node.yaml").write_text(
+        f"node:\n  ae_title: NODE\npeers:\n  f: {{kind: folder, path: x, results: {results}}}\n"
+    )
+    with pytest.raises(ConfigError, match=f"{key}: write a list, in brackets"):
+        load(tmp_path)
