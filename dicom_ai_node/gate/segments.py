@@ -6,7 +6,7 @@ from typing import NamedTuple, TypeAlias
 from pydicom import Dataset
 
 from dicom_ai_node.errors import ResultMismatch
-from dicom_ai_node.gate.codes import value_of
+from dicom_ai_node.gate.codes import own_text, value_of
 from dicom_ai_node.gate.object_file import ObjectFile
 from dicom_ai_node.result import Segment
 
@@ -43,10 +43,10 @@ def candidates_of(file: ObjectFile, candidates: Candidates) -> dict[int, list[tu
 def _described(item: Dataset) -> Described:
     (code,) = item.SegmentedPropertyTypeCodeSequence
     modifiers = code.get("SegmentedPropertyTypeModifierCodeSequence") or ()
-    sides = (SIDES.get(str(modifier.get("CodeValue"))) for modifier in modifiers)
+    sides = (SIDES.get(own_text(modifier, "CodeValue")) for modifier in modifiers)
     return Described(
-        code=(value_of(code), str(code.get("CodingSchemeDesignator"))),
-        label=str(item.SegmentLabel).strip(),
+        code=(value_of(code), own_text(code, "CodingSchemeDesignator")),
+        label=own_text(item, "SegmentLabel"),
         sides=frozenset(side for side in sides if side),
     )
 

@@ -1,4 +1,4 @@
-"""P22: the letters of the source, from its file through a worker's attempt to SEG and SR.
+"""P22: the letters of the source, from its file through a worker's attempt to every object.
 
 The bytes are written out (most are the examples of PS3.5 annexes H to K), so that no encoder can
 agree with itself. DCMTK reads each result beside pydicom, and converts all of it to UTF-8.
@@ -140,7 +140,7 @@ Attempt = Callable[..., "Written"]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Written:
     source: Path
-    results: tuple[Path, Path]  # SEG, SR
+    results: tuple[Path, Path, Path]  # SEG, summary page, SR
 
 
 @pytest.fixture
@@ -162,9 +162,9 @@ def results_of(paths: list[Path], tmp_path: Path) -> Written:
     )
     report = attempt.run(request, lambda: open_model(model))
     assert (report.outcome, report.reason) == (Outcome.FINDINGS, None)
-    assert [each.kind for each in report.objects] == ["seg", "sr"]
-    seg, sr = (request.folder / each.file for each in report.objects)
-    return Written(source=paths[0], results=(seg, sr))
+    assert [each.kind for each in report.objects] == ["seg", "sr", "summary"]
+    seg, sr, page = (request.folder / each.file for each in report.objects)
+    return Written(source=paths[0], results=(seg, page, sr))
 
 
 def with_bytes(
@@ -305,7 +305,7 @@ def test_the_report_after_one_in_a_wrong_set_is_as_ever(attempted: Attempt, tmp_
     """A worker stays warm, and highdicom's reports share some of their codes."""
     attempted("hex", PatientName=b"Doe")
     written = results_of(write(series(name="next"), tmp_path / "next"), tmp_path / "again")
-    language = pydicom.dcmread(written.results[1]).ContentSequence[0]
+    language = pydicom.dcmread(written.results[-1]).ContentSequence[0]
     assert language.ConceptCodeSequence[0].CodeValue == "en-US"
 
 
