@@ -108,7 +108,7 @@ def test_a_mask_of_a_multi_frame_source_names_object_and_frame(
     assert voxels_ml(seg) == pytest.approx(box_ml(instances), rel=0.03 if tilt_deg else 1e-6)
     assert report.measurements[0][2] == pytest.approx(voxels_ml(seg), rel=0.03)
     cited = {item.ReferencedSOPInstanceUID for item in walk_references(sr)}
-    assert cited <= {*sources, seg.SOPInstanceUID}
+    assert cited <= {*sources, *(each.sop_instance_uid for each in report.objects)}
     assert cited & set(sources)
 
 

@@ -48,7 +48,7 @@ def test_a_result_is_taken_back_when_its_series_suits_no_longer(road: Road) -> N
     come(road, phase(2), after=1000)
     second = road.jobs()[-1]
     assert (second.outcome, second.supersedes) == (Outcome.NOT_SUITABLE, first.id)
-    assert "2 parts of the series suit" in str(second.reason)
+    assert "2 parts of one series suit the model" in str(second.reason)
     assert second.send_to == first.send_to
     with road.database.read() as connection:
         row = studies.find(connection, second.study_instance_uid)

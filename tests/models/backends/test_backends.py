@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from dicom_ai_node.config.network import NetworkPackage
 from dicom_ai_node.errors import ModelError
+from dicom_ai_node.log import configure
 from dicom_ai_node.models.adapters import open_model
 from dicom_ai_node.models.backends.choose import on_backend
 from dicom_ai_node.models.backends.eager import eager
@@ -24,6 +25,12 @@ from tests.models.network.packages import ARGMAX, SEGMENT, WINDOWS, network, tor
 from tests.models.phantom import model_input
 
 CPU = torch.device("cpu")
+
+
+@pytest.fixture(autouse=True)
+def _logged(capsys: pytest.CaptureFixture[str]) -> None:
+    """Whatever a verb that ran before in this process has set up."""
+    configure(level="info")
 
 
 def package(**fields: Any) -> NetworkPackage:
