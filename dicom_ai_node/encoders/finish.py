@@ -17,6 +17,7 @@ from dicom_ai_node.encoders.modules import PATIENT, STUDY
 from dicom_ai_node.encoders.run import MANUFACTURER, Run
 from dicom_ai_node.encoders.source.headers import copy_keywords, encodings_of, has_character_set
 from dicom_ai_node.encoders.source.unicode import TEXT_VRS, in_unicode, letters_of
+from dicom_ai_node.header import words_of
 from dicom_ai_node.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
 COPIED = (*PATIENT, *STUDY, "RequestAttributesSequence")
@@ -56,6 +57,15 @@ def complete(ds: Dataset, source: Dataset, made_at: datetime, description: str) 
     ds.set_original_encoding(False, True, encodings_of(source))
     _set_file_meta(ds)
     return ds
+
+
+def set_side(ds: Dataset, header: Dataset) -> None:
+    """Laterality of a paired part of the body; empty where nobody knows which part it is (type 2C
+    in PS3.3 C.7.3.1)."""
+    if words_of(header, "Laterality") in (("L",), ("R",)):
+        copy_keywords(header, ds, ("Laterality",))
+    elif not words_of(header, "BodyPartExamined"):
+        ds.Laterality = None
 
 
 def in_letters_of(ds: Dataset, source: Dataset) -> Dataset:

@@ -304,12 +304,19 @@ def test_nothing_marked_nothing_drawn(instances):
     assert states(Result(outcome=Outcome.NONE), instances) == []
 
 
+def without_body_part(instance: Dataset) -> Dataset:
+    ds = copy.deepcopy(instance)
+    del ds.BodyPartExamined
+    return ds
+
+
 @pytest.mark.validators
-@pytest.mark.parametrize("kind", ["stack", "multi-frame", "radiographs"])
+@pytest.mark.parametrize("kind", ["stack", "no body part", "multi-frame", "radiographs"])
 @pytest.mark.result_rule(19)
 def test_independent_programs_find_no_error(result, instances, tmp_path, kind):
     given = {
         "stack": instances,
+        "no body part": [without_body_part(ds) for ds in instances],
         "multi-frame": dicom_factory.enhanced(instances),
         "radiographs": radiographs(),
     }[kind]

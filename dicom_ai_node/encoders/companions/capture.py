@@ -13,10 +13,8 @@ from pydicom.uid import SecondaryCaptureImageStorage
 
 from dicom_ai_node.encoders.basis import Basis
 from dicom_ai_node.encoders.companions.key_slices import Where
-from dicom_ai_node.encoders.finish import finish
+from dicom_ai_node.encoders.finish import finish, set_side
 from dicom_ai_node.encoders.identity import Identity
-from dicom_ai_node.encoders.source.headers import copy_keywords
-from dicom_ai_node.header import words_of
 
 SOURCE_IMAGE = Code("121322", "DCM", "Source image for image processing operation")
 
@@ -52,18 +50,9 @@ def capture(
     ds.SourceImageSequence = source_items(basis, sources)
     _set_pixels(ds, picture)
     finish(ds, basis.header, basis.run, basis.run.description(what))
-    _set_side(ds, basis.header)
+    set_side(ds, basis.header)
     ds.DateOfSecondaryCapture, ds.TimeOfSecondaryCapture = ds.ContentDate, ds.ContentTime
     return ds
-
-
-def _set_side(ds: Dataset, header: Dataset) -> None:
-    """Laterality of a paired part of the body; empty where nobody knows which part it is (type 2C
-    in PS3.3 C.7.3.1)."""
-    if words_of(header, "Laterality") in (("L",), ("R",)):
-        copy_keywords(header, ds, ("Laterality",))
-    elif not words_of(header, "BodyPartExamined"):
-        ds.Laterality = None
 
 
 def source_items(basis: Basis, sources: Iterable[Where]) -> list[Dataset]:

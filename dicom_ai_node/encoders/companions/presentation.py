@@ -19,7 +19,7 @@ from dicom_ai_node.encoders.companions.annotations import (
 from dicom_ai_node.encoders.companions.display import Display, display_of
 from dicom_ai_node.encoders.companions.drawn import Drawn, drawn
 from dicom_ai_node.encoders.companions.srgb import profile_of
-from dicom_ai_node.encoders.finish import finish
+from dicom_ai_node.encoders.finish import finish, set_side
 from dicom_ai_node.encoders.identity import Identity
 from dicom_ai_node.encoders.run import MANUFACTURER, Run
 from dicom_ai_node.form import Kind
@@ -66,6 +66,7 @@ def _state(
     _name_frames(ds, everything)
     _set_shape(ds, first)
     finish(ds, basis.header, run, run.description(run.say("marks")))
+    set_side(ds, basis.header)
     ds.PresentationCreationDate, ds.PresentationCreationTime = ds.ContentDate, ds.ContentTime
     del ds.ContentDate, ds.ContentTime  # which this object does not have
     return ds
