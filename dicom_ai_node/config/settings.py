@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 
+from dicom_ai_node.config.font import FontFile
 from dicom_ai_node.config.result_forms import ResultForms
 from dicom_ai_node.config.rules import InputSelection, Selection
 from dicom_ai_node.config.strict import InputName, ModelName, ModelVersion, PeerName, Sha256, Strict
@@ -57,21 +58,6 @@ CertificateName = Annotated[
 ]
 
 
-# how TrueType, OpenType and collections of them begin
-_FONTS = (b"\x00\x01\x00\x00", b"true", b"OTTO", b"ttcf")
-
-
-def _font(path: Path) -> Path:
-    try:
-        with path.open("rb") as file:
-            begins = file.read(4)
-    except OSError:
-        raise ValueError("there is no such file, or it may not be read") from None
-    if begins not in _FONTS:
-        raise ValueError("this is no TTF, OTF or TTC file")
-    return path
-
-
 def _as_list(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
@@ -105,7 +91,7 @@ class NodeSettings(Strict):
     accept_sop_classes: tuple[Uid, ...] = ()  # beyond images, reports and presentation states
     drain_s: Annotated[float, Field(ge=0)] = 30
     # TTF, OTF or TTC with the site's letters, for what is drawn; None: Pillow's, or the system's
-    font: Annotated[Path, AfterValidator(_font)] | None = None
+    font: FontFile | None = None
     language: Language = Language.ENGLISH  # of our own words in what is sent
 
 

@@ -12,9 +12,9 @@ from pydicom.sr.coding import Code
 from pydicom.uid import SecondaryCaptureImageStorage
 
 from dicom_ai_node.encoders.basis import Basis
-from dicom_ai_node.encoders.companions.key_slices import Where
 from dicom_ai_node.encoders.finish import finish, set_side
 from dicom_ai_node.encoders.identity import Identity
+from dicom_ai_node.encoders.marked.key_frames import Where
 
 SOURCE_IMAGE = Code("121322", "DCM", "Source image for image processing operation")
 

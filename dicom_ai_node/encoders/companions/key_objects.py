@@ -41,9 +41,9 @@ def _objects(basis: Basis) -> list[KeyObject]:
     """In the order of the findings; the frames of one instance together."""
     frames: dict[str, list[int]] = {}
     headers: dict[str, Dataset] = {}
-    for header, frame_number in key_frames(basis):
-        uid = str(header.SOPInstanceUID)
-        headers[uid] = header
+    for frame in key_frames(basis):
+        uid, frame_number = frame.where
+        headers[uid] = frame.header
         numbers = frames.setdefault(uid, [])
         if frame_number is not None and frame_number not in numbers:
             numbers.append(frame_number)

@@ -6,9 +6,9 @@ from pydicom import Dataset
 
 from dicom_ai_node.encoders.basis import Basis
 from dicom_ai_node.encoders.companions.capture import capture
-from dicom_ai_node.encoders.companions.key_slices import Where
 from dicom_ai_node.encoders.companions.page import summary_page
 from dicom_ai_node.encoders.identity import Identity
+from dicom_ai_node.encoders.marked.key_frames import Where
 from dicom_ai_node.encoders.sr.status import STATUS
 from dicom_ai_node.form import Kind
 
