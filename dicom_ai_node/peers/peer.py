@@ -40,7 +40,8 @@ UNREADABLE = StoreOutcome(
 )
 ALTERED = StoreOutcome(
     state=DeliveryState.REFUSED,
-    status="an object of this result was altered after it was made: nothing of it is sent",
+    status="an object of this result was altered after it was made, so that nothing of it is sent: "
+    "restore its file, then `jobs retry`",
 )
 NOT_SENT = StoreOutcome(
     state=DeliveryState.PENDING, status="not sent: the peer does not take another of its form"
