@@ -125,7 +125,7 @@ def test_a_japanese_name_comes_from_the_network_to_the_results(
     assert {describe(path).patient_digest for path in sent} == {row["patient_digest"]}
     report = attempt.run(request, lambda: open_model(model))
     results = [pydicom.dcmread(request.folder / each.file) for each in report.objects]
-    assert [ds.Modality for ds in results] == ["SEG", "SR"]
+    assert [ds.Modality for ds in results] == ["SEG", "SR", "OT"]
     for ds in results:
         assert ds.get_item("PatientName").value.rstrip(b" ") == letters.raw
         assert str(ds.PatientName) == letters.text
