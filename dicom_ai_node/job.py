@@ -61,10 +61,14 @@ HEAD_START_S: Mapping[Priority, float] = {
 
 class DeliveryState(enum.StrEnum):
     PENDING = "pending"
-    STORED = "stored"
+    STORED = "stored"  # which is its end, unless the peer is asked to commit to it
+    COMMITTED = "committed"
     REFUSED = "refused"
     SPARE = "spare"  # of a lower rung: kept back, unless the peer takes nothing of those before
     PASSED = "passed"  # of a higher rung, in a form that the peer did not take
+
+
+AT_PEER = frozenset({DeliveryState.STORED, DeliveryState.COMMITTED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

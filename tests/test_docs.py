@@ -10,7 +10,8 @@ from pydantic import BaseModel
 from typer.testing import CliRunner
 
 from dicom_ai_node.cli.app import app
-from dicom_ai_node.config.settings import Config, DimsePeer, FolderPeer, Route
+from dicom_ai_node.config.peers import DimsePeer, FolderPeer
+from dicom_ai_node.config.settings import Config, Route
 from dicom_ai_node.models.installation.install import install
 from tests import dicom_factory
 

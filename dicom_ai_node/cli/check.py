@@ -7,7 +7,7 @@ import typer
 
 from dicom_ai_node.cli.node import DEFAULT_CONFIG, ConfigDir
 from dicom_ai_node.config.load import load
-from dicom_ai_node.config.settings import DimsePeer
+from dicom_ai_node.config.peers import DimsePeer
 from dicom_ai_node.errors import ConfigError
 
 

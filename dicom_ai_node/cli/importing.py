@@ -77,7 +77,7 @@ def import_(
 def _title(text: str) -> str:
     from pydantic import TypeAdapter, ValidationError
 
-    from dicom_ai_node.config.settings import AETitle
+    from dicom_ai_node.config.values import AETitle
 
     try:
         return TypeAdapter[str](AETitle).validate_python(text)

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dicom_ai_node.cli.node import DEFAULT_CONFIG, ConfigDir, Node, open_node
-from dicom_ai_node.config.settings import Config, DimsePeer
+from dicom_ai_node.config.peers import DimsePeer
+from dicom_ai_node.config.settings import Config
 from dicom_ai_node.database import deliveries, fetches
 from dicom_ai_node.errors import ConfigError
 from dicom_ai_node.log import get_logger

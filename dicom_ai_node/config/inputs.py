@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from dicom_ai_node.config.settings import Config, DimsePeer, Route
+from dicom_ai_node.config.peers import DimsePeer
+from dicom_ai_node.config.settings import Config, Route
 
 Mistake = tuple[tuple[str | int, ...], str]  # where in the configuration, and what
 

@@ -14,14 +14,15 @@ from ruamel.yaml.constructor import DuplicateKeyError
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from dicom_ai_node.config.inputs import mistakes_of_inputs, mistakes_of_models
-from dicom_ai_node.config.settings import Config, DimsePeer
+from dicom_ai_node.config.peers import DimsePeer
+from dicom_ai_node.config.settings import Config
 from dicom_ai_node.errors import ConfigError
 
 ENVIRONMENT_PREFIX = "DICOM_AI_NODE__"
 MAX_FILE_BYTES = 1 << 20
 
 Key = tuple[str | int, ...]
-_TAGS = frozenset({"condition", "any", "all", "dimse", "folder"})
+_TAGS = frozenset({"condition", "any", "all", "dimse", "dicomweb", "folder"})
 
 
 @dataclass

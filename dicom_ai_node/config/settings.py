@@ -1,65 +1,27 @@
 """The keys of `config/*.yaml`, their types, their defaults: the only place where either stands."""
 
 from collections.abc import Iterable
-from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
+from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
 from dicom_ai_node.config.font import FontFile
-from dicom_ai_node.config.result_forms import ResultForms
+from dicom_ai_node.config.peers import AnyPeer
 from dicom_ai_node.config.rules import InputSelection, Selection
 from dicom_ai_node.config.strict import InputName, ModelName, ModelVersion, PeerName, Sha256, Strict
+from dicom_ai_node.config.values import (
+    AETitle,
+    CertificateName,
+    Count,
+    ListenPort,
+    Network,
+    Seconds,
+    Uid,
+    as_list,
+)
 from dicom_ai_node.form import DEFAULT, MARKS, Form
 from dicom_ai_node.language import Language
-from dicom_ai_node.uids import is_uid
-
-
-def _not_blank(title: str) -> str:
-    if not title.strip():
-        raise ValueError("an AE title must not be blank")
-    return title
-
-
-# PS3.5 6.2: 16 characters of the default repertoire, no backslash, no control characters
-AETitle = Annotated[
-    str,
-    StringConstraints(strip_whitespace=True, pattern=r"^[ -\[\]-~]{1,16}$"),
-    AfterValidator(_not_blank),
-]
-Port = Annotated[int, Field(ge=1, le=65535, strict=True)]
-ListenPort = Annotated[int, Field(ge=0, le=65535, strict=True)]  # 0: any free port, for tests
-Count = Annotated[int, Field(ge=1)]
-Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-
-
-def _network(value: Any) -> IPv4Network | IPv6Network:
-    try:
-        return ip_network(value)
-    except ValueError:
-        raise ValueError("write an address or a whole network: 10.0.0.5, 10.0.0.0/24") from None
-
-
-Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(_network)]
-
-
-def _uid(text: str) -> str:
-    if not is_uid(text):
-        raise ValueError("write a SOP Class UID, such as 1.2.840.10008.5.1.4.1.1.66")
-    return text
-
-
-Uid = Annotated[str, AfterValidator(_uid)]
-# a DNS name of the certificate's subjectAltName, or the SHA-256 of its public key (SPKI)
-CertificateName = Annotated[
-    str,
-    StringConstraints(to_lower=True, pattern=r"^(?i:dns:[a-z0-9.-]{1,253}|sha256:[0-9a-f]{64})$"),
-]
-
-
-def _as_list(value: Any) -> Any:
-    return [value] if isinstance(value, str) else value
 
 
 class TlsSettings(Strict):
@@ -75,7 +37,7 @@ class TlsSettings(Strict):
 class NodeSettings(Strict):
     """Who this node is, and where it keeps things; relative paths start at the working folder."""
 
-    ae_title: Annotated[tuple[AETitle, ...], BeforeValidator(_as_list), Field(min_length=1)]
+    ae_title: Annotated[tuple[AETitle, ...], BeforeValidator(as_list), Field(min_length=1)]
     host: str = "127.0.0.1"
     port: ListenPort | None = 11112  # without TLS; null: none
     tls: TlsSettings | None = None
@@ -195,34 +157,11 @@ class AcceptEntry(Strict):
 
     ae_title: AETitle
     from_: Annotated[tuple[Network, ...], Field(alias="from", min_length=1)]
-    certificate: Annotated[tuple[CertificateName, ...], BeforeValidator(_as_list)] = ()
+    certificate: Annotated[tuple[CertificateName, ...], BeforeValidator(as_list)] = ()
     may: tuple[Literal["echo", "store", "commitment", "notify"], ...] = (
         *("echo", "store", "commitment"),
     )
     complete: CompleteSettings = CompleteSettings()
-
-
-class DimsePeer(Strict):
-    """A PACS or workstation that takes C-STORE."""
-
-    kind: Literal["dimse"]
-    ae_title: AETitle
-    host: str
-    port: Port
-    connect_timeout_s: Seconds = 10
-    timeout_s: Seconds = 60  # for one answer
-    results: ResultForms = ResultForms()
-
-
-class FolderPeer(Strict):
-    """A folder that takes files, each whole or not at all."""
-
-    kind: Literal["folder"]
-    path: Path
-    results: ResultForms = ResultForms()
-
-
-AnyPeer = Annotated[DimsePeer | FolderPeer, Field(discriminator="kind")]
 
 
 TimeOfDay = Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]

@@ -152,6 +152,9 @@ delivery = Table(
     Column("created_at", Float, nullable=False),
     Column("finished_at", Float),
     Column("status", Text),
+    # it is not delivered before the peer has committed to it; the request, once there is one
+    Column("wants_commitment", Boolean, nullable=False, default=False),
+    Column("commitment_request_id", ForeignKey("commitment_request.id"), index=True),
     UniqueConstraint("job_id", "peer", "sop_instance_uid"),
     Index(None, "state", "peer", "next_try_at"),
 )
@@ -195,6 +198,21 @@ fetch = Table(
     Index(None, "state", "next_try_at"),
 )
 
+# what we ask peers to commit to
+commitment_request = Table(
+    "commitment_request",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("transaction_uid", String(64), nullable=False, unique=True),
+    Column("peer", String(64), nullable=False),
+    Column("state", String(16), nullable=False),  # asked, answered, expired
+    Column("created_at", Float, nullable=False),
+    Column("expires_at", Float, nullable=False),  # without a report, it is asked again
+    Column("finished_at", Float),
+    Index(None, "peer", "state", "expires_at"),
+)
+
+# what we are asked to commit to
 commitment = Table(
     "commitment",
     metadata,
@@ -210,4 +228,13 @@ commitment = Table(
     Column("next_try_at", Float, nullable=False),
     Column("created_at", Float, nullable=False),
     Index(None, "state", "next_try_at"),
+)
+
+# how many there are, kept by triggers in the transactions that change it: see `tallies`
+tally = Table(
+    "tally",
+    metadata,
+    Column("book", String(80), primary_key=True),  # what is counted: instance, study, job, ...
+    Column("state", String(80), primary_key=True),
+    Column("number", Integer, nullable=False, default=0),
 )

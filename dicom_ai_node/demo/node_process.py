@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from dicom_ai_node.config.settings import Config, DimsePeer
+from dicom_ai_node.config.peers import DimsePeer
+from dicom_ai_node.config.settings import Config
 from dicom_ai_node.demo.home import Home, environment
 from dicom_ai_node.demo.stopping import Stopping
 from dicom_ai_node.errors import NodeError, PeerUnreachable

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from dicom_ai_node.config.settings import AnyPeer, DimsePeer
+from dicom_ai_node.config.peers import AnyPeer, DimsePeer
 from dicom_ai_node.database import expectations, open_studies
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.errors import PeerUnreachable

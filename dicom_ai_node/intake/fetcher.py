@@ -7,7 +7,7 @@ import random
 import threading
 from dataclasses import dataclass, field
 
-from dicom_ai_node.config.settings import DimsePeer
+from dicom_ai_node.config.peers import DimsePeer
 from dicom_ai_node.database import arrivals, fetches, studies
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.database.fetches import Fetch, FetchState

@@ -10,7 +10,7 @@ from pynetdicom.association import Association
 from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
 from pynetdicom.presentation import PresentationContext
 
-from dicom_ai_node.config.settings import DimsePeer
+from dicom_ai_node.config.peers import DimsePeer
 from dicom_ai_node.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
 _open: "WeakSet[Association]" = WeakSet()  # those of this process

@@ -6,7 +6,7 @@ from pathlib import Path
 import pydicom
 from pydicom.errors import InvalidDicomError
 
-from dicom_ai_node.config.settings import FolderPeer
+from dicom_ai_node.config.peers import FolderPeer
 from dicom_ai_node.errors import PeerUnreachable
 from dicom_ai_node.job import DeliveryState
 from dicom_ai_node.peers.peer import ALTERED, UNREADABLE, Offer, StoreOutcome

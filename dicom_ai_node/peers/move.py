@@ -8,7 +8,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
     StudyRootQueryRetrieveInformationModelMove,
 )
 
-from dicom_ai_node.config.settings import DimsePeer
+from dicom_ai_node.config.peers import DimsePeer
 from dicom_ai_node.errors import PeerUnreachable
 from dicom_ai_node.peers.association import name_of
 from dicom_ai_node.peers.query import associated

@@ -1,6 +1,7 @@
 """From a peer's settings to the peer."""
 
-from dicom_ai_node.config.settings import AnyPeer, DimsePeer, NodeSettings
+from dicom_ai_node.config.peers import AnyPeer, DimsePeer
+from dicom_ai_node.config.settings import NodeSettings
 from dicom_ai_node.peers.dimse import DimseStore
 from dicom_ai_node.peers.folder import FolderStore
 from dicom_ai_node.peers.peer import Peer

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from dicom_ai_node.config.settings import AnyPeer, DimsePeer
+from dicom_ai_node.config.peers import AnyPeer, DimsePeer
 from dicom_ai_node.database import commitments
 from dicom_ai_node.database.commitments import (
     Commitment,

@@ -7,7 +7,8 @@ import pydicom
 from pydicom import Dataset
 from sqlalchemy import Connection
 
-from dicom_ai_node.config.settings import Config, DimsePeer, FolderPeer
+from dicom_ai_node.config.peers import DimsePeer, FolderPeer
+from dicom_ai_node.config.settings import Config
 from dicom_ai_node.database import deliveries, jobs, studies
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.database.retracted import SUBJECT

@@ -6,12 +6,8 @@ from typing import Any
 
 from pydicom.uid import UID
 
-from dicom_ai_node.config.settings import (
-    DeliverySettings,
-    DimsePeer,
-    LimitsSettings,
-    NodeSettings,
-)
+from dicom_ai_node.config.peers import DimsePeer
+from dicom_ai_node.config.settings import DeliverySettings, LimitsSettings, NodeSettings
 from dicom_ai_node.receive.answer import ActionStatus, NotificationStatus, Status
 from dicom_ai_node.receive.commitment import FailureReason
 from dicom_ai_node.receive.negotiation import (

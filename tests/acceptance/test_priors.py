@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydicom import Dataset
 
-from dicom_ai_node.config.settings import DimsePeer
+from dicom_ai_node.config.peers import DimsePeer
 from dicom_ai_node.database import fetches, schema, studies
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.intake.fetcher import Fetcher

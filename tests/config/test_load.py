@@ -6,7 +6,8 @@ from textwrap import dedent
 import pytest
 
 from dicom_ai_node.config.load import load
-from dicom_ai_node.config.settings import Config, DimsePeer, FolderPeer
+from dicom_ai_node.config.peers import DimsePeer, FolderPeer
+from dicom_ai_node.config.settings import Config
 from dicom_ai_node.errors import ConfigError
 
 EXAMPLE = Path(__file__).parents[2] / "config"

@@ -8,8 +8,9 @@ from pydantic import TypeAdapter
 from ruamel.yaml import YAML
 
 from dicom_ai_node.config.load import load
+from dicom_ai_node.config.peers import AnyPeer
 from dicom_ai_node.config.result_forms import ResultForms
-from dicom_ai_node.config.settings import AnyPeer, Config
+from dicom_ai_node.config.settings import Config
 from dicom_ai_node.errors import ConfigError
 from dicom_ai_node.form import DEFAULT, MARKS
 from tests.made import configuration

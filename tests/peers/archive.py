@@ -14,7 +14,7 @@ from pynetdicom.sop_class import (
     StudyRootQueryRetrieveInformationModelMove,
 )
 
-from dicom_ai_node.config.settings import DimsePeer
+from dicom_ai_node.config.peers import DimsePeer
 from tests.dicom_factory import series
 
 _CT = {"contexts": [build_context(CTImageStorage)]}

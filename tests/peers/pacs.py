@@ -17,7 +17,7 @@ from pydicom.uid import (
 from pynetdicom import AE, evt
 from pynetdicom.sop_class import Verification
 
-from dicom_ai_node.config.settings import DimsePeer
+from dicom_ai_node.config.peers import DimsePeer
 from dicom_ai_node.uids import derived_uid
 
 SYNTAXES = (ImplicitVRLittleEndian, ExplicitVRLittleEndian)

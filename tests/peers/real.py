@@ -10,7 +10,7 @@ from typing import Protocol
 
 import pydicom
 
-from dicom_ai_node.config.settings import DimsePeer
+from dicom_ai_node.config.peers import DimsePeer
 from dicom_ai_node.errors import PeerUnreachable
 from dicom_ai_node.peers.dimse import DimseStore
 from tests.acceptance.loopback import free_port

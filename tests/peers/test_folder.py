@@ -6,7 +6,7 @@ import pydicom
 import pytest
 from pydicom.uid import UID
 
-from dicom_ai_node.config.settings import FolderPeer
+from dicom_ai_node.config.peers import FolderPeer
 from dicom_ai_node.errors import PeerUnreachable
 from dicom_ai_node.job import DeliveryState
 from dicom_ai_node.peers.folder import FolderStore
