@@ -209,12 +209,14 @@ def test_the_pause_doubles_up_to_its_maximum(queue: Any, config: Config) -> None
 def test_the_next_time_is_stored(spool: Spool, database: Database, queue: Any) -> None:
     """So that a restart does not start knocking again (P8)."""
     job = ready(spool, database)
+    now = database.now()
     for tries in range(3):
-        queue(Told(NOT_NOW)).deliver_due(now=later(database))
+        queue(Told(NOT_NOW)).deliver_due(now=now)
         with database.read() as connection:
             row, _ = deliveries.of_job(connection, job.id)
         assert row["tries"] == tries + 1
-        assert 2**tries - 1 <= row["next_try_at"] - database.now() <= 2 ** (tries + 1)
+        assert 2**tries <= row["next_try_at"] - now <= 2 ** (tries + 1) + 1
+        now = row["next_try_at"]
 
 
 def test_the_queue_of_one_peer_does_not_touch_another(
