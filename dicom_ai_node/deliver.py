@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from dicom_ai_node.config.settings import DeliverySettings
 from dicom_ai_node.database import deliveries, ladders
 from dicom_ai_node.database.engine import Database
+from dicom_ai_node.durable_steps import Step, reached
 from dicom_ai_node.errors import PeerUnreachable
 from dicom_ai_node.job import Delivery, DeliveryState
 from dicom_ai_node.log import get_logger, where
@@ -66,6 +67,8 @@ class PeerQueue:
             with self.database.write() as connection:
                 for part, answers in zip(parts, outcomes, strict=True):
                     self._settle(connection, part, answers, self.database.now())
+                reached(Step.DELIVERY_WRITTEN)
+            reached(Step.DELIVERY_RECORDED)
         return len(due)
 
     def _parts(self, connection: Connection, due: Sequence[tuple[Delivery, str]]) -> list["_Part"]:

@@ -9,6 +9,7 @@ from dicom_ai_node.config.result_forms import ResultForms
 from dicom_ai_node.database import jobs
 from dicom_ai_node.database.rungs import planned
 from dicom_ai_node.database.tables import delivery, job
+from dicom_ai_node.durable_steps import Step, reached
 from dicom_ai_node.job import Delivery, DeliveryState, Job, JobState, OutboxObject
 
 _NONE_KNOWN: Mapping[str, ResultForms] = MappingProxyType({})
@@ -124,6 +125,7 @@ def finish_job(connection: Connection, job_id: int, now: float) -> None:
         return
     if DeliveryState.REFUSED not in states:
         jobs.move(connection, current, JobState.DONE, now=now, why="every object is delivered")
+        reached(Step.JOB_DONE_WRITTEN)
         return
     first = select(delivery).where(
         delivery.c.job_id == job_id, delivery.c.state == DeliveryState.REFUSED

@@ -18,6 +18,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
 from pynetdicom.status import code_to_category
 
 from dicom_ai_node.config.peers import DimsePeer
+from dicom_ai_node.durable_steps import Step, reached
 from dicom_ai_node.errors import PeerUnreachable
 from dicom_ai_node.job import DeliveryState
 from dicom_ai_node.peers.association import associate, name_of
@@ -143,6 +144,7 @@ def _send(association: Association, path: Path, kind: tuple[UID, UID] | None) ->
     # a path is sent as the bytes of the file, a data set is encoded anew
     _config.STORE_SEND_CHUNKED_DATASET = True
     answer = association.send_c_store(pydicom.dcmread(path) if is_rewritten else path)
+    reached(Step.OBJECT_SENT)
     if "Status" not in answer:
         return StoreOutcome(state=DeliveryState.PENDING, status="no answer")
     return _outcome(int(answer.Status))
