@@ -1,8 +1,9 @@
 """The steps at which something has become durable, or is about to be: where a process may die.
 
 For tests: DICOM_AI_NODE_AT_STEP=instance_synced:3:kill ends a process the third time that it comes
-to that step. With a file, as in instance_synced:3:kill:/tmp/came, the passages of all processes are
-counted in its bytes, those after a restart included; so the third of all is struck, and no other.
+to that step. Where it is the path of a file, that is the file's first line; it may be changed while
+processes run, and every passage of theirs is a byte behind it. So the third of all is struck, after
+a restart as well, and no other.
 """
 
 import errno
@@ -10,9 +11,11 @@ import os
 import signal
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from enum import StrEnum
 
 VARIABLE = "DICOM_AI_NODE_AT_STEP"
+_MAX_FILE = 1 << 16
 
 
 class Step(StrEnum):
@@ -44,50 +47,76 @@ class Step(StrEnum):
     SCHEMA_WRITTEN = "schema_written"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What is to happen the `time`-th time that a step is reached."""
+
+    step: Step
+    time: int
+    action: str
+
+    @classmethod
+    def of(cls, text: str) -> "Order":
+        """ValueError for what is no step, number or action."""
+        name, time, action = text.strip().split(":")
+        if action not in ("kill", "stop", "fail"):
+            raise ValueError(f"{action} is neither kill, stop nor fail")
+        return cls(step=Step(name), time=int(time), action=action)
+
+
 def strike(action: str) -> None:
-    """What the variable asks for, done to this process."""
+    """What an order asks for, done to this process."""
     if action == "fail":
         raise OSError(errno.EIO, "asked for by a test")
-    number = signal.SIGKILL if action == "kill" else signal.SIGSTOP
-    os.kill(os.getpid(), number)
+    os.kill(os.getpid(), signal.SIGKILL if action == "kill" else signal.SIGSTOP)
 
 
-def _nothing(_step: Step) -> None:
-    pass
-
-
-def armed(text: str, act: Callable[[str], None] = strike) -> Callable[[Step], None]:
-    """ValueError for what is no step, number or action."""
-    name, time, action, *file = text.split(":", 3)
-    step, number = Step(name), int(time)
-    if action not in ("kill", "stop", "fail"):
-        raise ValueError(f"{VARIABLE}: {action} is neither kill, stop nor fail")
-    # opened now: a fence may not let it be opened later
-    came = _Passages(file[0] if file else None)
+def armed(text: str) -> Callable[[Step], None]:
+    """`reached`, as the variable has it: an order, or the path of a file with one."""
+    due = _in_file(text) if os.sep in text else _in_process(Order.of(text))
 
     def reached(at: Step) -> None:
-        if at is step and came.count() == number:
-            act(action)
+        action = due(at)
+        if action is not None:
+            strike(action)
 
     return reached
 
 
-class _Passages:
-    """Counted over threads; with a file, over processes too."""
+def _in_process(order: Order) -> Callable[[Step], str | None]:
+    passages = 0
+    lock = threading.Lock()
 
-    def __init__(self, path: str | None) -> None:
-        self._number = 0
-        self._lock = threading.Lock()
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-        self._descriptor = os.open(path, flags, 0o666) if path else None
+    def due(at: Step) -> str | None:
+        nonlocal passages
+        if at is not order.step:
+            return None
+        with lock:
+            passages += 1
+            return order.action if passages == order.time else None
 
-    def count(self) -> int:
-        with self._lock:
-            if self._descriptor is None:
-                self._number += 1
-                return self._number
-            os.write(self._descriptor, b".")
-            return os.lseek(self._descriptor, 0, os.SEEK_CUR)
+    return due
+
+
+def _in_file(path: str) -> Callable[[Step], str | None]:
+    # opened at once: behind a fence it could not be
+    descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
+    lock = threading.Lock()
+
+    def due(at: Step) -> str | None:
+        head = os.pread(descriptor, _MAX_FILE, 0).partition(b"\n")[0]
+        if not head or (order := Order.of(head.decode())).step is not at:
+            return None
+        with lock:
+            os.write(descriptor, b".")
+            passages = os.lseek(descriptor, 0, os.SEEK_CUR) - len(head) - 1
+        return order.action if passages == order.time else None
+
+    return due
+
+
+def _nothing(_step: Step) -> None:
+    pass
 
 
 _asked_for = os.environ.get(VARIABLE)

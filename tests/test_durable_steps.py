@@ -42,11 +42,24 @@ def test_killed_at_the_nth_time_and_not_one_instruction_later() -> None:
 
 
 def test_with_a_file_the_times_of_all_processes_count_and_one_dies(tmp_path: Path) -> None:
-    ask = f"instance_synced:7:kill:{tmp_path / 'came'}"
-    assert said(start(ask)).count("synced") == 5
-    assert said(start(ask)).count("synced") == 1
-    assert said(start(ask)).count("synced") == 5
-    assert (tmp_path / "came").stat().st_size == 12
+    file = tmp_path / "order"
+    file.write_text("instance_synced:7:kill\n")
+    assert said(start(str(file))).count("synced") == 5
+    assert said(start(str(file))).count("synced") == 1
+    assert said(start(str(file))).count("synced") == 5
+    assert file.read_text() == "instance_synced:7:kill\n" + 12 * "."
+
+
+def test_what_the_file_says_may_change_while_the_process_runs(tmp_path: Path) -> None:
+    file = tmp_path / "order"
+    file.write_text("instance_synced:2:stop\n")
+    process = start(str(file))
+    _, status = os.waitpid(process.pid, os.WUNTRACED)
+    assert os.WIFSTOPPED(status)
+    file.write_text("instance_written:1:kill\n")
+    process.send_signal(signal.SIGCONT)
+    assert said(process) == ["written", "synced", "written", "synced"]
+    assert process.returncode == -signal.SIGKILL
 
 
 def test_stopped_there_until_somebody_wakes_it() -> None:
