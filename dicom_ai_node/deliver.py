@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 from dicom_ai_node.config.settings import DeliverySettings
 from dicom_ai_node.database import deliveries, ladders, waiting
 from dicom_ai_node.database.engine import Database
+from dicom_ai_node.durable_steps import Step, reached
 from dicom_ai_node.errors import PeerRefusesUs, PeerUnreachable
 from dicom_ai_node.job import Delivery, DeliveryState
 from dicom_ai_node.log import get_logger, where
@@ -121,6 +122,8 @@ class PeerQueue:
                 for part, outcomes in answers:
                     with self.database.write() as connection:
                         self._settle(connection, part, outcomes, clock())
+                        reached(Step.DELIVERY_WRITTEN)
+                    reached(Step.DELIVERY_RECORDED)
                     unanswered = 0 if self._is_answered(part, outcomes) else unanswered + 1
                     is_enough = unanswered and len(self.contact.unanswered) >= _ENOUGH
                     if is_enough or (stop is not None and stop.is_set()):

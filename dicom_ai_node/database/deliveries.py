@@ -10,6 +10,7 @@ from dicom_ai_node.config.result_forms import ResultForms
 from dicom_ai_node.database import jobs
 from dicom_ai_node.database.rungs import planned
 from dicom_ai_node.database.tables import delivery, job
+from dicom_ai_node.durable_steps import Step, reached
 from dicom_ai_node.job import AT_PEER, Delivery, DeliveryState, Job, JobState, OutboxObject
 
 _NONE_KNOWN: Mapping[str, ResultForms] = MappingProxyType({})
@@ -132,6 +133,7 @@ def finish_job(connection: Connection, job_id: int, now: float) -> None:
     refused = [row for row in rows if row["state"] == DeliveryState.REFUSED]
     if not refused:
         jobs.move(connection, current, JobState.DONE, now=now, why="every object is delivered")
+        reached(Step.JOB_DONE_WRITTEN)
         return
     there = [row for row in rows if row["state"] in AT_PEER]
     why = _what_is_missing(refused, there)

@@ -1,5 +1,6 @@
 """An association of ours with a peer: who we are, how long we wait."""
 
+import socket
 from collections.abc import Iterable
 from typing import Any
 from weakref import WeakSet
@@ -11,6 +12,7 @@ from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
 from pynetdicom.presentation import PresentationContext
 
 from dicom_ai_node.config.peers import DimsePeer
+from dicom_ai_node.errors import PeerUnreachable
 from dicom_ai_node.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
 _open: "WeakSet[Association]" = WeakSet()  # those of this process
@@ -35,10 +37,11 @@ def associate(
     roles: Iterable[SCP_SCU_RoleSelectionNegotiation] = (),
     silence_s: float | None = None,
 ) -> Association:
-    """Established or not: the caller looks, and releases it.
+    """Established or not: the caller looks, and releases it. PeerUnreachable without an address.
 
     `silence_s` is for one answer, where that may take longer than the peer's `timeout_s`.
     """
+    _require_address(settings)
     ae = AE(ae_title=calling_ae_title)
     ae.implementation_class_uid = UID(IMPLEMENTATION_CLASS_UID)
     ae.implementation_version_name = IMPLEMENTATION_VERSION_NAME
@@ -54,6 +57,16 @@ def associate(
     leave_answers(association)
     _open.add(association)
     return association
+
+
+def _require_address(settings: DimsePeer) -> None:
+    """pynetdicom takes a name that nobody knows for a mistake of the program."""
+    try:
+        socket.getaddrinfo(settings.host, settings.port)
+    except (OSError, UnicodeError):
+        raise PeerUnreachable(
+            f"{name_of(settings)} has no address: is its host right, and does the name service work"
+        ) from None
 
 
 def leave_answers(association: Association) -> None:

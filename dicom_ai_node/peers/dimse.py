@@ -18,6 +18,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
 )
 
 from dicom_ai_node.config.peers import DimsePeer
+from dicom_ai_node.durable_steps import Step, reached
 from dicom_ai_node.errors import PeerUnreachable
 from dicom_ai_node.job import DeliveryState
 from dicom_ai_node.peers.association import associate, name_of
@@ -146,6 +147,7 @@ class _Sending:
             )
         except RuntimeError:  # it broke since we looked
             return self._not_reached()
+        reached(Step.OBJECT_SENT)
         self.sent += 1
         if "Status" not in answer:
             status = "no answer: the peer broke off, or took longer than timeout_s"
