@@ -1,6 +1,6 @@
 """From a peer's settings to the peer."""
 
-from dicom_ai_node.config.peers import AnyPeer, DimsePeer
+from dicom_ai_node.config.peers import AnyPeer, DicomwebPeer, DimsePeer
 from dicom_ai_node.config.settings import NodeSettings
 from dicom_ai_node.peers.dimse import DimseStore
 from dicom_ai_node.peers.folder import FolderStore
@@ -8,6 +8,11 @@ from dicom_ai_node.peers.peer import Peer
 
 
 def open_peer(settings: AnyPeer, node: NodeSettings) -> Peer:
+    """Raises ConfigError for `dicomweb` where what it needs is not installed."""
     if isinstance(settings, DimsePeer):
         return DimseStore(settings, calling_ae_title=node.ae_title[0])
+    if isinstance(settings, DicomwebPeer):
+        from dicom_ai_node.peers.dicomweb.stow import DicomwebStore
+
+        return DicomwebStore(settings)
     return FolderStore(settings)
