@@ -90,6 +90,7 @@ class OAuth2Settings(Strict):
     client_id: Annotated[str, StringConstraints(min_length=1)]
     client_secret_file: Path  # of no use to others
     scope: str | None = None
+    tls: PeerTlsSettings | None = None  # of the token's host; None: the peer's `ca`
 
     @model_validator(mode="after")
     def _is_protected(self) -> "OAuth2Settings":

@@ -2,10 +2,13 @@
 
 import ssl
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from dicom_ai_node.certificates import read_certificates, show, trust
 from dicom_ai_node.config.peers import PeerTlsSettings
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 _PLAIN = frozenset(
     {"WRONG_VERSION_NUMBER", "UNKNOWN_PROTOCOL", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG"}
@@ -48,8 +51,6 @@ class _Socket(ssl.SSLSocket):
 
     def connect(self, addr: Any) -> None:
         """Closed where it fails, which pynetdicom leaves to the garbage collector."""
-        if isinstance(self.context, PeerContext):
-            self.context.trouble = None  # before there is a connection, `ssl` looks for one
         try:
             super().connect(addr)
         except OSError:
@@ -57,6 +58,7 @@ class _Socket(ssl.SSLSocket):
             raise
 
     def do_handshake(self, block: bool = False) -> None:
+        _forget(self.context)  # before there is a connection, `ssl` looks for one
         try:
             super().do_handshake(block)
         except OSError as error:
@@ -69,6 +71,20 @@ class _Socket(ssl.SSLSocket):
         except OSError as error:
             _note(self.context, error)
             raise
+
+    def recv_into(
+        self, buffer: "WriteableBuffer", nbytes: int | None = None, flags: int = 0
+    ) -> int:
+        try:
+            return super().recv_into(buffer, nbytes, flags)
+        except OSError as error:
+            _note(self.context, error)
+            raise
+
+
+def _forget(context: Any) -> None:
+    if isinstance(context, PeerContext):
+        context.trouble = None
 
 
 def _note(context: Any, error: OSError) -> None:
