@@ -36,7 +36,7 @@ _ROUND_S = 120.0
 _NOT_REACHED_S = 3.0  # after all is done
 SECTIONS: dict[str, dict[str, Any]] = {
     "study": {"quiet_s": 1, "incomplete_s": 600},
-    "work": {"lease_s": 2, "threads": 1, "retry_after_s": 0.1},
+    "work": {"lease_s": 6, "threads": 1, "retry_after_s": 0.1},
     "delivery": {"backoff_max_s": 1},
     "limits": {"connections_per_s": 1000, "space_soft_mb": 64, "space_hard_mb": 32},
     "log": {"format": "json"},
