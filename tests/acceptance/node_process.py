@@ -67,9 +67,9 @@ class NodeProcess:
         }
         (self.config / "node.yaml").write_text(json.dumps(settings, indent=1))
 
-    def start(self) -> "NodeProcess":
+    def start(self, *, timeout_s: float = 60) -> "NodeProcess":
         self.begin()
-        self.wait(self._listens)
+        self.wait(self._listens, timeout_s=timeout_s)
         return self
 
     def begin(self) -> None:

@@ -201,7 +201,7 @@ class Rounds:
             reckoning.wrong.append(f"the books have {known} instances of {acknowledged}")
         return reckoning
 
-    def _wait(self, test: Callable[[], bool], *, timeout_s: float = 90) -> None:
+    def _wait(self, test: Callable[[], bool], *, timeout_s: float = 300) -> None:
         deadline = time.monotonic() + timeout_s
         while not test():
             assert time.monotonic() < deadline, self.log.read_text()

@@ -32,7 +32,7 @@ from tests.acceptance.node_process import NodeProcess
 
 SENDERS = 3
 _WRONG = 0.05  # of the studies
-_AHEAD = 10  # studies that are sent and not through
+_AHEAD = 12  # studies that are sent, and whose results are not there
 _DISK_MB = 512
 _DRAIN_S = 600.0
 SECTIONS: dict[str, dict[str, Any]] = {
@@ -90,7 +90,7 @@ class Soak:
         try:
             self.pacs.start()
             self._configure(models)
-            self.node.start()
+            self.node.start(timeout_s=300)
             for sender in self.senders:
                 sender.start()
             self._undisturbed()
@@ -137,7 +137,7 @@ class Soak:
         began, said_at = time.monotonic(), 0.0
         fresh = self._fresh(random.Random(f"{self.seed} studies"))  # noqa: S311
         while (now := time.monotonic()) - began < seconds:
-            while len(self.sent) - self._through() < _AHEAD:
+            for _ in range(_AHEAD - self._under_way()):
                 self._give([next(fresh)])
             chaos.once()
             if now - said_at > 30:
@@ -152,6 +152,11 @@ class Soak:
                 yield studies.wrong(name, dice.choice(list(studies.WRONG)))
             else:
                 yield studies.good(name, slices=dice.randint(3, 6))
+
+    def _under_way(self) -> int:
+        """Studies whose results are not at the PACS."""
+        there = self.pacs.studies()
+        return sum(each.uid not in there and bool(self.expected[each.wrong]) for each in self.sent)
 
     def _through(self) -> int:
         """How many studies have been sent to their end."""
