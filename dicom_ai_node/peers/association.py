@@ -54,6 +54,8 @@ def associate(
         ae_title=settings.ae_title,
         ext_neg=list(roles),
     )
+    if association.is_established:
+        _give_up_writing_after(silence_s or settings.timeout_s, association)
     leave_answers(association)
     _open.add(association)
     return association
@@ -67,6 +69,13 @@ def _require_address(settings: DimsePeer) -> None:
         raise PeerUnreachable(
             f"{name_of(settings)} has no address: is its host right, and does the name service work"
         ) from None
+
+
+def _give_up_writing_after(seconds: float, association: Association) -> None:
+    """pynetdicom waits for ever for a peer that reads no more, and so does who aborts then."""
+    transport = association.dul.socket
+    if transport is not None and transport.socket is not None:
+        transport.socket.settimeout(seconds)
 
 
 def leave_answers(association: Association) -> None:
