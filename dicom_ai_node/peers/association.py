@@ -61,6 +61,8 @@ def associate(
     if settings.tls and context and context.trouble and not association.is_established:
         why = why_no_tls(context.trouble, settings.tls)
         raise PeerUnreachable(f"{name_of(settings)} {why}")
+    if association.is_established:
+        _give_up_writing_after(silence_s or settings.timeout_s, association)
     leave_answers(association)
     _open.add(association)
     return association
@@ -89,6 +91,13 @@ def _context(settings: DimsePeer) -> PeerContext | None:
 def _server_name(settings: DimsePeer) -> str:
     named = settings.tls.server_name if settings.tls is not None else None
     return named or settings.host
+
+
+def _give_up_writing_after(seconds: float, association: Association) -> None:
+    """pynetdicom waits for ever for a peer that reads no more, and so does who aborts then."""
+    transport = association.dul.socket
+    if transport is not None and transport.socket is not None:
+        transport.socket.settimeout(seconds)
 
 
 def leave_answers(association: Association) -> None:
