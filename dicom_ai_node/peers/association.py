@@ -1,5 +1,6 @@
 """An association of ours with a peer: who we are, how long we wait."""
 
+import socket
 from collections.abc import Iterable
 from typing import Any
 from weakref import WeakSet
@@ -37,10 +38,13 @@ def associate(
     roles: Iterable[SCP_SCU_RoleSelectionNegotiation] = (),
     silence_s: float | None = None,
 ) -> Association:
-    """Established or not: the caller looks, and releases it. PeerUnreachable without TLS.
+    """Established or not: the caller looks, and releases it.
+
+    PeerUnreachable without an address or without TLS.
 
     `silence_s` is for one answer, where that may take longer than the peer's `timeout_s`.
     """
+    _require_address(settings)
     ae = AE(ae_title=calling_ae_title)
     ae.implementation_class_uid = UID(IMPLEMENTATION_CLASS_UID)
     ae.implementation_version_name = IMPLEMENTATION_VERSION_NAME
@@ -76,6 +80,16 @@ def _context(settings: DimsePeer) -> PeerContext | None:
 def _server_name(settings: DimsePeer) -> str:
     named = settings.tls.server_name if settings.tls is not None else None
     return named or settings.host
+
+
+def _require_address(settings: DimsePeer) -> None:
+    """pynetdicom takes a name that nobody knows for a mistake of the program."""
+    try:
+        socket.getaddrinfo(settings.host, settings.port)
+    except (OSError, UnicodeError):
+        raise PeerUnreachable(
+            f"{name_of(settings)} has no address: is its host right, and does the name service work"
+        ) from None
 
 
 def leave_answers(association: Association) -> None:

@@ -12,6 +12,7 @@ from pydicom.filereader import read_file_meta_info
 from dicom_ai_node.database import arrivals
 from dicom_ai_node.database.arrivals import Arrival, ReceivedInstance
 from dicom_ai_node.database.engine import Database
+from dicom_ai_node.durable_steps import Step, reached
 from dicom_ai_node.header import DAMAGED, data_of
 from dicom_ai_node.log import get_logger
 from dicom_ai_node.receive import part10
@@ -90,6 +91,7 @@ def _decide(path: Path, spool: Spool, database: Database) -> Arrival | str:
             if not spool.instance_path(before).is_file():
                 arrivals.replace_file(connection, received.sop_instance_uid, path.name)
                 return _RESTORED
+    reached(Step.ORPHAN_ADOPTED)
     if found is Arrival.DUPLICATE:
         path.unlink()
     elif found is Arrival.CONFLICT:

@@ -38,10 +38,12 @@ class NodeProcess:
         peers: dict[str, Any],
         routes: list[dict[str, Any]],
         complete: dict[str, Any] | None = None,
+        sections: dict[str, dict[str, Any]] | None = None,
         **node: Any,
     ) -> None:
-        """`complete` is what is said of Orthanc, `node` of the section of that name."""
-        settings = {  # JSON is YAML
+        """`complete` is what is said of Orthanc, `node` of the section of that name; `sections`
+        are those of the configuration that differ from what is said above."""
+        settings: dict[str, Any] = {  # JSON is YAML
             "node": {
                 "ae_title": "AI_NODE",
                 "port": self.port,
@@ -60,6 +62,7 @@ class NodeProcess:
             ],
             "peers": peers,
             "routes": routes,
+            **(sections or {}),
         }
         (self.config / "node.yaml").write_text(json.dumps(settings, indent=1))
 

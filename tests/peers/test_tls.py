@@ -232,7 +232,7 @@ def test_a_peer_without_tls_is_never_spoken_to_in_the_clear(
     with Pacs().running() as pacs:
         store = DimseStore(peer(pacs.port, hospital.tls()), calling_ae_title="AI_NODE")
         with pytest.raises(PeerUnreachable, match="speaks no TLS"):
-            store.store([offer])
+            list(store.store([offer]))
     assert pacs.received == []
 
 
