@@ -38,9 +38,8 @@ def associate(
     roles: Iterable[SCP_SCU_RoleSelectionNegotiation] = (),
     silence_s: float | None = None,
 ) -> Association:
-    """Established or not: the caller looks, and releases it.
-
-    PeerUnreachable without an address or without TLS.
+    """Established or not: the caller looks, and releases it. PeerUnreachable without an address,
+    or without TLS.
 
     `silence_s` is for one answer, where that may take longer than the peer's `timeout_s`.
     """
@@ -67,6 +66,16 @@ def associate(
     return association
 
 
+def _require_address(settings: DimsePeer) -> None:
+    """pynetdicom takes a name that nobody knows for a mistake of the program."""
+    try:
+        socket.getaddrinfo(settings.host, settings.port)
+    except (OSError, UnicodeError):
+        raise PeerUnreachable(
+            f"{name_of(settings)} has no address: is its host right, and does the name service work"
+        ) from None
+
+
 def _context(settings: DimsePeer) -> PeerContext | None:
     """Certificates are read for each association, so that renewed ones need no restart."""
     if settings.tls is None:
@@ -80,16 +89,6 @@ def _context(settings: DimsePeer) -> PeerContext | None:
 def _server_name(settings: DimsePeer) -> str:
     named = settings.tls.server_name if settings.tls is not None else None
     return named or settings.host
-
-
-def _require_address(settings: DimsePeer) -> None:
-    """pynetdicom takes a name that nobody knows for a mistake of the program."""
-    try:
-        socket.getaddrinfo(settings.host, settings.port)
-    except (OSError, UnicodeError):
-        raise PeerUnreachable(
-            f"{name_of(settings)} has no address: is its host right, and does the name service work"
-        ) from None
 
 
 def leave_answers(association: Association) -> None:
