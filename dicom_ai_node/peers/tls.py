@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from dicom_ai_node.certificates import read_certificates, show, trust
 from dicom_ai_node.config.peers import PeerTlsSettings
+from dicom_ai_node.errors import ConfigError, PeerRefusesUs, PeerUnreachable
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
@@ -111,6 +112,14 @@ def _note_alert(context: Any, error: ssl.SSLError) -> None:
         _note(context, error)
 
 
+def current_context(name: str, settings: PeerTlsSettings) -> PeerContext:
+    """The files as they are now; a mistake in them is the peer's trouble. Raises PeerRefusesUs."""
+    try:
+        return peer_context(settings)
+    except (ConfigError, OSError) as error:  # OSError: replaced while they were read
+        raise PeerRefusesUs(f"{name} is not asked: {error}") from None
+
+
 def peer_context(settings: PeerTlsSettings, section: str = "tls") -> PeerContext:
     """The files as they are now; raises ConfigError, in which `section` is where they stand."""
     context = PeerContext()
@@ -132,6 +141,12 @@ def files_of(settings: PeerTlsSettings) -> dict[str, Path]:
     """Certificates that expire, by the last part of their key."""
     named = {"ca": settings.ca, "certificate": settings.certificate}
     return {key: path for key, path in named.items() if path is not None}
+
+
+def no_tls(name: str, error: OSError, settings: PeerTlsSettings) -> PeerUnreachable:
+    """What is between this node and the peer; where a person must mend it, an alarm."""
+    kind = PeerRefusesUs if isinstance(error, ssl.SSLError) else PeerUnreachable
+    return kind(f"{name} {why_no_tls(error, settings)}")
 
 
 def why_no_tls(error: OSError, settings: PeerTlsSettings) -> str:

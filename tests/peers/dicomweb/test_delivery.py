@@ -1,6 +1,7 @@
 """The queue of a DICOMweb peer: what waits is delivered in the end, once, as it was made."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
@@ -21,7 +22,7 @@ HOUR_S = 3600.0
 @pytest.fixture
 def to(config: Config, spool: Spool, database: Database) -> Callable[[DicomwebServer], PeerQueue]:
     def opened(server: DicomwebServer) -> PeerQueue:
-        peer = open_peer(server.settings(timeout_s=1), config.node)
+        peer = open_peer(server.settings(timeout_s=0.5), config.node)
         return queue_of(peer, config, spool, database)
 
     return opened
@@ -31,12 +32,12 @@ def test_what_waits_during_an_outage_is_drained_oldest_first_and_once(
     spool: Spool, database: Database, to: Callable[[DicomwebServer], PeerQueue]
 ) -> None:
     now = database.now()
-    jobs = [ready(spool, database, f"{number:02}" * 32, now=now + number) for number in range(60)]
+    jobs = [ready(spool, database, f"{number:02}" * 32, now=now + number) for number in range(12)]
     server = DicomwebServer()
     with server.running():
         pass
     queue = to(server)
-    now = pass_time(queue, now + 60, now + 6 * HOUR_S, step_s=30, until=lambda: False)
+    now = pass_time(queue, now + 12, now + 6 * HOUR_S, step_s=120, until=lambda: False)
     assert {state(database, job) for job in jobs} == {JobState.READY}
     with server.running():
         pass_time(queue, now, now + 600, until=lambda: state(database, jobs[-1]) is JobState.DONE)
@@ -46,7 +47,7 @@ def test_what_waits_during_an_outage_is_drained_oldest_first_and_once(
     assert len(server.requests) <= 3  # many objects in one request
 
 
-def _files(spool: Spool, key: str) -> list:
+def _files(spool: Spool, key: str) -> list[Path]:
     return list(spool.outbox_path(key).glob("*.dcm"))
 
 
@@ -71,7 +72,7 @@ def test_an_answer_is_on_record_for_each_object(
     ]
 
 
-@pytest.mark.parametrize("status", [401, 403, 404, 302])
+@pytest.mark.parametrize("status", [403, 302])
 def test_a_service_that_does_not_take_us_is_an_alarm_and_nothing_is_given_up(
     spool: Spool, database: Database, to: Callable[[DicomwebServer], PeerQueue], status: int
 ) -> None:
@@ -80,15 +81,16 @@ def test_a_service_that_does_not_take_us_is_an_alarm_and_nothing_is_given_up(
         queue = to(server)
         begin = database.now()
         with capture_logs() as logs:
-            pass_time(queue, begin, begin + 24 * HOUR_S, step_s=60, until=lambda: False)
+            pass_time(queue, begin, begin + 6 * HOUR_S, step_s=200, until=lambda: False)
         assert state(database, job) is JobState.READY
         assert [each for each in logs if each["log_level"] == "error"]
         assert len(server.requests) < 400
         server.answer = takes_all
         pass_time(
             queue,
-            begin + 24 * HOUR_S,
-            begin + 25 * HOUR_S,
+            begin + 6 * HOUR_S,
+            begin + 7 * HOUR_S,
+            step_s=100,
             until=lambda: state(database, job) is JobState.DONE,
         )
     assert state(database, job) is JobState.DONE
@@ -104,7 +106,7 @@ def test_an_object_at_which_the_service_fails_holds_up_no_other(
 ) -> None:
     """And is delivered itself once the service is mended."""
     now = database.now()
-    bad, *others = [ready(spool, database, letter * 64, now=now) for letter in "abcd"]
+    bad, *others = [ready(spool, database, letter * 64, now=now) for letter in "abc"]
     poison = derived_uid(bad.key, "seg")
 
     def fails_at_it(request: Request) -> Reply:
@@ -116,10 +118,10 @@ def test_an_object_at_which_the_service_fails_holds_up_no_other(
         def others_are_done() -> bool:
             return {state(database, job) for job in others} == {JobState.DONE}
 
-        now = pass_time(queue, now, now + HOUR_S, step_s=60, until=others_are_done)
+        now = pass_time(queue, now, now + HOUR_S, step_s=100, until=others_are_done)
         assert others_are_done()
         assert state(database, bad) is JobState.READY
         server.answer = takes_all
         done: Callable[[], bool] = lambda: state(database, bad) is JobState.DONE  # noqa: E731
-        pass_time(queue, now, now + HOUR_S, step_s=60, until=done)
+        pass_time(queue, now, now + HOUR_S, step_s=100, until=done)
         assert done()
