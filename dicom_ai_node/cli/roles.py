@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Annotated
@@ -49,6 +50,7 @@ def run(config: ConfigDir = DEFAULT_CONFIG) -> None:
     hung_up = hangups()
     node = open_node(config, need_models=True)
     _require_senders(node.config)
+    _check_peers(node.config)
     with node.spool.lock("run"):
         node.database.close()  # the children have connections of their own
         commands = {role: _command(role, config) for role in ROLES}
@@ -157,6 +159,7 @@ def deliver(config: ConfigDir = DEFAULT_CONFIG, supervised: Supervised = False) 
     from dicom_ai_node.peers.open import open_peer
 
     with _role("deliver", config, supervised, need_models=True) as (node, stop):
+        _check_peers(node.config)
         intake = Intake(
             config=node.config, models=node.models, spool=node.spool, database=node.database
         )
@@ -252,6 +255,14 @@ def _name_orphans(node: Node) -> None:
         orphans = waiting.mark_orphans(connection, node.config.peers)
     for peer, number in orphans.items():
         log.error("peer_not_configured", peer=peer, objects_waiting=number)
+
+
+def _check_peers(config: Config) -> None:
+    """Raises ConfigError; what will be a mistake soon is said."""
+    from dicom_ai_node.peers.check import check_peers
+
+    for note in check_peers(config.peers, datetime.now(UTC)):
+        log.warning("peer_to_look_at", note=note)
 
 
 def _command(role: str, directory: Path) -> list[str]:
