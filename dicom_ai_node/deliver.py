@@ -43,6 +43,7 @@ class PeerQueue:
     spool: Spool
     database: Database
     settings: DeliverySettings
+    wants_commitment: bool = False
     jitter: random.Random = field(default_factory=random.Random)
 
     def run(self, stop: threading.Event) -> None:
@@ -154,6 +155,7 @@ class PeerQueue:
             status=status,
             next_try_at=now + self.backoff_s(sent.tries),
             now=now,
+            wants_commitment=self.wants_commitment,
         )
         level = log.error if state is DeliveryState.REFUSED else log.info
         level(

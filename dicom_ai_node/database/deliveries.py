@@ -95,8 +95,14 @@ def record(
     status: str,
     next_try_at: float,
     now: float,
+    wants_commitment: bool = False,
 ) -> None:
-    """The answer of a peer to one object; the job follows when nothing of it is pending."""
+    """The answer of a peer to one object; the job follows when nothing of it is left to do.
+
+    With `wants_commitment`, what is stored is asked for at once, and not delivered before the
+    answer to that.
+    """
+    is_stored = state is DeliveryState.STORED
     connection.execute(
         update(delivery)
         .where(delivery.c.id == sent.id, delivery.c.state == DeliveryState.PENDING)
@@ -104,8 +110,9 @@ def record(
             state=state,
             tries=delivery.c.tries + 1,
             status=status,
-            next_try_at=next_try_at,
+            next_try_at=now if is_stored else next_try_at,
             finished_at=None if state is DeliveryState.PENDING else now,
+            **({"wants_commitment": wants_commitment} if is_stored else {}),
         )
     )
     if state is not DeliveryState.PENDING:
@@ -113,14 +120,14 @@ def record(
 
 
 def finish_job(connection: Connection, job_id: int, now: float) -> None:
-    """DONE or UNDELIVERED when nothing of it is pending; what is kept back does not count."""
-    states = set(
-        connection.execute(
-            select(delivery.c.state).where(delivery.c.job_id == job_id).distinct()
-        ).scalars()
-    )
+    """DONE or UNDELIVERED when nothing of it is pending, or waits for its peer's commitment; what
+    is kept back does not count."""
+    found = select(delivery.c.state, delivery.c.wants_commitment).where(delivery.c.job_id == job_id)
+    ends = {(state, wanted) for state, wanted in connection.execute(found.distinct())}
+    states = {state for state, _ in ends}
+    waits = DeliveryState.PENDING in states or (DeliveryState.STORED, True) in ends
     current = jobs.find(connection, job_id)
-    if DeliveryState.PENDING in states or current is None or current.state is not JobState.READY:
+    if waits or current is None or current.state is not JobState.READY:
         return
     if DeliveryState.REFUSED not in states:
         jobs.move(connection, current, JobState.DONE, now=now, why="every object is delivered")
@@ -141,7 +148,13 @@ def retry(connection: Connection, current: Job, *, now: float) -> int:
     again = connection.execute(
         update(delivery)
         .where(delivery.c.job_id == current.id, delivery.c.state == DeliveryState.REFUSED)
-        .values(state=DeliveryState.PENDING, next_try_at=now, created_at=now, finished_at=None)
+        .values(
+            state=DeliveryState.PENDING,
+            next_try_at=now,
+            created_at=now,
+            finished_at=None,
+            forgotten=0,
+        )
     )
     return int(again.rowcount)
 
