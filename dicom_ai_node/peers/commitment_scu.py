@@ -1,13 +1,16 @@
 """Storage Commitment Push Model as its SCU (PS3.4 Annex J): asking, and reading reports."""
 
+import threading
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
+from typing import Any
 
 from pydicom import Dataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import build_context, evt
 from pynetdicom.association import Association
+from pynetdicom.dimse_messages import N_EVENT_REPORT_RSP
+from pynetdicom.pdu import P_DATA_TF
 from pynetdicom.sop_class import (  # type: ignore[attr-defined]
     StorageCommitmentPushModel,
     StorageCommitmentPushModelInstance,
@@ -51,12 +54,14 @@ def ask(
     syntaxes: list[str | UID] = [ExplicitVRLittleEndian, ImplicitVRLittleEndian]
     context = build_context(StorageCommitmentPushModel, syntaxes)
     association = associate(settings, [context], calling_ae_title=calling_ae_title)
-    association.bind(evt.EVT_N_EVENT_REPORT, partial(_on_report, take))
+    answers = _Answers(take)
+    for event, handler in answers.handlers:
+        association.bind(event, handler)
     try:
         if not association.is_established or not association.accepted_contexts:
             raise PeerUnreachable(f"{name} takes no association for storage commitment")
         _request(association, name, transaction_uid, references)
-        while association.is_established and not is_over():
+        while association.is_established and (answers.is_under_way or not is_over()):
             time.sleep(_TICK_S)
     except RuntimeError:  # it ended meanwhile
         raise PeerUnreachable(f"{name} broke the association") from None
@@ -118,12 +123,50 @@ def _reference(item: Dataset) -> tuple[str, str]:
     return str(item.ReferencedSOPClassUID), str(item.ReferencedSOPInstanceUID)
 
 
-def _on_report(take: Callable[[Report], bool], event: evt.Event) -> tuple[int, None]:
-    """On the association of its request; trouble in it is answered 0110 by pynetdicom."""
-    if event.event_type not in (ALL_COMMITTED, FAILURES_EXIST):
-        return NO_SUCH_EVENT_TYPE, None
-    try:
-        report = read_report(event.event_information)
-    except NotAReport:
-        return INVALID_ARGUMENT_VALUE, None
-    return (SUCCESS if take(report) else INVALID_ARGUMENT_VALUE), None
+class _Answers:
+    """Reports on the association of their request.
+
+    pynetdicom serves them in threads of their own: a release before the answer is on its way would
+    break the association.
+    """
+
+    def __init__(self, take: Callable[[Report], bool]) -> None:
+        self._take = take
+        self._open = 0
+        self._encoded = 0  # answers of which nothing was sent yet
+        self._lock = threading.Lock()
+
+    @property
+    def is_under_way(self) -> bool:
+        return self._open > 0
+
+    @property
+    def handlers(self) -> Sequence[tuple[Any, Callable[[evt.Event], Any]]]:
+        return (
+            (evt.EVT_N_EVENT_REPORT, self._on_report),
+            (evt.EVT_DIMSE_SENT, self._on_message_sent),
+            (evt.EVT_PDU_SENT, self._on_pdu_sent),
+        )
+
+    def _on_report(self, event: evt.Event) -> tuple[int, None]:
+        """Trouble in it is answered 0110 by pynetdicom."""
+        with self._lock:
+            self._open += 1
+        if event.event_type not in (ALL_COMMITTED, FAILURES_EXIST):
+            return NO_SUCH_EVENT_TYPE, None
+        try:
+            report = read_report(event.event_information)
+        except NotAReport:
+            return INVALID_ARGUMENT_VALUE, None
+        return (SUCCESS if self._take(report) else INVALID_ARGUMENT_VALUE), None
+
+    def _on_message_sent(self, event: evt.Event) -> None:
+        """It is encoded, and its PDUs come next."""
+        with self._lock:
+            self._encoded += isinstance(event.message, N_EVENT_REPORT_RSP)
+
+    def _on_pdu_sent(self, event: evt.Event) -> None:
+        with self._lock:
+            if isinstance(event.pdu, P_DATA_TF) and self._encoded:
+                self._encoded -= 1
+                self._open = max(self._open - 1, 0)
