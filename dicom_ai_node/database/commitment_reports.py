@@ -9,11 +9,11 @@ from dicom_ai_node.database.tables import commitment_request, delivery
 from dicom_ai_node.database.uncommitted import Ended, Wanted, record, waits, wanted
 from dicom_ai_node.job import DeliveryState
 
-MOST_FORGOTTEN = 5  # times that an object is sent again because the peer has it no more
+MOST_FORGOTTEN = 5  # an object that was lost so often is not sent again
 
 _COMMITTED = 0
 # PS3.3 C.14.1.1: those that another C-STORE can cure; every other one is for good
-_CURABLE = {
+CURABLE = {
     0x0110: "processing failure",
     0x0112: "no such object instance",
     0x0213: "resource limitation",
@@ -63,9 +63,9 @@ def take(
 def _ended(each: Wanted, reason: int) -> Ended:
     if reason == _COMMITTED:
         return Ended(wanted=each, state=DeliveryState.COMMITTED, status="committed")
-    words = (_CURABLE | _FOR_GOOD).get(reason, "for a reason of its own")
+    words = (CURABLE | _FOR_GOOD).get(reason, "for a reason of its own")
     status = f"not committed: {reason:04X} {words}"
-    if reason not in _CURABLE:
+    if reason not in CURABLE:
         return Ended(wanted=each, state=DeliveryState.REFUSED, status=status)
     if each.forgotten + 1 < MOST_FORGOTTEN:
         return Ended(wanted=each, state=DeliveryState.PENDING, status=status)
