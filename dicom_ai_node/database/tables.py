@@ -158,7 +158,7 @@ delivery = Table(
     Column("forgotten", Integer, nullable=False, default=0),  # how often the peer had it no more
     UniqueConstraint("job_id", "peer", "sop_instance_uid"),
     Index(None, "state", "peer", "next_try_at"),
-    Index(None, "wants_commitment", "peer", "state"),
+    Index(None, "wants_commitment", "peer", "state", "next_try_at"),
 )
 
 # how many instances there are, from somebody who knows (PS3.4 C.6, F.7, R.4)

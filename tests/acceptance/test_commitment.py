@@ -108,7 +108,7 @@ def test_the_sender_is_killed_around_a_request(
     def stop_here() -> None:
         if not go_on.is_set():
             reached.set()
-            go_on.wait(60)
+            go_on.wait(180)
 
     pacs = CommittingPacs(silent=moment == "while waiting")
     if moment == "before it is sent":
@@ -123,13 +123,13 @@ def test_the_sender_is_killed_around_a_request(
             configure(node, threshold_store, port=pacs.port, ae_title="PACS")
             node.start()
             _send_directly(node, dicom_factory.series(name="killed"))
-            assert reached.wait(60)
+            assert reached.wait(180)
             pid = node.pid_of("deliver")
             assert pid is not None
             kill(pid, signal.SIGKILL)
             pacs.silent = False
             go_on.set()
-            node.wait(lambda: node.status()["jobs"]["done"] == 1)
+            node.wait(lambda: node.status()["jobs"]["done"] == 1, timeout_s=120)
             sent = deliveries(node)
             assert node.stop() == 0
     finally:
