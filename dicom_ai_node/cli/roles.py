@@ -153,6 +153,7 @@ def work(config: ConfigDir = DEFAULT_CONFIG, supervised: Supervised = False) -> 
 def deliver(config: ConfigDir = DEFAULT_CONFIG, supervised: Supervised = False) -> None:
     """Send results to peers; hosts the timed work as well."""
     from dicom_ai_node import schedule
+    from dicom_ai_node.confirm import Confirmation, asked_peers, forget_others
     from dicom_ai_node.deliver import PeerQueue
     from dicom_ai_node.intake.intake import Intake
     from dicom_ai_node.peers.association import abort_all
@@ -165,6 +166,8 @@ def deliver(config: ConfigDir = DEFAULT_CONFIG, supervised: Supervised = False) 
         )
         _name_orphans(node)
         scheduler = schedule.start(node.config, node.spool, node.database, intake)
+        asked = asked_peers(node.config.peers)
+        forget_others(node.database, asked)
         queues = [
             PeerQueue(
                 name=name,
@@ -172,10 +175,23 @@ def deliver(config: ConfigDir = DEFAULT_CONFIG, supervised: Supervised = False) 
                 spool=node.spool,
                 database=node.database,
                 settings=node.config.delivery,
+                wants_commitment=name in asked,
             )
             for name, settings in node.config.peers.items()
         ]
-        sending = [_started(queue.run, stop) for queue in queues]
+        confirmations = [
+            Confirmation(
+                name=name,
+                peer=peer,
+                calling_ae_title=node.config.node.ae_title[0],
+                spool=node.spool,
+                database=node.database,
+                settings=node.config.delivery,
+            )
+            for name, peer in asked.items()
+        ]
+        runs = [*(queue.run for queue in queues), *(each.run for each in confirmations)]
+        sending = [_started(each, stop) for each in runs]
         for fetcher in _fetchers(node):
             _started(fetcher.run, stop)
         stop.wait()

@@ -155,8 +155,10 @@ delivery = Table(
     # it is not delivered before the peer has committed to it; the request, once there is one
     Column("wants_commitment", Boolean, nullable=False, default=False),
     Column("commitment_request_id", ForeignKey("commitment_request.id"), index=True),
+    Column("forgotten", Integer, nullable=False, default=0),  # how often the peer had it no more
     UniqueConstraint("job_id", "peer", "sop_instance_uid"),
     Index(None, "state", "peer", "next_try_at"),
+    Index(None, "wants_commitment", "peer", "state", "next_try_at"),
 )
 
 # how many instances there are, from somebody who knows (PS3.4 C.6, F.7, R.4)
@@ -205,7 +207,7 @@ commitment_request = Table(
     Column("id", Integer, primary_key=True),
     Column("transaction_uid", String(64), nullable=False, unique=True),
     Column("peer", String(64), nullable=False),
-    Column("state", String(16), nullable=False),  # asked, answered, expired
+    Column("state", String(16), nullable=False),  # a RequestState
     Column("created_at", Float, nullable=False),
     Column("expires_at", Float, nullable=False),  # without a report, it is asked again
     Column("finished_at", Float),

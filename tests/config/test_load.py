@@ -282,3 +282,27 @@ def test_a_sender_says_only_what_differs(tmp_path: Path) -> None:
     said = entry.complete.over(config.study)
     assert (said.quiet_s, said.longest_s, said.incomplete_s) == (5, 100, 600)
     assert entry.may == ("echo", "store", "commitment")
+
+
+PACS = "  pacs: {kind: dimse, ae_title: PACS, host: pacs, port: 104, commitment: {}}\n"
+
+
+@pytest.mark.parametrize(
+    "accept",
+    [
+        "[]",
+        "[{ae_title: OTHER, from: [10.0.0.5/32]}]",
+        "[{ae_title: PACS, from: [10.0.0.5/32], may: [store]}]",
+    ],
+)
+def test_who_is_asked_for_commitment_must_be_let_in_to_report(tmp_path: Path, accept: str) -> None:
+    (said,) = mistakes(tmp_path, a=f"{SMALL}peers:\n{PACS}accept: {accept}\n")
+    assert said.startswith("a.yaml:3: peers.pacs.commitment: its answer could not come: ")
+
+
+def test_a_peer_that_may_report_can_be_asked_for_commitment(tmp_path: Path) -> None:
+    accept = "accept: [{ae_title: PACS, from: [10.0.0.5/32]}]"
+    peer = read(tmp_path, a=f"{SMALL}peers:\n{PACS}{accept}\n").peers["pacs"]
+    assert isinstance(peer, DimsePeer)
+    assert peer.commitment is not None
+    assert peer.commitment.answer_s == 3600
