@@ -9,7 +9,7 @@ from rich.table import Table
 
 from dicom_ai_node.cli.node import DEFAULT_CONFIG, AsJson, ConfigDir, Node, open_node
 from dicom_ai_node.cli.show import console, print_json
-from dicom_ai_node.config.peers import CatchUpSettings, DimsePeer
+from dicom_ai_node.config.peers import DimsePeer
 from dicom_ai_node.database import missed as missed_table
 from dicom_ai_node.database import studies
 from dicom_ai_node.errors import ConfigError, NodeError, PeerUnreachable
@@ -45,7 +45,7 @@ def missed(
     now = node.database.now()
     found: dict[str, list[Found]] = {}
     silent: list[str] = []
-    for search, settings in searches:
+    for search in searches:
         try:
             found[search.peer] = search.find(now=now)
         except PeerUnreachable as error:
@@ -53,7 +53,7 @@ def missed(
             continue
         if fetch:
             wanted = [e for e in found[search.peer] if e.call in (Call.FETCH, Call.FAILED)]
-            keep(search, wanted[: settings.most_studies], at=now, now=now)
+            keep(search, wanted[: search.settings.most_studies], at=now, now=now)
     _show(found, fetch=fetch, as_json=as_json)
     if silent:
         raise NodeError("; ".join(silent))
@@ -110,7 +110,7 @@ def catching_up(node: Node) -> "list[CatchUp]":
 
     searches = list(_searches(node))
     with node.database.write() as connection:
-        peers = [search.peer for search, _ in searches]
+        peers = [search.peer for search in searches]
         missed_table.resume(connection, peers, now=node.database.now())
     space = Space((node.spool.root, node.database.path.parent), node.config.limits)
     most = max(1, int(node.config.limits.waiting_studies * _BACKLOG))
@@ -119,10 +119,10 @@ def catching_up(node: Node) -> "list[CatchUp]":
         with node.database.read() as connection:
             return studies.waiting(connection) < most and not space.is_low()
 
-    return [CatchUp(search, settings, has_room=has_room) for search, settings in searches]
+    return [CatchUp(search, has_room=has_room) for search in searches]
 
 
-def _searches(node: Node) -> "Iterator[tuple[Search, CatchUpSettings]]":
+def _searches(node: Node) -> "Iterator[Search]":
     from dicom_ai_node.intake.missed import Search
     from dicom_ai_node.peers.source import DimseSource
 
@@ -130,13 +130,10 @@ def _searches(node: Node) -> "Iterator[tuple[Search, CatchUpSettings]]":
         if not isinstance(peer, DimsePeer) or peer.catch_up is None:
             continue
         source = DimseSource(settings=peer, node_ae_title=node.config.node.ae_title[0])
-        yield (
-            Search(
-                peer=name,
-                source=source,
-                config=node.config,
-                hours=peer.catch_up.hours,
-                database=node.database,
-            ),
-            peer.catch_up,
+        yield Search(
+            peer=name,
+            source=source,
+            config=node.config,
+            settings=peer.catch_up,
+            database=node.database,
         )

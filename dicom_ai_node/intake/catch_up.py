@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from dicom_ai_node.config.peers import CatchUpSettings
 from dicom_ai_node.database import fetches, missed, studies
 from dicom_ai_node.database.fetches import Fetch, FetchState
 from dicom_ai_node.errors import PeerUnreachable
@@ -44,14 +43,13 @@ class CatchUp:
     def __init__(
         self,
         search: Search,
-        settings: CatchUpSettings,
         *,
         has_room: Callable[[], bool],
         jitter: random.Random | None = None,
     ) -> None:
         self._search = search
         self._database = search.database
-        self._settings = settings
+        self._settings = search.settings
         self._has_room = has_room
         self._jitter = jitter or random.Random()  # noqa: S311 — for waiting, not for secrets
         self._ask_at = self._not_before = float("-inf")  # on the monotonic clock
@@ -95,7 +93,7 @@ class CatchUp:
         with self._database.write() as connection:
             room = self._settings.most_studies - missed.waiting(connection, self._search.peer)
         taken, left = wanted[: max(room, 0)], wanted[max(room, 0) :]
-        keep(self._search, taken, at=now + self._search.config.study.quiet_s, now=now)
+        keep(self._search, taken, at=now + self._settings.wait_s, now=now)
         keep(self._search, [each for each in found if each.call is Call.COMPLETE], at=now, now=now)
         with self._database.write() as connection:
             missed.forget(connection, before=now - _KEPT_S - self._settings.hours * 3600)
@@ -142,7 +140,7 @@ class CatchUp:
         return True
 
     def _put_off(self, due: Fetch, there: int | None, now: float) -> None:
-        until = now + self._search.config.study.quiet_s
+        until = now + self._settings.wait_s
         with self._database.write() as connection:
             missed.put_off(connection, due, until=until, there=there, reason="it is coming now")
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from dicom_ai_node.config.peers import CatchUpSettings
 from dicom_ai_node.config.settings import Config
 from dicom_ai_node.database import missed
 from dicom_ai_node.database.engine import Database
@@ -58,13 +59,13 @@ class Search:
     peer: str
     source: Source
     config: Config
-    hours: float
+    settings: CatchUpSettings
     database: Database
 
     def find(self, *, now: float) -> list[Found]:
         """Asks the peer, the newest first; raises PeerUnreachable."""
         moment = datetime.fromtimestamp(now).astimezone().replace(tzinfo=None)
-        since = moment - timedelta(hours=self.hours) - SLACK
+        since = moment - timedelta(hours=self.settings.hours) - SLACK
         recent = self.source.recent(since=since, until=moment + SLACK)
         return [self._judge(study, now) for study in recent]
 
@@ -110,8 +111,8 @@ class Search:
         return replace(found, call=Call.COMPLETE, reason=ALL_HERE)
 
     def is_coming(self, here: Here, now: float) -> bool:
-        quiet_s = self.config.study.quiet_s
-        return here.state is StudyState.RECEIVING and here.last_received_at > now - quiet_s
+        is_quiet = here.last_received_at <= now - self.settings.wait_s
+        return here.state is StudyState.RECEIVING and not is_quiet
 
     def _unwanted(self, study: RecentStudy) -> str:
         images = study.modalities - NOT_IMAGES

@@ -69,7 +69,7 @@ class Site:
     spool: Spool
     database: Database
     models: Path
-    settings: CatchUpSettings = field(default_factory=CatchUpSettings)
+    settings: CatchUpSettings = field(default_factory=lambda: CatchUpSettings(wait_s=60))
     clock: float = 0.0
     has_room: bool = True
 
@@ -93,7 +93,7 @@ class Site:
             peer="pacs",
             source=DimseSource(settings=self.archive.settings, node_ae_title="AI_NODE"),
             config=self.config,
-            hours=self.settings.hours,
+            settings=self.settings,
             database=self.database,
         )
 
@@ -103,7 +103,6 @@ class Site:
             missed.resume(connection, ["pacs"], now=self.now)
         self.catch_up = CatchUp(
             self.search,
-            self.settings,
             has_room=lambda: self.has_room,
             jitter=random.Random(1),  # noqa: S311
         )

@@ -150,7 +150,7 @@ def test_only_the_last_hours_are_looked_at(site: Site, archive: Archive, matches
 
 
 def test_the_newest_come_first_and_not_too_many(site: Site, archive: Archive) -> None:
-    site.settings = CatchUpSettings(most_studies=2)
+    site.settings = CatchUpSettings(wait_s=60, most_studies=2)
     site.restart()
     old, newer, new = (
         recent(name, at=at) for name, at in (("a", "080000"), ("b", "090000"), ("c", "100000"))
@@ -244,7 +244,7 @@ def test_a_study_that_does_not_come_is_tried_for_some_hours(site: Site, archive:
     missed = recent("missed")
     archive.instances = list(missed)
     archive.statuses = [0xA702] * 100
-    site.settings = CatchUpSettings(every_s=1_000_000)
+    site.settings = CatchUpSettings(wait_s=60, every_s=1_000_000)
     site.restart()
     site.catch_up_for(3600)
     assert 3 < site.asked(missed).tries < 12
