@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from dicom_ai_node.intake.catch_up import CatchUp
     from dicom_ai_node.intake.missed import Found, Search
 
+_SETTLED = frozenset({"leave", "complete"})  # calls about which nothing is to be done
 _BACKLOG = 0.5  # of limits.waiting_studies: the rest is for what comes by itself
 
 
@@ -34,7 +35,6 @@ def missed(
 ) -> None:
     """Ask the peers with catch_up for studies that never came, and say what is done about them."""
     from dicom_ai_node.intake.catch_up import keep
-    from dicom_ai_node.intake.missed import Call
 
     node = open_node(config)
     searches = list(_searches(node))
@@ -52,7 +52,7 @@ def missed(
             silent.append(str(error))
             continue
         if fetch:
-            wanted = [e for e in found[search.peer] if e.call in (Call.FETCH, Call.FAILED)]
+            wanted = [each for each in found[search.peer] if each.call not in _SETTLED]
             keep(search, wanted[: search.settings.most_studies], at=now, now=now)
     _show(found, fetch=fetch, as_json=as_json)
     if silent:
@@ -63,14 +63,12 @@ def _show(found: "dict[str, list[Found]]", *, fetch: bool, as_json: bool) -> Non
     if as_json:
         print_json([_row(peer, each) for peer, several in found.items() for each in several])
         return
-    from dicom_ai_node.intake.missed import Call
-
     table = Table("Peer", "Study Instance UID", "Modalities", "There", "Here", "What", "Why")
     others: Counter[str] = Counter()
     number = 0
     for peer, several in found.items():
         for each in several:
-            if each.call not in (Call.FETCH, Call.FAILED):
+            if each.call in _SETTLED:
                 others[each.reason] += 1
                 continue
             number += 1

@@ -115,6 +115,20 @@ def put_off(
     )
 
 
+def hurry(connection: Connection, *, peer: str, study_instance_uid: str, now: float) -> None:
+    """What waits for its turn, or for its next try, is tried now, and as often as at first."""
+    connection.execute(
+        update(fetch)
+        .where(
+            _MISSED,
+            fetch.c.study_instance_uid == study_instance_uid,
+            fetch.c.peer == peer,
+            fetch.c.state == FetchState.PENDING,
+        )
+        .values(next_try_at=now, tries=0)
+    )
+
+
 def of_study(connection: Connection, study_instance_uid: str) -> Sequence[Fetch]:
     """One a peer at most, the oldest first."""
     query = select(fetch).where(_MISSED, fetch.c.study_instance_uid == study_instance_uid)

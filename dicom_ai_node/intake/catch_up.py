@@ -209,7 +209,8 @@ class CatchUp:
 
 
 def keep(search: Search, found: Iterable[Found], *, at: float, now: float) -> None:
-    """What was complete is not looked at again until it grows; all else is fetched from `at` on."""
+    """What was complete is not looked at again until it grows; all else is fetched from `at` on,
+    and what waits already, now."""
     with search.database.write() as connection:
         for each in found:
             uid, there = each.study.study_instance_uid, each.study.instances
@@ -222,6 +223,8 @@ def keep(search: Search, found: Iterable[Found], *, at: float, now: float) -> No
                     reason=each.reason,
                     now=now,
                 )
+            elif each.call is Call.WAITING:
+                missed.hurry(connection, peer=search.peer, study_instance_uid=uid, now=now)
             else:
                 missed.want(
                     connection,

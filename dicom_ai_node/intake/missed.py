@@ -38,6 +38,7 @@ class Call(enum.StrEnum):
 
     FETCH = "fetch"
     LEAVE = "leave"
+    WAITING = "waiting"  # for its turn, or for its next try
     COMPLETE = "complete"  # its series were looked at, and none is missing
     FAILED = "failed"  # for good, unless a person asks again
 
@@ -144,7 +145,8 @@ def _asked(study: RecentStudy, asked: Sequence[Fetch]) -> tuple[Call, str] | Non
     """What stands against asking again; nothing where the peer has more by now."""
     for each in asked:
         if each.state in OPEN:
-            return Call.LEAVE, f"it is being fetched from {each.peer}"
+            so_far = f" ({each.reason})" if each.reason else ""
+            return Call.WAITING, f"it is being fetched from {each.peer}{so_far}"
         if study.instances is not None and study.instances > (each.there or 0):
             continue
         if each.state is FetchState.FAILED:
