@@ -11,13 +11,15 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from dicom_ai_node.cli.app import app
+from dicom_ai_node.cli.missed import catching_up
+from dicom_ai_node.cli.node import open_node
 from dicom_ai_node.config.load import load
 from dicom_ai_node.config.peers import CatchUpSettings, DimsePeer
 from dicom_ai_node.database import fetches, missed, schema
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.database.fetches import Fetch, FetchState
 from tests.intake.missed_site import recent, report_of
-from tests.made import IS_CT
+from tests.made import IS_CT, arrive
 from tests.peers.archive import Archive
 
 
@@ -38,7 +40,7 @@ def database(tmp_path: Path) -> Iterator[Database]:
 PAGE = (Path(__file__).parents[1] / "docs" / "catch-up.md").read_text()
 
 
-def run(home: Path, archive: Archive, *words: str, **peer: Any) -> Result:
+def configure(home: Path, archive: Archive, limits: dict[str, int], **peer: Any) -> Path:
     address = {"ae_title": "PACS", "host": "127.0.0.1", "port": archive.port}
     content = {
         "node": {
@@ -49,10 +51,16 @@ def run(home: Path, archive: Archive, *words: str, **peer: Any) -> Result:
         "accept": [{"ae_title": "PACS", "from": ["127.0.0.1/32"]}],
         "peers": {"pacs": {"kind": "dimse", **address, **peer}},
         "routes": [{"model": "m", "send_to": ["pacs"], "require": [IS_CT]}],
+        "limits": limits,
     }
     (home / "config").mkdir(exist_ok=True)
     (home / "config" / "node.yaml").write_text(json.dumps(content))  # JSON is YAML
-    arguments = ["studies", "missed", *words, "--config", str(home / "config")]
+    return home / "config"
+
+
+def run(home: Path, archive: Archive, *words: str, **peer: Any) -> Result:
+    config = configure(home, archive, {}, **peer)
+    arguments = ["studies", "missed", *words, "--config", str(config)]
     return CliRunner(env={"COLUMNS": "300"}).invoke(app, arguments)
 
 
@@ -145,3 +153,28 @@ def test_the_page_says_what_there_is(tmp_path: Path) -> None:
         shown = CliRunner(env={"COLUMNS": "200"}).invoke(app, [*words[1:3], "--help"])
         assert shown.exit_code == 0
         assert all(word in shown.stdout for word in words if word.startswith("--"))
+
+
+@pytest.mark.parametrize(
+    ("limits", "fetches_it"),
+    [
+        ({}, True),
+        ({"waiting_studies": 2}, False),  # one waits, which is half of them
+        ({"waiting_studies": 4}, True),
+        ({"space_soft_mb": 10**9}, False),
+    ],
+)
+def test_the_deliver_role_leaves_room_for_what_comes_by_itself(
+    archive: Archive, database: Database, tmp_path: Path, limits: dict[str, int], fetches_it: bool
+) -> None:
+    node = open_node(configure(tmp_path, archive, limits, catch_up={}))
+    arrive(node.spool, database, recent("waits"), now=database.now())
+    missed_one = recent("missed")
+    archive.instances = list(missed_one)
+    archive.node_port = 1  # nobody listens there: that it was asked to send is enough
+    (catch_up,) = catching_up(node)
+    now = node.database.now()
+    assert catch_up.step(now=now, clock=0.0)
+    catch_up.step(now=now + 121, clock=121.0)
+    assert bool(archive.moved) == fetches_it
+    node.database.close()

@@ -20,6 +20,7 @@ from dicom_ai_node.database.fetches import Fetch
 from dicom_ai_node.intake.catch_up import CatchUp
 from dicom_ai_node.intake.intake import Intake
 from dicom_ai_node.intake.missed import Found, Search
+from dicom_ai_node.intake.priors import settle_fetched
 from dicom_ai_node.job import Job
 from dicom_ai_node.peers.source import DimseSource
 from dicom_ai_node.spool import Spool
@@ -147,6 +148,9 @@ class Site:
         self.intake.settle_quiet(now=self.now + 10_000)
         with self.database.read() as connection:
             return list(jobs.listing(connection))[::-1]
+
+    def settle_priors(self) -> int:
+        return settle_fetched(self.database, quiet_s=60, now=self.now + 10_000)
 
     def questions(self) -> int:
         """For the studies of today: one in each round."""

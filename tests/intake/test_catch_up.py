@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 
 from dicom_ai_node.config.peers import CatchUpSettings
 from dicom_ai_node.config.settings import Config
-from dicom_ai_node.database import fetches, studies
+from dicom_ai_node.database import fetched, fetches, studies
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.database.fetches import FetchState
 from dicom_ai_node.intake.catch_up import MAX_TRIES
@@ -330,6 +330,28 @@ def test_a_missed_study_that_came_as_a_prior_is_analysed_after_all(
     assert site.state(missed) == StudyState.RECEIVING
     (job,) = site.settle()
     assert job.study_id == row["id"]
+
+
+def test_what_is_fetched_as_missed_and_as_a_prior_is_no_prior(site: Site, archive: Archive) -> None:
+    """Another study waits for it, while it is fetched for its own sake."""
+    main, missed = recent("main"), recent("missed", back=1)
+    archive.instances = list(missed)
+    arrive(site.spool, site.database, main, now=site.now)
+    row = site.row(main)
+    assert row is not None
+    with site.database.write() as connection:
+        fetches.ask(connection, row["id"], peer="pacs", within_days=30, now=site.now)
+        (question,) = fetches.of_study(connection, row["id"])
+        uid = missed[0].StudyInstanceUID
+        fetches.want(connection, question, uid, is_here=False, now=site.now)
+        prior = fetches.of_study(connection, row["id"])[1]
+        assert fetches.begin(connection, prior, now=site.now)
+    site.catch_up_for(120)
+    until(lambda: site.here(missed) == 2)
+    with site.database.read() as connection:
+        assert not fetched.came_by_fetch(connection, site.row(missed) or row)
+    assert site.settle_priors() == 0
+    assert len(site.settle()) == 2
 
 
 def test_nothing_of_a_patient_is_asked_for_or_logged(site: Site, archive: Archive) -> None:
