@@ -9,14 +9,16 @@ from rich.table import Table
 
 from dicom_ai_node.cli.node import DEFAULT_CONFIG, AsJson, ConfigDir, Node, open_node
 from dicom_ai_node.cli.show import console, print_json
-from dicom_ai_node.config.peers import DimsePeer
+from dicom_ai_node.config.peers import DicomwebPeer, DimsePeer, FolderPeer
 from dicom_ai_node.database import missed as missed_table
 from dicom_ai_node.database import studies
 from dicom_ai_node.errors import ConfigError, NodeError, PeerUnreachable
+from dicom_ai_node.peers.open import require_dicomweb
 
 if TYPE_CHECKING:
     from dicom_ai_node.intake.catch_up import CatchUp
     from dicom_ai_node.intake.missed import Found, Search
+    from dicom_ai_node.peers.source import Source
 
 _SETTLED = frozenset({"leave", "complete"})  # calls about which nothing is to be done
 _BACKLOG = 0.5  # of limits.waiting_studies: the rest is for what comes by itself
@@ -106,6 +108,7 @@ def catching_up(node: Node) -> "list[CatchUp]":
     from dicom_ai_node.intake.catch_up import CatchUp
     from dicom_ai_node.receive.space import Space
 
+    node.spool.sweep_incoming("fetched-*")
     searches = list(_searches(node))
     with node.database.write() as connection:
         peers = [search.peer for search in searches]
@@ -122,16 +125,25 @@ def catching_up(node: Node) -> "list[CatchUp]":
 
 def _searches(node: Node) -> "Iterator[Search]":
     from dicom_ai_node.intake.missed import Search
-    from dicom_ai_node.peers.source import DimseSource
 
     for name, peer in node.config.peers.items():
-        if not isinstance(peer, DimsePeer) or peer.catch_up is None:
+        if isinstance(peer, FolderPeer) or peer.catch_up is None:
             continue
-        source = DimseSource(settings=peer, node_ae_title=node.config.node.ae_title[0])
         yield Search(
             peer=name,
-            source=source,
+            source=_source(name, peer, node),
             config=node.config,
             settings=peer.catch_up,
             database=node.database,
         )
+
+
+def _source(name: str, peer: DimsePeer | DicomwebPeer, node: Node) -> "Source":
+    if isinstance(peer, DicomwebPeer):
+        require_dicomweb()
+        from dicom_ai_node.receive.web_source import DicomwebSource
+
+        return DicomwebSource(name, peer, node.config, node.spool, node.database)
+    from dicom_ai_node.peers.source import DimseSource
+
+    return DimseSource(settings=peer, node_ae_title=node.config.node.ae_title[0])

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 from dicom_ai_node.database import fetches, missed, studies
 from dicom_ai_node.database.fetches import Fetch, FetchState
-from dicom_ai_node.errors import PeerUnreachable
+from dicom_ai_node.errors import PeerRefusesUs, PeerUnreachable
 from dicom_ai_node.intake.missed import ALL_HERE, Call, Found, Search, lacking
 from dicom_ai_node.log import get_logger, pseudonym, where
-from dicom_ai_node.peers.recent import RecentSeries
+from dicom_ai_node.peers.recent_study import RecentSeries
 from dicom_ai_node.study import StudyState
 
 log = get_logger(__name__)
@@ -158,10 +158,12 @@ class CatchUp:
             )
         try:
             ended = self._move(due, series)
-        except PeerUnreachable as error:
+        except PeerRefusesUs as error:  # whatever it is asked for
             with self._database.write() as connection:
                 missed.put_off(connection, due, until=now, there=due.there, reason=str(error))
             raise
+        except PeerUnreachable as error:  # it had just answered: it may be this study
+            ended = _Ended(state=FetchState.PENDING, reason=str(error))
         except Exception as error:
             log.exception("missed_study_not_fetched", peer=self._search.peer, fetch=due.id)
             ended = _Ended(state=FetchState.PENDING, reason=where(error))
@@ -172,7 +174,7 @@ class CatchUp:
         for each in series:
             moved = self._search.source.fetch(due.study_instance_uid, each.series_instance_uid)
             if moved.problem is not None and moved.is_of_peer:
-                raise PeerUnreachable(moved.problem)
+                raise PeerRefusesUs(moved.problem)
             if moved.problem is not None and not moved.is_transient:
                 return _Ended(state=FetchState.FAILED, reason=moved.problem, instances=sent)
             if moved.problem is not None:

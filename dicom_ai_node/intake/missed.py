@@ -14,8 +14,7 @@ from dicom_ai_node.database.jobs import NewJob
 from dicom_ai_node.database.missed import Here
 from dicom_ai_node.job import Priority
 from dicom_ai_node.peers.counts import NOT_IMAGES
-from dicom_ai_node.peers.recent import RecentSeries
-from dicom_ai_node.peers.recent_study import RecentStudy
+from dicom_ai_node.peers.recent_study import RecentSeries, RecentStudy
 from dicom_ai_node.peers.source import Source
 from dicom_ai_node.routing.may_take import Known, may_take_series, may_take_study
 from dicom_ai_node.study import StudyState

@@ -4,7 +4,6 @@ Nothing that identifies a patient is asked for, so that nothing of it can be kep
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 
 from pydicom import Dataset
@@ -13,17 +12,8 @@ from pydicom.valuerep import DA, TM
 from dicom_ai_node.config.peers import DimsePeer
 from dicom_ai_node.header import values_of
 from dicom_ai_node.peers.query import answers, keys, number_of, text_of
-from dicom_ai_node.peers.recent_study import RecentStudy
+from dicom_ai_node.peers.recent_study import RecentSeries, RecentStudy
 from dicom_ai_node.uids import is_uid
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RecentSeries:
-    """`modality` is empty, and `instances` None, where the peer does not say."""
-
-    series_instance_uid: str
-    modality: str
-    instances: int | None
 
 
 def find_recent(

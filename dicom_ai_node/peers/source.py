@@ -7,8 +7,8 @@ from typing import Protocol
 
 from dicom_ai_node.config.peers import DimsePeer
 from dicom_ai_node.peers.move import Moved, move
-from dicom_ai_node.peers.recent import RecentSeries, find_recent, find_series
-from dicom_ai_node.peers.recent_study import RecentStudy
+from dicom_ai_node.peers.recent import find_recent, find_series
+from dicom_ai_node.peers.recent_study import RecentSeries, RecentStudy
 
 LIMIT = 10_000  # studies of one day; a peer that names more does not match what it was asked for
 

@@ -22,7 +22,7 @@ from dicom_ai_node.intake.intake import Intake
 from dicom_ai_node.intake.missed import Found, Search
 from dicom_ai_node.intake.priors import settle_fetched
 from dicom_ai_node.job import Job
-from dicom_ai_node.peers.source import DimseSource
+from dicom_ai_node.peers.source import DimseSource, Source
 from dicom_ai_node.spool import Spool
 from dicom_ai_node.uids import derived_uid
 from tests.made import bright
@@ -73,6 +73,7 @@ class Site:
     settings: CatchUpSettings = field(default_factory=lambda: CatchUpSettings(wait_s=60))
     clock: float = 0.0
     has_room: bool = True
+    source: Source | None = None  # instead of the archive
 
     def __post_init__(self) -> None:
         self.began_at = self.database.now()
@@ -92,7 +93,8 @@ class Site:
     def search(self) -> Search:
         return Search(
             peer="pacs",
-            source=DimseSource(settings=self.archive.settings, node_ae_title="AI_NODE"),
+            source=self.source
+            or DimseSource(settings=self.archive.settings, node_ae_title="AI_NODE"),
             config=self.config,
             settings=self.settings,
             database=self.database,

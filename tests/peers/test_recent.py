@@ -6,8 +6,8 @@ import pytest
 from pydicom import Dataset
 
 from dicom_ai_node.errors import PeerUnreachable
-from dicom_ai_node.peers.recent import RecentSeries, find_recent, find_series
-from dicom_ai_node.peers.recent_study import RecentStudy
+from dicom_ai_node.peers.recent import find_recent, find_series
+from dicom_ai_node.peers.recent_study import RecentSeries, RecentStudy
 from tests.peers.archive import Archive, study
 
 SINCE, UNTIL = datetime(2026, 1, 1, 12), datetime(2026, 1, 3, 9)  # noqa: DTZ001 — local, as DICOM's
