@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dicom_ai_node.cli.missed import catching_up
 from dicom_ai_node.cli.node import DEFAULT_CONFIG, ConfigDir, Node, open_node
 from dicom_ai_node.config.peers import DimsePeer
 from dicom_ai_node.config.settings import Config
@@ -194,6 +195,8 @@ def deliver(config: ConfigDir = DEFAULT_CONFIG, supervised: Supervised = False) 
         sending = [_started(each, stop) for each in runs]
         for fetcher in _fetchers(node):
             _started(fetcher.run, stop)
+        for catch_up in catching_up(node):
+            _started(catch_up.run, stop)
         stop.wait()
         scheduler.shutdown()
         deadline = time.monotonic() + node.config.node.drain_s

@@ -185,12 +185,14 @@ fetch = Table(
     Column("id", Integer, primary_key=True),
     # what is asked for; empty: which priors there are
     Column("study_instance_uid", String(64), nullable=False, index=True),
-    Column("for_study_id", ForeignKey("study.id"), index=True),  # that which waits for it
+    # that which waits for it; null: nobody does, the study itself was missed
+    Column("for_study_id", ForeignKey("study.id"), index=True),
     Column("peer", String(64), nullable=False),
     Column("within_days", Integer),  # how old priors may be
     Column("state", String(16), nullable=False),
     Column("reason", Text),
     Column("instances", Integer),  # how many the peer says it has sent
+    Column("there", Integer),  # of what was missed: how many the peer says it has
     Column("tries", Integer, nullable=False, default=0),
     Column("next_try_at", Float, nullable=False),
     Column("created_at", Float, nullable=False),

@@ -49,3 +49,4 @@ def upgrade() -> None:
         sa.Column("number", sa.Integer(), nullable=False, server_default="0"),
         sa.PrimaryKeyConstraint("book", "state", name="pk_tally"),
     )
+    op.add_column("fetch", sa.Column("there", sa.Integer()))
