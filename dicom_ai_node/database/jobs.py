@@ -4,8 +4,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, func, insert, select, update
+from sqlalchemy import Connection, RowMapping, insert, select, update
 
+from dicom_ai_node.database import tallies
 from dicom_ai_node.database.retracted import is_note, is_retracted, was_retracted
 from dicom_ai_node.database.tables import job, job_event
 from dicom_ai_node.errors import LeaseLost
@@ -247,9 +248,8 @@ def prioritise(connection: Connection, current: Job, priority: Priority) -> None
 
 
 def counts(connection: Connection) -> Mapping[JobState, int]:
-    query = select(job.c.state, func.count()).group_by(job.c.state)
-    found = {JobState(state): number for state, number in connection.execute(query)}
-    return {state: found.get(state, 0) for state in JobState}
+    kept = tallies.read(connection)
+    return {state: kept.get((tallies.JOB, state), 0) for state in JobState}
 
 
 def standing(connection: Connection, key: str) -> Job | None:

@@ -9,7 +9,7 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_file_meta_info
 
-from dicom_ai_node.database import arrivals
+from dicom_ai_node.database import arrivals, tallies
 from dicom_ai_node.database.arrivals import Arrival, ReceivedInstance
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.header import DAMAGED, data_of
@@ -84,7 +84,8 @@ def _decide(path: Path, spool: Spool, database: Database) -> Arrival | str:
         return _UNREADABLE
     spool.make_durable(path.name)  # it was killed before the sync, perhaps: no row without (P1)
     with database.write() as connection:
-        found = arrivals.add(connection, received, path.name, now=path.stat().st_mtime)
+        now = path.stat().st_mtime
+        found = arrivals.add(connection, received, path.name, now=now, how=tallies.ADOPTED)
         if found is Arrival.DUPLICATE:
             before = arrivals.file_of(connection, received.sop_instance_uid)
             if not spool.instance_path(before).is_file():

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 from sqlalchemy import Connection
 
-from dicom_ai_node.database import deliveries, jobs, ladders, leases, schema
+from dicom_ai_node.database import deliveries, jobs, ladders, leases, schema, tallies
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.errors import LeaseLost
 from dicom_ai_node.job import TRANSITIONS, DeliveryState, Job, JobState
@@ -227,6 +227,11 @@ class JobTable(RuleBasedStateMachine):
                         if row["peer"] == peer and row["state"] in ("pending", "stored")
                     ]
                     assert not sent or set.intersection(*sent)
+
+    @invariant()
+    def the_tallies_say_what_the_rows_say(self) -> None:
+        with self.database.read() as connection:
+            assert tallies.differences(connection) == []
 
     @invariant()
     def one_job_at_most_is_under_way_for_a_series(self) -> None:
