@@ -245,7 +245,9 @@ def _touch(connection: Connection, group: Sequence[Kept]) -> int:
         study_id = _open(connection, first, group[0].received_at, now)
     else:
         study_id = int(row["id"])
-        patients.add(row["patient_digest"])
+        known = row["patient_digest"]
+        if known:  # "" where a person discarded what was there
+            patients.add(known)
         # never the same time twice, whatever the clock says: settle() sees by it that it grew
         later = math.nextafter(row["last_received_at"], math.inf)
         changes: dict[str, object] = {
@@ -255,6 +257,7 @@ def _touch(connection: Connection, group: Sequence[Kept]) -> int:
         }
         if len(patients) == 1 and row["state"] != StudyState.NEEDS_REVIEW:
             changes |= {"state": StudyState.RECEIVING, "reason": None}
+            changes["patient_digest"] = next(iter(patients))
         connection.execute(update(study).where(study.c.id == study_id).values(**changes))
     if len(patients) > 1:
         _stop(connection, study_id, PATIENT_DIFFERS, now)

@@ -44,3 +44,4 @@ def upgrade() -> None:
         sa.Column("number", sa.Integer(), nullable=False, server_default="0"),
         sa.PrimaryKeyConstraint("book", "state", name="pk_tally"),
     )
+    op.create_index("ix_study_last_received_at", "study", ["last_received_at"])
