@@ -58,14 +58,8 @@ def books(connection: Connection) -> Books:
         waiting=_waiting(connection, waiting_for),
         uncommitted=tallies.by_peer(connection, tallies.UNCOMMITTED),
         dead_letters=dead_letters(kept),
-        balanced=kept_rows(received) == sum(instances_of.values()) + deleted
-        and min(kept.values(), default=0) >= 0,
+        balanced=tallies.surplus(kept) == 0,
     )
-
-
-def kept_rows(received: Mapping[str, int]) -> int:
-    """Of what came, what got a row of its own."""
-    return sum(received.get(how, 0) for how in (tallies.BEFORE, tallies.STORED, tallies.ADOPTED))
 
 
 def dead_letters(kept: Mapping[tallies.Book, int]) -> dict[str, int]:

@@ -26,6 +26,7 @@ UNCOMMITTED = "uncommitted"  # stored, and the peer has not committed to it
 STORED = "stored"
 ADOPTED = "adopted"  # by a rescan, when the receiver was killed before it had the row
 BEFORE = "before"  # there when the books began
+CORRECTED = "corrected"  # by `doctor --correct`: what could not be told from the other words
 # and what got none
 DUPLICATE = "duplicate"
 CONFLICT = "conflict"
@@ -113,17 +114,26 @@ def install(connection: Connection) -> None:
     drop(connection)
     for name, body in _triggers():
         connection.exec_driver_sql(f"CREATE TRIGGER {_TRIGGER}{name} {body}")
-    correct(connection)
-    stored = connection.scalar(select(func.count()).select_from(instance)) or 0
-    happened = read(connection)
-    if stored and not any(book in (RECEPTION, DELETED) for book, _ in happened):
-        add(connection, RECEPTION, {BEFORE: stored})
-
-
-def correct(connection: Connection) -> None:
-    """Write down what the rows say, where the tallies say something else."""
     for each in differences(connection):
         add(connection, each.book, {each.state: each.counted - each.tally})
+    kept = read(connection)
+    if not any(book in (RECEPTION, DELETED) for book, _ in kept):
+        add(connection, RECEPTION, {BEFORE: -surplus(kept)})
+
+
+def correct(connection: Connection) -> list[Difference]:
+    """Write down what the rows say, and where more or less is there than came, how much."""
+    wrong = differences(connection)
+    for each in wrong:
+        add(connection, each.book, {each.state: each.counted - each.tally})
+    add(connection, RECEPTION, {CORRECTED: -surplus(read(connection))})
+    return wrong
+
+
+def surplus(kept: Mapping[Book, int]) -> int:
+    """Rows of instances that came, by the reception, and neither are there nor were deleted."""
+    came = sum(kept.get((RECEPTION, how), 0) for how in (BEFORE, STORED, ADOPTED, CORRECTED))
+    return came - sum(number for (book, _), number in kept.items() if book in (INSTANCE, DELETED))
 
 
 def drop(connection: Connection) -> None:

@@ -101,16 +101,16 @@ def _load(settings: TlsSettings) -> _Loaded:
     context = _context()
     _load_own(context, settings)
     _load_trusted(context, "node.tls.ca", settings.ca)
-    crl_ends = None
+    crl_end = None
     if settings.crl is not None:
-        crl_ends = _crl_ends(settings.crl)
+        crl_end = crl_ends(settings.crl)
         _load_trusted(context, "node.tls.crl", settings.crl)
         context.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
     certificates = (
         *(("node.tls.certificate", each) for each in own),
         *(("node.tls.ca", each) for each in authorities),
     )
-    return _Loaded(context=context, certificates=certificates, crl_ends=crl_ends)
+    return _Loaded(context=context, certificates=certificates, crl_ends=crl_end)
 
 
 def _context() -> ssl.SSLContext:
@@ -133,7 +133,12 @@ def _certificates(key: str, path: Path) -> list[x509.Certificate]:
         ) from None
 
 
-def _crl_ends(path: Path) -> datetime | None:
+def ends(key: str, path: Path) -> datetime:
+    """When the first of the certificates in a file ends; raises ConfigError."""
+    return min(each.not_valid_after_utc for each in _certificates(key, path))
+
+
+def crl_ends(path: Path) -> datetime | None:
     """When the first of the lists is too old: OpenSSL then takes none of that CA's peers."""
     data = _read("node.tls.crl", path)
     # OpenSSL would trust a certificate in this file like those in node.tls.ca

@@ -156,6 +156,9 @@ def test_a_row_that_nobody_received_is_noticed(database: Database) -> None:
         )
         assert not books(connection).balanced
         assert tallies.differences(connection) == []
+        tallies.correct(connection)
+        assert books(connection).balanced
+        assert books(connection).received == {"corrected": 1, "stored": 1}
 
 
 def test_what_is_pending_of_a_cancelled_job_is_no_backlog(database: Database) -> None:
