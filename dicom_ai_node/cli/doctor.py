@@ -5,7 +5,6 @@ from dataclasses import asdict
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from dicom_ai_node.cli.node import DEFAULT_CONFIG, AsJson, ConfigDir, configure_log
 from dicom_ai_node.cli.show import console, print_json
@@ -52,9 +51,10 @@ def doctor(
     if as_json:
         print_json([asdict(each) for each in findings])
     else:
-        table = Table("Check", "", "What was found", "What to do")
+        out = console(soft_wrap=True)
         for each in findings:
-            table.add_row(each.check, each.level, each.text, each.next_step)
-        console().print(table)
+            out.print(f"{each.level:4}  {each.check}: {each.text}")
+            if each.next_step:
+                out.print(f"      → {each.next_step}")
     if any(each.level is Level.FAIL for each in findings):
         raise typer.Exit(1)

@@ -12,7 +12,7 @@ from dicom_ai_node.log import get_logger
 
 log = get_logger(__name__)
 
-_LOOK_EVERY_S = 0.2
+_LOOK_EVERY_S = 0.3
 
 
 def add_to(app: typer.Typer) -> None:
@@ -55,11 +55,11 @@ def drain(
 def _wait(node: Node, wait_s: float) -> Books:
     until = time.monotonic() + wait_s
     while True:
+        time.sleep(_LOOK_EVERY_S)  # before the first look, too: a job may be about to begin
         with node.database.read() as connection:
             found = books(connection)
         if not _under_way(found) or time.monotonic() >= until:
             return found
-        time.sleep(_LOOK_EVERY_S)
 
 
 def _under_way(found: Books) -> list[str]:

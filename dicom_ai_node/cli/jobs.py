@@ -75,7 +75,7 @@ def show(job_id: JobId, as_json: AsJson = False, config: ConfigDir = DEFAULT_CON
     out = console()
     for key, value in _as_dict(job, waits).items():
         if key != "inputs" and (key != "waits" or waits):
-            out.print(f"{key:>20}  {_in_words(key, value)}")
+            out.print(f"{key:>20}  {_in_words(key, value)}", soft_wrap=True)
     table = Table("When", "From", "To", "Why", title="Events")
     for event in events:
         table.add_row(
