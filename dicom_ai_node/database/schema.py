@@ -9,6 +9,7 @@ from sqlalchemy.exc import DatabaseError
 from dicom_ai_node.database import tallies
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.database.tables import metadata
+from dicom_ai_node.durable_steps import Step, reached
 from dicom_ai_node.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def upgrade(database: Database, version: str = "head") -> str:
         command.upgrade(config, version)
         if version == "head":
             tallies.install(connection)
+        reached(Step.SCHEMA_WRITTEN)
     return head() if version == "head" else version
 
 

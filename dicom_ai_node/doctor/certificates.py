@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from dicom_ai_node.config.peers import DimsePeer
+from dicom_ai_node.config.peers import FolderPeer
 from dicom_ai_node.config.settings import Config
 from dicom_ai_node.doctor.finding import Finding, fail, ok, warn
 from dicom_ai_node.errors import ConfigError
@@ -26,18 +26,17 @@ def _files(config: Config) -> Iterator[tuple[str, Path]]:
         yield "node.tls.certificate", config.node.tls.certificate
         yield "node.tls.ca", config.node.tls.ca
     for name, peer in config.peers.items():
-        if not isinstance(peer, DimsePeer) or peer.tls is None:
+        tls = None if isinstance(peer, FolderPeer) else peer.tls
+        if tls is None:
             continue
-        for key, path in (("certificate", peer.tls.certificate), ("ca", peer.tls.ca)):
+        for key, path in (("certificate", tls.certificate), ("ca", tls.ca)):
             if path is not None:
                 yield f"peers.{name}.tls.{key}", path
 
 
 def _finding(key: str, path: Path, now: datetime) -> Finding:
-    from dicom_ai_node.receive.tls import crl_ends, ends  # brings `cryptography`: 10 MB
-
     try:
-        end = crl_ends(path) if key.endswith(".crl") else ends(key, path)
+        end = _end(key, path)
     except ConfigError as error:
         return fail(key, str(error), "mend the file")
     if end is None:
@@ -48,3 +47,14 @@ def _finding(key: str, path: Path, now: datetime) -> Finding:
         return fail(key, f"{path} ended on {end:%Y-%m-%d}: nobody gets through", step)
     is_soon = end - now < (timedelta(days=1) if key.endswith(".crl") else _SOON)
     return warn(key, f"{text}: in {(end - now).days} days", step) if is_soon else ok(key, text)
+
+
+def _end(key: str, path: Path) -> datetime | None:
+    """Of the first that ends."""
+    # they bring `cryptography`: 10 MB
+    from dicom_ai_node.certificates import read_certificates
+    from dicom_ai_node.receive.tls import crl_ends
+
+    if key.endswith(".crl"):
+        return crl_ends(path)
+    return min(each.not_valid_after_utc for each in read_certificates(key, path))
