@@ -161,14 +161,9 @@ def reopen(connection: Connection, study_instance_uid: str) -> bool:
 
 def listing(connection: Connection, *, limit: int = 100) -> Sequence[RowMapping]:
     """The newest studies first, with the number of their instances."""
-    counted = (
-        select(instance.c.study_id, func.count().label("instances"))
-        .group_by(instance.c.study_id)
-        .subquery()
-    )
+    counted = select(func.count()).where(instance.c.study_id == study.c.id).scalar_subquery()
     query = (
-        select(study, func.coalesce(counted.c.instances, 0).label("instances"))
-        .outerjoin(counted, counted.c.study_id == study.c.id)
+        select(study, counted.label("instances"))
         .order_by(study.c.last_received_at.desc())
         .limit(limit)
     )
@@ -197,7 +192,7 @@ def expired(connection: Connection, *, before: float) -> Sequence[RowMapping]:
     compared = select(fetch.c.study_instance_uid).where(fetch.c.for_study_id.in_(busy))
     query = select(study).where(
         study.c.last_received_at < before,
-        study.c.state.in_(_SETTLED),
+        study.c.state.in_((*_SETTLED, StudyState.DISCARDED)),  # of which results are left
         study.c.id.not_in(busy),
         study.c.study_instance_uid.not_in(compared),
     )

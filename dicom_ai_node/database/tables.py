@@ -47,6 +47,7 @@ study = Table(
     # not looked at has a greater one
     Column("changed", Integer, nullable=False, default=0),
     Index(None, "state", "last_received_at"),
+    Index(None, "last_received_at"),
     Index(None, "changed"),
     Index(None, "patient_digest"),
 )

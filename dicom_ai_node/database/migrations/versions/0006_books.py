@@ -50,3 +50,4 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("book", "state", name="pk_tally"),
     )
     op.add_column("fetch", sa.Column("there", sa.Integer()))
+    op.create_index("ix_study_last_received_at", "study", ["last_received_at"])
