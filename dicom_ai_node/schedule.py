@@ -10,7 +10,7 @@ from dicom_ai_node.database.engine import Database
 from dicom_ai_node.intake.intake import Intake
 from dicom_ai_node.job import JobState
 from dicom_ai_node.log import get_logger
-from dicom_ai_node.purge import purge_expired
+from dicom_ai_node.purge import purge_unless_clock_jumped
 from dicom_ai_node.spool import Spool
 
 log = get_logger(__name__)
@@ -32,7 +32,7 @@ def start(config: Config, spool: Spool, database: Database, intake: Intake) -> B
         (
             "purge",
             PURGE_EVERY_S,
-            lambda: purge_expired(config, spool, database, now=database.now()),
+            lambda: purge_unless_clock_jumped(config, spool, database, now=database.now()),
         ),
     )
     for name, seconds, tick in ticks:
