@@ -67,7 +67,7 @@ class Endings:
         if state is JobState.QUARANTINED:
             log.error("job_quarantined", job=job.id, kind=failure.kind, text=failure.text)
 
-    def quarantine(self, job: Job, failure: Failure) -> None:
+    def quarantine(self, job: Job, failure: Failure, *, event: str = "result_destroyed") -> None:
         """At once: another attempt would end in the same way, or be no better to be trusted."""
         with self.database.write() as connection:
             leases.give_back(
@@ -78,7 +78,7 @@ class Endings:
                 max_attempts=0,
                 now=self.database.now(),
             )
-        log.error("result_destroyed", job=job.id, why=failure.text)
+        log.error(event, job=job.id, why=failure.text)
         log.error("job_quarantined", job=job.id, kind=failure.kind, text=failure.text)
 
     def hand_over(self, job: Job, why: str, backoff_s: float = 0) -> None:

@@ -31,6 +31,11 @@ TRANSITIONS: Mapping[JobState, frozenset[JobState]] = {
 FINAL_STATES = frozenset(state for state, targets in TRANSITIONS.items() if not targets)
 
 
+# error kinds of jobs that have to do without one of their instances
+DAMAGED = "damaged"  # a stored file is not what was received
+LOST = "lost"  # it is gone
+
+
 class Outcome(enum.StrEnum):
     """What the run found out; every one of them is reported."""
 
