@@ -6,13 +6,13 @@ from dataclasses import asdict, dataclass
 
 from dicom_ai_node.config.result_forms import ResultForms
 from dicom_ai_node.config.settings import WorkSettings
-from dicom_ai_node.database import deliveries, jobs, leases
+from dicom_ai_node.database import deliveries, jobs, leases, retractions
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.engines.engine import Failure
 from dicom_ai_node.gate.told import check_told
 from dicom_ai_node.job import Job, JobState, OutboxObject
 from dicom_ai_node.log import get_logger
-from dicom_ai_node.report import Report, read_report
+from dicom_ai_node.report import RETRACTED, Report, read_report
 from dicom_ai_node.request import Request, known_to
 from dicom_ai_node.spool import Spool
 
@@ -51,6 +51,10 @@ class Endings:
                 now=self.database.now(),
                 forms=self.forms,
             )
+            if (folder / RETRACTED).exists():
+                why = "they had been retracted before the database was lost"
+                now = self.database.now()
+                retractions.mark(connection, [job], why=why, is_delivering=False, now=now)
         log.info("job_ready", job=job.id, outcome=report.outcome, seconds=report.timings)
 
     def give_back(self, job: Job, failure: Failure, backoff_s: float) -> None:

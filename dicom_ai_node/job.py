@@ -21,7 +21,10 @@ TRANSITIONS: Mapping[JobState, frozenset[JobState]] = {
     JobState.RUNNING: frozenset(
         {JobState.READY, JobState.QUEUED, JobState.QUARANTINED, JobState.CANCELLED}
     ),
-    JobState.READY: frozenset({JobState.DONE, JobState.UNDELIVERED, JobState.CANCELLED}),
+    # back to QUEUED where its results were lost before any of them was sent
+    JobState.READY: frozenset(
+        {JobState.DONE, JobState.UNDELIVERED, JobState.CANCELLED, JobState.QUEUED}
+    ),
     JobState.UNDELIVERED: frozenset({JobState.READY}),
     JobState.QUARANTINED: frozenset({JobState.QUEUED}),
     JobState.DONE: frozenset(),

@@ -153,6 +153,7 @@ def deliver(config: ConfigDir = DEFAULT_CONFIG, supervised: Supervised = False) 
     from dicom_ai_node import schedule
     from dicom_ai_node.deliver import PeerQueue
     from dicom_ai_node.intake.intake import Intake
+    from dicom_ai_node.outbox_rescan import rescan_outbox
     from dicom_ai_node.peers.association import abort_all
     from dicom_ai_node.peers.open import open_peer
 
@@ -161,6 +162,7 @@ def deliver(config: ConfigDir = DEFAULT_CONFIG, supervised: Supervised = False) 
             config=node.config, models=node.models, spool=node.spool, database=node.database
         )
         _name_orphans(node)
+        rescan_outbox(node.spool, node.database)
         scheduler = schedule.start(node.config, node.spool, node.database, intake)
         queues = [
             PeerQueue(

@@ -1,20 +1,27 @@
-"""Instances whose files are gone or damaged: their rows stay, and say which are to come again."""
+"""Rows whose files are gone or damaged: instances that are to come again, results that were not
+sent yet."""
 
 import math
 from collections.abc import Collection, Sequence
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, delete, func, select, update
 
 from dicom_ai_node.database import jobs
 from dicom_ai_node.database.open_studies import next_change
-from dicom_ai_node.database.tables import instance, job, study
-from dicom_ai_node.job import DAMAGED, LOST, JobState
+from dicom_ai_node.database.retracted import SUBJECT
+from dicom_ai_node.database.tables import delivery, instance, job, study
+from dicom_ai_node.job import DAMAGED, LOST, Job, JobState
 from dicom_ai_node.study import OPEN_STATES, StudyState
 
 LOST_INSTANCES = (
     "images of this study are gone from the node's disk or damaged there: have the disk checked, "
     "and send the study again"
 )
+RESULTS_GONE = (
+    "its results are gone from the node's disk, and a peer may have some of them: put the folder "
+    "back from a backup (`restore`), then `jobs retry`; or retract them and judge the study again"
+)
+NOTE_GONE = "the rejection note is gone from the node's disk: run `results retract` again"
 _AT_ONCE = 500  # bound parameters of one statement
 
 
@@ -103,12 +110,46 @@ def _requeue(connection: Connection, sop_instance_uid: str, now: float) -> None:
             )
 
 
-def uids_of(connection: Connection, names: Sequence[str]) -> dict[str, str]:
-    """SOP Instance UID by file."""
-    found: dict[str, str] = {}
-    for at in range(0, len(names), _AT_ONCE):
-        query = select(instance.c.file, instance.c.sop_instance_uid).where(
-            instance.c.file.in_(names[at : at + _AT_ONCE])
-        )
-        found.update((file, uid) for file, uid in connection.execute(query))
-    return found
+def to_be_sent(connection: Connection) -> Sequence[Job]:
+    """Jobs whose results are on their way."""
+    query = select(job).where(job.c.state == JobState.READY).order_by(job.c.id)
+    return [jobs.of_row(row) for row in connection.execute(query).mappings()]
+
+
+def without_results(connection: Connection, current: Job, *, now: float) -> JobState:
+    """For a job whose results are gone before they were sent: it runs again, which gives the same
+    UIDs; but not where a peer may have some of them, with contents that may differ."""
+    of_it = delivery.c.job_id == current.id
+    sent = connection.execute(
+        select(func.count()).select_from(delivery).where(of_it, delivery.c.tries > 0)
+    ).scalar_one()
+    is_note = current.subject.startswith(SUBJECT)
+    if not sent and not is_note:
+        connection.execute(delete(delivery).where(of_it))
+        why = "its results are gone from the node's disk, and nothing was sent: it runs again"
+        jobs.move(connection, current, JobState.QUEUED, now=now, why=why, attempts=0, run_after=now)
+        return JobState.QUEUED
+    why = NOTE_GONE if is_note else RESULTS_GONE
+    told = {"error_kind": LOST, "error_text": why}
+    jobs.move(connection, current, JobState.UNDELIVERED, now=now, why=why, **told)
+    return JobState.UNDELIVERED
+
+
+def unknown_keys(connection: Connection, keys: Sequence[str]) -> list[str]:
+    """Those that no job has."""
+    known: set[str] = set()
+    for at in range(0, len(keys), _AT_ONCE):
+        query = select(job.c.key).where(job.c.key.in_(keys[at : at + _AT_ONCE]))
+        known.update(connection.execute(query).scalars())
+    return [key for key in keys if key not in known]
+
+
+def jobs_with_objects(connection: Connection, sop_instance_uids: Sequence[str]) -> Sequence[Job]:
+    """Jobs of which one of these objects was to be delivered."""
+    found: dict[int, Job] = {}
+    for at in range(0, len(sop_instance_uids), _AT_ONCE):
+        named = delivery.c.sop_instance_uid.in_(sop_instance_uids[at : at + _AT_ONCE])
+        query = select(job).join(delivery).where(named)
+        for row in connection.execute(query).mappings():
+            found[row["id"]] = jobs.of_row(row)
+    return list(found.values())

@@ -72,9 +72,7 @@ def _rescan(spool: Spool, database: Database) -> Found:
     return _told(fates, gone, len(on_disk), database)
 
 
-def _told(
-    fates: Counter[Arrival | str], gone: set[str], on_disk: int, database: Database
-) -> Found:
+def _told(fates: Counter[Arrival | str], gone: set[str], on_disk: int, database: Database) -> Found:
     if gone:
         with database.write() as connection:
             lost.mark(connection, gone)
