@@ -5,7 +5,7 @@ from collections.abc import Callable
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from dicom_ai_node.config.settings import Config
-from dicom_ai_node.database import jobs, leases
+from dicom_ai_node.database import jobs, leases, soundness
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.intake.intake import Intake
 from dicom_ai_node.job import JobState
@@ -18,6 +18,7 @@ log = get_logger(__name__)
 SETTLE_EVERY_S = 0.1
 REAP_EVERY_S = 5
 PURGE_EVERY_S = 3600
+SOUNDNESS_EVERY_S = 3600
 
 
 def start(config: Config, spool: Spool, database: Database, intake: Intake) -> BackgroundScheduler:
@@ -33,6 +34,13 @@ def start(config: Config, spool: Spool, database: Database, intake: Intake) -> B
             "purge",
             PURGE_EVERY_S,
             lambda: purge_unless_clock_jumped(config, spool, database, now=database.now()),
+        ),
+        (
+            "soundness",
+            SOUNDNESS_EVERY_S,  # due once a week
+            lambda: soundness.check_weekly(
+                database.path, spool.incoming, spool.root / "database-checked", now=database.now()
+            ),
         ),
     )
     for name, seconds, tick in ticks:

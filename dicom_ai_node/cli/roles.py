@@ -15,7 +15,9 @@ import typer
 from dicom_ai_node.cli.node import DEFAULT_CONFIG, ConfigDir, Node, open_node
 from dicom_ai_node.config.peers import DimsePeer
 from dicom_ai_node.config.settings import Config
-from dicom_ai_node.database import deliveries, fetches
+from dicom_ai_node.database import deliveries, fetches, soundness
+from dicom_ai_node.database.claim import claimed
+from dicom_ai_node.disks import look_at_disks
 from dicom_ai_node.errors import ConfigError
 from dicom_ai_node.log import get_logger
 from dicom_ai_node.processes import (
@@ -49,7 +51,9 @@ def run(config: ConfigDir = DEFAULT_CONFIG) -> None:
     hung_up = hangups()
     node = open_node(config, need_models=True)
     _require_senders(node.config)
-    with node.spool.lock("run"):
+    with node.spool.lock("run"), claimed(node.database.path, node.spool.root):
+        soundness.require_sound(node.database.path)
+        look_at_disks(node.spool.root, node.database.path)
         node.database.close()  # the children have connections of their own
         commands = {role: _command(role, config) for role in ROLES}
         supervise(
@@ -241,7 +245,10 @@ def _role(
         stop_with_parent(stop)
     node = open_node(directory, need_models=need_models)
     wait_s = node.config.node.drain_s + _LOCK_WAIT_S if supervised else 0
-    with node.spool.lock(name, wait_s=wait_s):
+    with node.spool.lock(name, wait_s=wait_s), claimed(node.database.path, node.spool.root):
+        if not supervised:
+            soundness.require_sound(node.database.path)
+            look_at_disks(node.spool.root, node.database.path)
         try:
             yield node, stop
         finally:

@@ -64,6 +64,11 @@ class Database:
         self._reader.dispose()
 
 
+def sidecars(path: Path) -> tuple[Path, ...]:
+    """What SQLite may have beside a database; without them it is not what it was."""
+    return tuple(path.with_name(path.name + end) for end in ("-wal", "-shm", "-journal"))
+
+
 def journal_mode(version: tuple[int, int, int] = sqlite3.sqlite_version_info) -> str:
     """WAL, but only where SQLite's WAL-reset race is fixed: from 3.51.3, in 3.50.7 and 3.44.6."""
     fixed = version >= (3, 51, 3) or version in ((3, 50, 7), (3, 44, 6))
