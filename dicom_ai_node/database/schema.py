@@ -26,7 +26,7 @@ def upgrade(database: Database, version: str = "head") -> str:
     """
     from alembic import command
 
-    with database.write() as connection:
+    with database.migrate() as connection:
         config = _alembic()
         config.attributes["connection"] = connection
         command.upgrade(config, version)
