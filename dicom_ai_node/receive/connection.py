@@ -24,7 +24,7 @@ from dicom_ai_node.receive.backlog import Backlog
 from dicom_ai_node.receive.commitment import Commitments
 from dicom_ai_node.receive.negotiated import Negotiations
 from dicom_ai_node.receive.negotiation import Request
-from dicom_ai_node.receive.space import Space
+from dicom_ai_node.receive.space import Space, is_short_of_descriptors
 from dicom_ai_node.receive.store import Store
 from dicom_ai_node.receive.wire import (
     ABORT,
@@ -156,6 +156,9 @@ class Connection:
         """P9, P13, P14: later, the same association may be welcome."""
         services = self._services
         if services.draining.is_set() or services.space.is_low() or services.store.ledger.is_down():
+            raise Rejected(TEMPORARY_CONGESTION)
+        if is_short_of_descriptors():
+            self._complain("few_descriptors_left", next_step="raise `ulimit -n` of the node")
             raise Rejected(TEMPORARY_CONGESTION)
 
     def _associate(self, wire: Wire, request: Request, entry: AcceptEntry) -> None:
