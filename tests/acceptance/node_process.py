@@ -63,14 +63,14 @@ class NodeProcess:
         }
         (self.config / "node.yaml").write_text(json.dumps(settings, indent=1))
 
-    def start(self) -> "NodeProcess":
+    def start(self, *, timeout_s: float = 60) -> "NodeProcess":
         with (self.home / "node.log").open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "dicom_ai_node", "run", "--config", str(self.config)],
                 stdout=log,
                 stderr=log,
             )
-        self.wait(self._listens)
+        self.wait(self._listens, timeout_s=timeout_s)
         return self
 
     def kill(self) -> None:

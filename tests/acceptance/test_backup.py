@@ -56,7 +56,7 @@ def drill(node: NodeProcess, lines: list[str]) -> str:
     said = []
     for line in lines:
         if line == "dicom-ai-node run":
-            node.start()
+            node.start(timeout_s=200)
         else:
             said.append(say(node, line))
     return "".join(said)
@@ -85,7 +85,7 @@ def empty(node: NodeProcess) -> None:
 @pytest.mark.fault("G9")
 def test_the_drill(node: NodeProcess) -> None:
     make, disk_gone, database_gone, no_backup = drills()
-    node.start()
+    node.start(timeout_s=200)
     send(node, "before")
     of_before = archive(node)
     assert "are what was backed up" in drill(node, make)

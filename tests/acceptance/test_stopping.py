@@ -68,7 +68,7 @@ def test_an_object_that_is_on_its_way_is_finished_and_nobody_else_let_in(
     node: NodeProcess,
 ) -> None:
     """A second SIGTERM changes nothing."""
-    node.start()
+    node.start(timeout_s=200)
     assert node.process is not None
     uids = fresh()
     data = data_set(uids)
@@ -104,11 +104,11 @@ def test_an_attempt_is_given_back_and_a_delivery_left_for_the_next_start(
 ) -> None:
     """The first stop comes within an attempt, the second within a C-STORE that the peer does not
     answer, while somebody locks the database: each ends in time, and nothing is lost or doubled."""
-    node.start()
+    node.start(timeout_s=200)
     with association(node.port, [CT]) as assoc:
         for ds in dicom_factory.series(name="stopped", shape=(60, 64, 64)):
             assert assoc.send_c_store(ds).Status == 0x0000
-    node.wait(lambda: rows(node) and rows(node)[0][0] is JobState.RUNNING)
+    node.wait(lambda: rows(node) and rows(node)[0][0] is JobState.RUNNING, timeout_s=120)
     assert node.stop() == 0
     assert rows(node) in ([(JobState.QUEUED, 0, None)], [(JobState.READY, 1, None)])
 
@@ -120,7 +120,7 @@ def test_an_attempt_is_given_back_and_a_delivery_left_for_the_next_start(
         return 0xA700
 
     good, pacs.answer = pacs.answer, hang
-    node.start()
+    node.start(timeout_s=200)
     assert asked.wait(120)
     assert node.process is not None
     with closing(sqlite3.connect(node.home / "var" / "node.db", isolation_level=None)) as locker:
@@ -136,8 +136,8 @@ def test_an_attempt_is_given_back_and_a_delivery_left_for_the_next_start(
     pacs.answer = good
     pacs.received.clear()
 
-    node.start()
-    node.wait(lambda: rows(node)[0][0] is JobState.DONE)
+    node.start(timeout_s=200)
+    node.wait(lambda: rows(node)[0][0] is JobState.DONE, timeout_s=120)
     uids = [uid for uid, *_ in pacs.received]
     assert len(uids) == len(set(uids)) == 3
     assert node.stop() == 0

@@ -42,6 +42,10 @@ def answer(node: ReceiveProcess, number: int) -> int | tuple[int, int, int]:
         return int(assoc.send_c_store(slices(number)[number - 1]).Status)
 
 
+def number_in(folder: Path) -> int:
+    return len(list(folder.iterdir()))
+
+
 @pytest.mark.fault("G14")
 def test_a_node_without_descriptors_turns_associations_away_until_there_are_some(
     node: ReceiveProcess,
@@ -51,14 +55,15 @@ def test_a_node_without_descriptors_turns_associations_away_until_there_are_some
     assert node.process is not None
     descriptors = Path(f"/proc/{node.process.pid}/fd")
     with ExitStack() as idle:
-        while len(list(descriptors.iterdir())) < 100:
+        while (before := number_in(descriptors)) < 100:
             idle.enter_context(socket.create_connection(("127.0.0.1", node.port)))
+            node.wait(lambda before=before: number_in(descriptors) > before)
         assert answer(node, 2) == TEMPORARY_CONGESTION
         for _ in range(60):  # until none is left at all
             idle.enter_context(socket.create_connection(("127.0.0.1", node.port)))
-        node.wait(lambda: len(list(descriptors.iterdir())) >= 127)
+        node.wait(lambda: number_in(descriptors) >= 127)
         node.wait(lambda: "connection_not_accepted" in node.log())
-    node.wait(lambda: len(list(descriptors.iterdir())) < 60)
+    node.wait(lambda: number_in(descriptors) < 60)
     assert answer(node, 2) == 0x0000
     assert "few_descriptors_left" in node.log()
     assert node.stop() == 0
