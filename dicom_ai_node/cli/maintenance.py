@@ -42,7 +42,7 @@ def reconcile(spool: Spool, database: Database) -> bool:
         typer.echo("The log names the unreadable files; they were left where they are.", err=True)
     if found.lost:
         typer.echo(
-            "Send the studies of the lost instances again: `dicom-ai-node studies list` names them.",
+            "Send the studies of the lost instances again: `dicom-ai-node studies list` has them.",
             err=True,
         )
     outbox = rescan_outbox(spool, database)

@@ -126,6 +126,6 @@ def test_the_drill(node: NodeProcess) -> None:
     assert not database.exists() or not database.stat().st_size
     assert "8 instances adopted" in drill(node, no_backup)
     node.wait(lambda: node.status()["jobs"]["done"] == 2)
-    assert archive(node) == of_before | of_after
+    assert archive(node) == {**of_before, **of_after}
     send(node, "and then another one")
     assert node.stop() == 0

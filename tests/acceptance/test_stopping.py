@@ -18,8 +18,8 @@ from dicom_ai_node.job import JobState
 from tests import dicom_factory
 from tests.acceptance.node_process import NodeProcess
 from tests.peers.pacs import Pacs
-from tests.receive.raw_scu import c_store, data_set, fresh, raw_association
-from tests.receive.scu import CT, association
+from tests.receive.raw_scu import Reply, c_store, data_set, fresh, raw_association
+from tests.receive.scu import CT, association, refusal
 from tests.retraction.site import EVERY_CLASS
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -81,22 +81,18 @@ def test_an_object_that_is_on_its_way_is_finished_and_nobody_else_let_in(
         while not refused:  # from the moment on at which the signal has come there
             with association(node.port, [CT]) as late:
                 if late.is_rejected:
-                    primitive = late.acceptor.primitive
-                    found = (
-                        primitive.result,
-                        primitive.result_source,
-                        primitive.diagnostic,
-                    )
-                    assert found == TEMPORARY_CONGESTION
+                    assert refusal(late) == TEMPORARY_CONGESTION
                     refused = True
         node.process.send_signal(signal.SIGTERM)
         scu.send_data(data[len(data) // 2 :])
-        assert scu.answer().status == 0x0000
+        answer = scu.answer()
+        assert isinstance(answer, Reply)
+        assert answer.status == 0x0000
         scu.release()
     assert ends(node) == 0
     with sqlite3.connect(node.home / "var" / "node.db") as database:
         stored = database.execute("SELECT sop_instance_uid FROM instance").fetchall()
-    assert stored == [(uids.instance,)]
+    assert stored == [(uids.sop_instance,)]
 
 
 def test_an_attempt_is_given_back_and_a_delivery_left_for_the_next_start(

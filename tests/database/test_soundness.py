@@ -154,13 +154,11 @@ def test_a_database_belongs_to_one_spool_at_a_time(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(mine)
     path = tmp_path / "node.db"
     with claimed(path, mine), claimed(path, tmp_path / "link"):
-        with pytest.raises(AlreadyRunning, match="a node with another spool"):
-            with claimed(path, other):
-                pass
-    with claimed(path, other):
-        with pytest.raises(AlreadyRunning):
-            with claimed(path, mine):
-                pass
+        found = claimed(path, other)
+        with pytest.raises(AlreadyRunning, match="a node with another spool"), found:
+            pass
+    with claimed(path, other), pytest.raises(AlreadyRunning), claimed(path, mine):
+        pass
 
 
 @pytest.mark.fault("G9")

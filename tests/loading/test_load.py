@@ -9,7 +9,6 @@ import pytest
 from pydicom import Dataset
 from pydicom.uid import ExplicitVRBigEndian, RLELossless
 
-from dicom_ai_node.errors import InputError
 from dicom_ai_node.loading.load import load, load_headers
 from dicom_ai_node.loading.unread import Damaged
 from tests.dicom_factory import AXIAL, CORONAL, SAGITTAL, asymmetric, series, write

@@ -5,6 +5,7 @@ import socket
 import stat
 from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from dicom_ai_node.disks import NETWORK, kind_of, sync_s
 from dicom_ai_node.receive.rescan import Found, rescan
 from dicom_ai_node.spool import Spool
 from tests.database.made import NOW, a_study
-from tests.receive.scu import association, slices
+from tests.receive.scu import association, refusal, slices
 from tests.receive.syscalls import ReceiveProcess, strace
 from tests.tools import missing_tool
 
@@ -33,13 +34,16 @@ def node(tmp_path: Path) -> Iterator[ReceiveProcess]:
         yield made
 
 
-def answer(node: ReceiveProcess, number: int) -> int | tuple[int, int, int]:
+def answer(node: ReceiveProcess, number: int) -> object:
     """To one C-STORE; or how the association was refused."""
     with association(node.port) as assoc:
         if not assoc.is_established:
-            said = assoc.acceptor.primitive
-            return (said.result, said.result_source, said.diagnostic)
+            return refusal(assoc)
         return int(assoc.send_c_store(slices(number)[number - 1]).Status)
+
+
+def has_more(folder: Path, than: int) -> bool:
+    return number_in(folder) > than
 
 
 def number_in(folder: Path) -> int:
@@ -57,7 +61,7 @@ def test_a_node_without_descriptors_turns_associations_away_until_there_are_some
     with ExitStack() as idle:
         while (before := number_in(descriptors)) < 100:
             idle.enter_context(socket.create_connection(("127.0.0.1", node.port)))
-            node.wait(lambda before=before: number_in(descriptors) > before)
+            node.wait(partial(has_more, descriptors, before))
         assert answer(node, 2) == TEMPORARY_CONGESTION
         for _ in range(60):  # until none is left at all
             idle.enter_context(socket.create_connection(("127.0.0.1", node.port)))
