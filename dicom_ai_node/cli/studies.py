@@ -1,4 +1,4 @@
-"""`studies list`, `show` and `explain`; `missed` and what a person decides have files of their own."""
+"""`studies list`, `show`, `explain`; `missed` and what a person decides have files of their own."""
 
 from collections.abc import Mapping
 from dataclasses import asdict

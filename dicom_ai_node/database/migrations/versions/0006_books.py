@@ -25,6 +25,9 @@ def upgrade() -> None:
         "commitment_request",
         ["peer", "state", "expires_at"],
     )
+    op.add_column(
+        "instance", sa.Column("is_lost", sa.Boolean(), nullable=False, server_default=sa.false())
+    )
     with op.batch_alter_table("delivery") as table:
         table.add_column(
             sa.Column("wants_commitment", sa.Boolean(), nullable=False, server_default=sa.false())
