@@ -13,7 +13,7 @@ from dicom_ai_node.cli.show import console, moment, print_json, state_in_words
 from dicom_ai_node.config.disabled import Disabled, read_disabled
 from dicom_ai_node.database import deliveries
 from dicom_ai_node.database import jobs as job_table
-from dicom_ai_node.database.retracted import is_retracted
+from dicom_ai_node.database.retracted import is_corrected, is_retracted
 from dicom_ai_node.errors import NodeError
 from dicom_ai_node.job import DeliveryState, Job, JobState, Priority
 
@@ -99,6 +99,11 @@ def retry(job_id: JobId, config: ConfigDir = DEFAULT_CONFIG) -> None:
             raise NodeError(
                 f"the results of job {job_id} were retracted and are not sent again: for new ones, "
                 "enable the model and judge the study again (`studies judge`)"
+            )
+        if is_corrected(connection, job_id):
+            raise NodeError(
+                f"job {job_id} is made of images that are not to be used (`jobs show {job_id}`): "
+                "nothing of it is run or sent again; the study needs images of its own"
             )
         if job.state is JobState.UNDELIVERED:
             number = deliveries.retry(connection, job, now=now)

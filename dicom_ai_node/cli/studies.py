@@ -10,9 +10,10 @@ from sqlalchemy import Connection, RowMapping
 from dicom_ai_node.cli.node import DEFAULT_CONFIG, AsJson, ConfigDir, open_node
 from dicom_ai_node.cli.show import console, moment, print_json
 from dicom_ai_node.cli.verdicts import print_verdicts
-from dicom_ai_node.database import expectations, fetches
+from dicom_ai_node.database import expectations, fetches, recalls, retractions
 from dicom_ai_node.database import jobs as job_table
 from dicom_ai_node.database import studies as study_table
+from dicom_ai_node.database.corrections import wrong_results
 from dicom_ai_node.errors import NodeError
 from dicom_ai_node.study import Expected
 
@@ -56,6 +57,8 @@ def show(
         jobs = job_table.listing(connection, study_instance_uid=study_instance_uid)
         number = len(study_table.instance_rows(connection, row["id"]))
         fetched = fetches.of_study(connection, row["id"])
+        wrong = wrong_results(connection, study_instance_uid)
+        unfinished = recalls.unfinished(connection, study_instance_uid)
     if as_json:
         print_json(
             {
@@ -63,6 +66,8 @@ def show(
                 "instances": number,
                 "jobs": [asdict(job) for job in jobs],
                 "fetches": [asdict(each) for each in fetched],
+                "wrong_results_at": wrong,
+                "retractions_waiting": list(unfinished),
             }
         )
         return
@@ -74,6 +79,13 @@ def show(
         out.print(_completeness(row))
     for job in jobs:
         out.print(f"job {job.id}: {job.model} {job.state} {job.outcome or ''} {job.reason or ''}")
+    if wrong:
+        out.print(
+            f"Results of images that are not to be used are at {', '.join(wrong)}: take them back "
+            f"by `dicom-ai-node results retract --study {row['study_instance_uid']}`"
+        )
+    for why in unfinished:
+        out.print(f"Results that are being taken back: {why}")
     for each in fetched:
         what = "which priors there are" if each.is_question else f"prior {each.study_instance_uid}"
         out.print(f"asked {each.peer} for {what}: {each.state} {each.reason or ''}")
@@ -131,12 +143,14 @@ def _expected(each: Expected) -> dict[str, Any]:
 @app.command()
 def judge(study_instance_uid: StudyUid, config: ConfigDir = DEFAULT_CONFIG) -> None:
     """Judge a study again, by the routes as they are now; what is known already is not repeated."""
-    with open_node(config).database.write() as connection:
+    database = open_node(config).database
+    with database.write() as connection:
         row = _find(connection, study_instance_uid)
         if not study_table.reopen(connection, study_instance_uid):
             raise NodeError(
                 f"the study is {row['state']}: only routed and refused ones are settled"
             )
+        retractions.made_again(connection, row["id"], now=database.now())
     typer.echo("The running node judges it again now: see `dicom-ai-node studies explain`.")
 
 

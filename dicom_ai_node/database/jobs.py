@@ -6,7 +6,13 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, func, insert, select, update
 
-from dicom_ai_node.database.retracted import is_note, is_retracted, was_retracted
+from dicom_ai_node.database.retracted import (
+    AGAIN,
+    is_note,
+    is_retracted,
+    was_corrected,
+    was_retracted,
+)
 from dicom_ai_node.database.tables import job, job_event
 from dicom_ai_node.errors import LeaseLost
 from dicom_ai_node.job import (
@@ -52,9 +58,9 @@ def enqueue(connection: Connection, new: NewJob, *, now: float) -> Job | None:
     """None when there is a job with this key already: the same work is never queued twice.
 
     But for work that the node itself had stopped, whose result another one replaced, or was
-    retracted, and that is wanted after all. None, too, where the mask that it needs will never be
-    there. An earlier job of the same model on the same subject is superseded, and cancelled unless
-    its results are out already.
+    retracted and is asked for again, and that is wanted after all. None, too, where the mask that
+    it needs will never be there. An earlier job of the same model on the same subject is
+    superseded, and cancelled unless its results are out already.
     """
     known = standing(connection, new.key)
     replaced_by = _replacing(connection, known) if known else None
@@ -188,9 +194,17 @@ def cancel_of_study(connection: Connection, study_id: int, *, why: str, now: flo
         move(connection, of_row(row), JobState.CANCELLED, now=now, why=why)
 
 
+def ready_of_study(connection: Connection, study_id: int) -> Sequence[int]:
+    """Jobs of a study whose results are being sent."""
+    query = select(job.c.id).where(
+        job.c.study_id == study_id, job.c.state == JobState.READY, ~is_note()
+    )
+    return connection.execute(query).scalars().all()
+
+
 def standing_results(connection: Connection, study_id: int) -> Sequence[Job]:
-    """Jobs of a study that have said something of its images, that no other supersedes, and that
-    nobody retracted."""
+    """Jobs of a study that have said something of its images, that no other supersedes, that
+    nobody retracted, and whose images nobody rejected."""
     superseded = select(job.c.supersedes).where(
         job.c.study_id == study_id,
         job.c.supersedes.is_not(None),
@@ -203,6 +217,7 @@ def standing_results(connection: Connection, study_id: int) -> Sequence[Job]:
         job.c.outcome.in_(said),
         job.c.id.not_in(superseded),
         ~was_retracted(),
+        ~was_corrected(),
     )
     return [of_row(row) for row in connection.execute(query.order_by(job.c.id)).mappings()]
 
@@ -278,15 +293,11 @@ def _replacing(connection: Connection, replaced: Job) -> Job | None:
 
 def _is_over(connection: Connection, known: Job) -> bool:
     """Its result is not there, or not to be used: the same work makes objects of its own."""
-    return _stopped_by_node(connection, known) or is_retracted(connection, known.id)
-
-
-def _stopped_by_node(connection: Connection, stopped: Job) -> bool:
-    if stopped.state is not JobState.CANCELLED:
-        return False
-    last = select(job_event.c.why).where(job_event.c.job_id == stopped.id)
-    why = connection.scalar(last.order_by(job_event.c.id.desc()).limit(1))
-    return why is not None and why.startswith((NOT_WANTED, SUPERSEDED_BY))
+    last = select(job_event.c.why).where(job_event.c.job_id == known.id)
+    why = connection.scalar(last.order_by(job_event.c.id.desc()).limit(1)) or ""
+    if why == AGAIN:
+        return is_retracted(connection, known.id)
+    return known.state is JobState.CANCELLED and why.startswith((NOT_WANTED, SUPERSEDED_BY))
 
 
 def _latest(connection: Connection, new: NewJob) -> Job | None:

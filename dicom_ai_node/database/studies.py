@@ -14,12 +14,14 @@ from sqlalchemy import (
 )
 
 from dicom_ai_node.database.open_studies import next_change
+from dicom_ai_node.database.rejections import is_rejected
 from dicom_ai_node.database.tables import fetch, instance, job, study, verdict
 from dicom_ai_node.job import FINAL_STATES, JobState
 from dicom_ai_node.spool import Spool
 from dicom_ai_node.study import OPEN_STATES, Instance, StudyState
 
 _WITH_STUDY = select(instance, study.c.study_instance_uid).join(study)
+_OF_STUDY = _WITH_STUDY.order_by(instance.c.sop_instance_uid)
 _SETTLED = (StudyState.ROUTED, StudyState.REFUSED, StudyState.PRIOR)
 _AT_ONCE = 500  # bound parameters of one statement
 
@@ -63,8 +65,9 @@ def settle(
 
 
 def instances(connection: Connection, spool: Spool, study_id: int) -> Sequence[Instance]:
-    """Of a study, in the order of their UIDs."""
-    return [_instance(row, spool) for row in instance_rows(connection, study_id)]
+    """Of a study, those that no note rejects, in the order of their UIDs."""
+    query = _OF_STUDY.where(instance.c.study_id == study_id, ~is_rejected())
+    return [_instance(row, spool) for row in connection.execute(query).mappings()]
 
 
 def instances_after(
@@ -91,7 +94,8 @@ def instances_named(
 
 
 def instance_rows(connection: Connection, study_id: int) -> Sequence[RowMapping]:
-    query = _WITH_STUDY.where(instance.c.study_id == study_id).order_by(instance.c.sop_instance_uid)
+    """All that is here of a study."""
+    query = _OF_STUDY.where(instance.c.study_id == study_id)
     return connection.execute(query).mappings().all()
 
 

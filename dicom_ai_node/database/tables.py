@@ -13,6 +13,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 metadata = MetaData(
@@ -23,6 +24,10 @@ metadata = MetaData(
         "pk": "pk_%(table_name)s",
     }
 )
+
+# a Key Object Selection, which a rejection note is: in the very words of its index, or SQLite does
+# not use that
+IS_KEY_OBJECT = text("sop_class_uid = '1.2.840.10008.5.1.4.1.1.88.59'")
 
 study = Table(
     "study",
@@ -65,6 +70,26 @@ instance = Table(
     Column("file", String(64), nullable=False, unique=True),  # a name of ours in the spool
     Column("received_at", Float, nullable=False),
     Index(None, "study_id", "series_instance_uid"),
+    Index("ix_instance_key_objects", "id", sqlite_where=IS_KEY_OBJECT),
+)
+
+# Key Object Selections that were read
+rejection_note = Table(
+    "rejection_note",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("sop_instance_uid", String(64), nullable=False, unique=True),
+    Column("code", String(16), nullable=False),  # why (CID 7011); "": it rejects nothing
+    Column("read_at", Float, nullable=False),
+)
+
+# what a note rejects, whether it has come or not
+rejection = Table(
+    "rejection",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("rejection_note_id", ForeignKey("rejection_note.id"), nullable=False, index=True),
+    Column("sop_instance_uid", String(64), nullable=False, index=True),
 )
 
 verdict = Table(
@@ -119,6 +144,7 @@ job = Table(
     Column("timings", JSON, nullable=False),
     Index(None, "state", "rank", "id"),
     Index(None, "study_id", "model", "subject"),
+    Index(None, "study_instance_uid"),
 )
 
 job_event = Table(
@@ -157,6 +183,23 @@ delivery = Table(
     Column("commitment_request_id", ForeignKey("commitment_request.id"), index=True),
     UniqueConstraint("job_id", "peer", "sop_instance_uid"),
     Index(None, "state", "peer", "next_try_at"),
+    Index(None, "sop_instance_uid"),
+)
+
+# results that the node takes back by itself: jobs whose rejection notes are to be written
+recall = Table(
+    "recall",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("job_id", ForeignKey("job.id"), nullable=False, unique=True),
+    Column("rejection", String(16), nullable=False),  # as Rejection has it
+    Column("why", Text, nullable=False),
+    Column("tries", Integer, nullable=False, default=0),
+    Column("next_try_at", Float, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("finished_at", Float),
+    Column("status", Text),  # why it is not finished, in a sentence
+    Index(None, "finished_at", "next_try_at"),
 )
 
 # how many instances there are, from somebody who knows (PS3.4 C.6, F.7, R.4)
