@@ -1,6 +1,6 @@
 """Rejection notes that came (IHE IOCM), and which instances are not to be used because of them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, func, insert, select
@@ -86,6 +86,16 @@ def is_rejected() -> ColumnElement[bool]:
         rejection.c.sop_instance_uid == instance.c.sop_instance_uid
     )
     return named.exists()
+
+
+def names_any(connection: Connection, inputs: Mapping[str, Sequence[str]]) -> bool:
+    """Whether one of these SOP Instance UIDs, by the input's name, was rejected."""
+    uids = [uid for named in inputs.values() for uid in named]
+    for at in range(0, len(uids), _AT_ONCE):
+        named = rejection.c.sop_instance_uid.in_(uids[at : at + _AT_ONCE])
+        if connection.scalar(select(rejection.c.id).where(named).limit(1)) is not None:
+            return True
+    return False
 
 
 def of_study(connection: Connection, study_id: int) -> Sequence[RejectedImages]:

@@ -111,6 +111,8 @@ class Intake:
         with self.database.read() as connection:
             standing = jobs.standing_results(connection, row["id"])
             rejected = [str(each) for each in rejections.of_study(connection, row["id"])]
+            if rejected:  # what was made of those, its note has decided about
+                standing = [e for e in standing if not rejections.names_any(connection, e.inputs)]
         refused = self._planner.refusals(row["id"], decided, series)
         taken_back = self._planner.retractions(row["id"], standing, plan, decided, series)
         wanted = [*plan.jobs, *taken_back, *refused]
