@@ -15,11 +15,10 @@ from dicom_ai_node.database.retracted import (
     AGAIN,
     RETRACTED,
     SUBJECT,
-    is_note,
     is_retracted,
     was_retracted,
 )
-from dicom_ai_node.database.tables import delivery, job, study
+from dicom_ai_node.database.tables import IS_NOTE, delivery, job, study
 from dicom_ai_node.form import Kind
 from dicom_ai_node.job import FINAL_STATES, DeliveryState, Job, JobState, Priority
 from dicom_ai_node.study import StudyState
@@ -149,16 +148,12 @@ def add_note(connection: Connection, new: NewNote, *, now: float) -> Job:
 def spent(connection: Connection, *, before: float) -> Sequence[str]:
     """Keys of old notes, sent, on studies that were purged before the note was made."""
     query = (
-        select(job.c.key)
+        select(job.c.key, job.c.state)
         .join(study)
-        .where(
-            is_note(),
-            job.c.state.in_(FINAL_STATES),
-            job.c.created_at < before,
-            study.c.state == StudyState.PURGED,
-        )
+        .where(IS_NOTE, job.c.created_at < before, study.c.state == StudyState.PURGED)
     )
-    return connection.execute(query).scalars().all()
+    # the states here: by them, SQLite would go through all jobs that are done
+    return [key for key, state in connection.execute(query) if state in FINAL_STATES]
 
 
 def made_again(connection: Connection, study_id: int, *, now: float) -> None:

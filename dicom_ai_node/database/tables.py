@@ -28,6 +28,8 @@ metadata = MetaData(
 # a Key Object Selection, which a rejection note is: in the very words of its index, or SQLite does
 # not use that
 IS_KEY_OBJECT = text("sop_class_uid = '1.2.840.10008.5.1.4.1.1.88.59'")
+# a rejection note of ours, as `retracted.is_note` has it
+IS_NOTE = text("subject LIKE 'retraction: %'")
 
 study = Table(
     "study",
@@ -52,6 +54,7 @@ study = Table(
     # not looked at has a greater one
     Column("changed", Integer, nullable=False, default=0),
     Index(None, "state", "last_received_at"),
+    Index(None, "last_received_at"),
     Index(None, "changed"),
     Index(None, "patient_digest"),
 )
@@ -143,6 +146,8 @@ job = Table(
     Column("created_at", Float, nullable=False),
     Column("timings", JSON, nullable=False),
     Index(None, "state", "rank", "id"),
+    Index(None, "state", "id"),
+    Index("ix_job_notes", "created_at", sqlite_where=IS_NOTE),
     Index(None, "study_id", "model", "subject"),
     Index(None, "study_instance_uid"),
 )

@@ -39,6 +39,11 @@ def upgrade() -> None:
         table.create_index("ix_delivery_commitment_request_id", ["commitment_request_id"])
         table.create_index("ix_delivery_sop_instance_uid", ["sop_instance_uid"])
     op.create_index("ix_job_study_instance_uid", "job", ["study_instance_uid"])
+    op.create_index("ix_job_state_id", "job", ["state", "id"])
+    op.create_index(
+        "ix_job_notes", "job", ["created_at"], sqlite_where=sa.text("subject LIKE 'retraction: %'")
+    )
+    op.create_index("ix_study_last_received_at", "study", ["last_received_at"])
     _corrections()
     op.create_table(
         "tally",
