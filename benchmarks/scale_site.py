@@ -70,6 +70,6 @@ def _send(order: Order) -> int:
     ae.requested_contexts = [build_context(made[0].SOPClassUID, syntax)]
     association = ae.associate("127.0.0.1", order.port, ae_title="AI_NODE")
     assert association.is_established
-    taken = sum(association.send_c_store(ds).Status == 0 for ds in made)
+    taken = sum(int(association.send_c_store(ds).Status == 0) for ds in made)
     association.release()
     return taken
