@@ -10,6 +10,7 @@ from dicom_ai_node.config.installed import InstalledModel, model_label
 from dicom_ai_node.config.settings import Config
 from dicom_ai_node.database import leases
 from dicom_ai_node.database.engine import Database
+from dicom_ai_node.durable_steps import Step, reached
 from dicom_ai_node.endings import Endings
 from dicom_ai_node.engines.engine import (
     MISMATCH,
@@ -110,6 +111,7 @@ class Worker:
             return False
         logger = log.bind(job=job.id, study=pseudonym(job.study_instance_uid), model=job.model)
         logger.info("job_started", attempt=job.attempts)
+        reached(Step.JOB_CLAIMED)
         self._guarded(job, None)
         return True
 
@@ -220,6 +222,7 @@ class Worker:
             return
         self.held.remove(held)
         if isinstance(found, Report):
+            reached(Step.RESULT_TAKEN)
             try:
                 self._endings.publish(held.job, found, held.request)
             except ResultMismatch as error:

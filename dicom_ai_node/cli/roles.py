@@ -15,7 +15,7 @@ import typer
 from dicom_ai_node.cli.node import DEFAULT_CONFIG, ConfigDir, Node, open_node
 from dicom_ai_node.config.peers import DimsePeer
 from dicom_ai_node.config.settings import Config
-from dicom_ai_node.database import deliveries, fetches
+from dicom_ai_node.database import fetches, waiting
 from dicom_ai_node.errors import ConfigError
 from dicom_ai_node.log import get_logger
 from dicom_ai_node.processes import (
@@ -250,11 +250,10 @@ def _role(
 
 def _name_orphans(node: Node) -> None:
     """Results that wait for a peer which the configuration no longer has are kept, and said."""
-    with node.database.read() as connection:
-        waiting = deliveries.backlog(connection)
-    for peer, number in waiting.items():
-        if peer not in node.config.peers:
-            log.error("peer_not_configured", peer=peer, objects_waiting=number)
+    with node.database.write() as connection:
+        orphans = waiting.mark_orphans(connection, node.config.peers)
+    for peer, number in orphans.items():
+        log.error("peer_not_configured", peer=peer, objects_waiting=number)
 
 
 def _command(role: str, directory: Path) -> list[str]:

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from ruamel.yaml.constructor import DuplicateKeyError
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from dicom_ai_node.config.inputs import mistakes_of_inputs, mistakes_of_models
-from dicom_ai_node.config.peers import DimsePeer
+from dicom_ai_node.config.peers import DimsePeer, is_loopback
 from dicom_ai_node.config.settings import Config
 from dicom_ai_node.errors import ConfigError
 
@@ -121,7 +120,7 @@ def _unprotected(config: Config, tree: _Tree) -> Iterator[str]:
     place, _ = tree.place(("node", "port"))
     if node.port is None and node.tls is None:
         yield f"{place}: node.port: null, and no node.tls: nobody could connect; set one of them"
-    if node.port is not None and not node.allow_plaintext and not _is_loopback(node.host):
+    if node.port is not None and not node.allow_plaintext and not is_loopback(node.host):
         yield (
             f"{place}: node.port: images would cross the network unprotected: configure node.tls "
             "and set node.port to null, or set node.allow_plaintext: true"
@@ -134,13 +133,6 @@ def _unprotected(config: Config, tree: _Tree) -> Iterator[str]:
     elif config.accept and not any(entry.certificate for entry in config.accept):
         place, _ = tree.place(("node", "tls"))
         yield f"{place}: node.tls: no entry of accept has a certificate, so nobody could use it"
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _missing_models(config: Config, tree: _Tree) -> list[str]:

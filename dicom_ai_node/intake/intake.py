@@ -9,6 +9,7 @@ from dicom_ai_node.config.settings import Config, Route
 from dicom_ai_node.database import jobs, rejections, studies
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.database.jobs import NewJob
+from dicom_ai_node.durable_steps import Step, reached
 from dicom_ai_node.intake import came
 from dicom_ai_node.intake.ask import Asker
 from dicom_ai_node.intake.comparison import Comparison
@@ -128,6 +129,8 @@ class Intake:
                 now=now,
             )
             queued = _enqueue(connection, row["id"], wanted, now) if settled else []
+            reached(Step.JOBS_WRITTEN)
+        reached(Step.STUDY_SETTLED)
         if settled:
             _log(closed, state, queued)
         return True

@@ -7,6 +7,7 @@ import pydicom
 from pydicom.errors import InvalidDicomError
 
 from dicom_ai_node.config.peers import FolderPeer
+from dicom_ai_node.durable_steps import Step, reached
 from dicom_ai_node.errors import PeerUnreachable
 from dicom_ai_node.job import DeliveryState
 from dicom_ai_node.peers.peer import ALTERED, UNREADABLE, Offer, StoreOutcome
@@ -45,4 +46,5 @@ class FolderStore:
             part = self.folder / f".{uid}.part"
             part.unlink(missing_ok=True)  # of a killed process: one process has the deliver role
             durable_write(target, [content], part)
+        reached(Step.OBJECT_SENT)
         return StoreOutcome(state=DeliveryState.STORED, status="written")

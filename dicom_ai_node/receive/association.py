@@ -14,6 +14,7 @@ from typing import Protocol
 from pynetdicom.dsutils import encode
 
 from dicom_ai_node.config.settings import LimitsSettings
+from dicom_ai_node.durable_steps import Step, reached
 from dicom_ai_node.log import get_logger
 from dicom_ai_node.peers.commitment import Report
 from dicom_ai_node.receive import command as dimse
@@ -359,7 +360,10 @@ class Association:
         for pdu in dimse.pdus(context_id, encoded, is_command=True, max_pdu=self._terms.max_pdu):
             self._wire.send(pdu)
         self.idle_since = time.monotonic()
-        if answer.status is not Status.SUCCESS:
+        if answer.status is Status.SUCCESS:
+            if request.number(dimse.COMMAND_FIELD) == dimse.C_STORE_RQ:
+                reached(Step.INSTANCE_ACKNOWLEDGED)
+        else:
             log.warning(
                 _REFUSALS.get(request.number(dimse.COMMAND_FIELD), "instance_refused"),
                 status=f"{answer.status:04X}",

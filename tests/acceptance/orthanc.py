@@ -99,8 +99,11 @@ class Orthanc:
 
     def qido(self, study_instance_uid: str, modality: str) -> list[dict[str, Any]]:
         """Series of a study by QIDO-RS, as a viewer asks."""
-        path = f"/dicom-web/studies/{study_instance_uid}/series?Modality={modality}"
-        return list(json.loads(self.request(path, accept="application/dicom+json")))
+        return self.json(f"/dicom-web/studies/{study_instance_uid}/series?Modality={modality}")
+
+    def json(self, path: str) -> list[dict[str, Any]]:
+        """The answer of DICOMweb; nothing where it has nothing."""
+        return list(json.loads(self.request(path, accept="application/dicom+json") or "[]"))
 
     def instances(self, study_instance_uid: str, modality: str) -> list[bytes]:
         """Part 10 files of a modality in a study."""
