@@ -12,6 +12,7 @@ from pydicom.sr.coding import Code
 from dicom_ai_node.database import studies
 from dicom_ai_node.errors import NodeError
 from dicom_ai_node.job import JobState
+from dicom_ai_node.purge import purge_expired
 from dicom_ai_node.retraction.due import DueRecalls
 from dicom_ai_node.study import StudyState
 from tests.dicom_factory import series
@@ -41,10 +42,10 @@ def settles(here: Site, *, after: float = 100) -> None:
     here.road.intake.settle_quiet(now=LATER + after)
 
 
-def taken_back(here: Site) -> int:
+def taken_back(here: Site, *, after: float = 0) -> int:
     """What the role does that may write notes; how many jobs' results it took back."""
     config, spool, database = here.road.config, here.road.spool, here.road.database
-    return DueRecalls(config=config, spool=spool, database=database).do(now=database.now())
+    return DueRecalls(config=config, spool=spool, database=database).do(now=database.now() + after)
 
 
 def study(here: Site, ds: Dataset) -> tuple[str, str | None]:
@@ -208,6 +209,36 @@ def test_our_own_note_comes_back_and_nothing_happens(here: Site) -> None:
     old = {ds.SOPInstanceUID for ds in images}
     assert [job for job in here.road.jobs() if old & set(job.inputs.get("image", ()))] == [jobs[0]]
     assert taken_back(here) == 0
+
+
+def test_a_note_that_cannot_be_written_yet_is_written_later(here: Site) -> None:
+    images = here.come("one")
+    here.deliver("pacs")
+    comes(here, [note(QUALITY, images)])
+    settles(here)
+    gone = here.road.config.peers.pop("pacs")
+    assert (taken_back(here), taken_back(here, after=1)) == (0, 0)
+    shown = here.must("studies", "show", images[0].StudyInstanceUID)
+    assert "Results that are being taken back: pacs: pacs is configured no longer" in shown
+    here.road.config.peers["pacs"] = gone
+    assert taken_back(here, after=40) == 1
+    here.deliver("pacs")
+    assert named(notes(here.pacs)[0]) == results(here)
+
+
+def test_results_of_a_study_that_was_purged_are_taken_back_too(here: Site) -> None:
+    images = here.come("one")
+    here.deliver("pacs")
+    year_s = 365 * 86_400
+    now = here.road.database.now() + year_s
+    assert purge_expired(here.road.config, here.road.spool, here.road.database, now=now) == 1
+    comes(here, [note(SAFETY, images)])
+    settles(here)
+    assert taken_back(here) == 1
+    here.deliver("pacs")
+    (rejection,) = notes(here.pacs)
+    assert named(rejection) == results(here)
+    assert rejection.PatientID == images[0].PatientID
 
 
 @pytest.mark.parametrize("damage", ["no rejection", "bytes"])
