@@ -1,6 +1,8 @@
 """Corrections that come: what is queued stops, what was sent is taken back, once, at each peer."""
 
 import json
+import re
+import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -365,3 +367,33 @@ def test_one_job_alone_is_taken_back(here: Site) -> None:
     (rejection,) = notes(here.pacs)
     assert rejection.StudyInstanceUID == first.study_instance_uid != second.study_instance_uid
     assert isinstance(here.say("results", "retract", "--yes").exception, NodeError)
+
+
+def commands() -> list[list[str]]:
+    page = (Path(__file__).parents[2] / "docs" / "corrections.md").read_text()
+    blocks = re.findall(r"```sh\n(.*?)```", page, re.DOTALL)
+    return [shlex.split(line)[1:] for block in blocks for line in block.splitlines() if line]
+
+
+def test_the_commands_of_the_page(here: Site) -> None:
+    """A study whose patient differs; then one result of another study, made again."""
+    show, listing, look, retract, retract_job, judge = commands()
+    images = here.come("one")
+    here.deliver("pacs")
+    comes(here, of_another_patient(images, new_instances=True))
+    settles(here)
+    for command in (show, listing, look, retract):
+        words = [images[0].StudyInstanceUID if word == "UID" else word for word in command]
+        done = here.must(*words)
+    assert "1 notes are queued" in done
+    (other, *_) = here.come("two")
+    here.deliver("pacs")
+    number = str(here.road.jobs()[-1].id)
+    here.must(*(number if word == "17" else word for word in retract_job))
+    here.must(*(other.StudyInstanceUID if word == "UID" else word for word in judge))
+    here.road.intake.settle_quiet(now=here.road.database.now())
+    here.road.work()
+    here.deliver("pacs")
+    assert len(notes(here.pacs)) == 2
+    made = [job for job in here.road.jobs() if job.study_instance_uid == other.StudyInstanceUID]
+    assert [job.state for job in made] == [JobState.DONE] * 3  # the result, its note, and anew
