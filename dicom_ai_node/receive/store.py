@@ -238,7 +238,8 @@ class Reception:
         """First kept, second kept aside, and a person decides (P3)."""
         self._settle()
         with self._store.database.write() as connection:
-            arrivals.conflict(connection, received.sop_instance_uid, now=self._store.database.now())
+            uid, now = received.sop_instance_uid, self._store.database.now()
+            arrivals.conflict(connection, uid, now=now, came=received)
         reached(Step.CONFLICT_RECORDED)
         self._store.spool.set_aside(file.name, f"{received.sha256}.dcm")
         self._file = None
