@@ -3,7 +3,7 @@
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cache, partial
@@ -136,7 +136,7 @@ class PeerQueue:
 
     def _answers(
         self, parts: Sequence["_Part"]
-    ) -> Iterator[tuple["_Part", Sequence[StoreOutcome]]]:
+    ) -> Generator[tuple["_Part", Sequence[StoreOutcome]]]:
         """The deliver boundary: an object at which something unforeseen happens is tried again,
         and those after it are not held up."""
         asked = 0
