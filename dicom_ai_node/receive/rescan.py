@@ -9,7 +9,7 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_file_meta_info
 
-from dicom_ai_node.database import arrivals
+from dicom_ai_node.database import arrivals, studies
 from dicom_ai_node.database.arrivals import Arrival, ReceivedInstance
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.durable_steps import Step, reached
@@ -19,6 +19,7 @@ from dicom_ai_node.receive import part10
 from dicom_ai_node.receive.elements import Malformed
 from dicom_ai_node.receive.identity import identify, walk_for
 from dicom_ai_node.spool import Spool
+from dicom_ai_node.study import StudyState
 
 log = get_logger(__name__)
 
@@ -29,6 +30,7 @@ _IMPORT_S = 600.0  # for a few files, of which one may be huge and on a slow dis
 _UNFINISHED = "unfinished"
 _UNREADABLE = "unreadable"
 _RESTORED = "restored"
+_PURGED = "purged"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +38,8 @@ class Found:
     """What a rescan did. What is unreadable or lost, only a person can mend."""
 
     adopted: int = 0  # those included whose row had lost its file
-    removed: int = 0  # second copies of known instances, and what had not come to its end
+    # second copies of known instances, what had not come to its end, what a purge left over
+    removed: int = 0
     conflicts: int = 0  # set aside
     unreadable: int = 0  # files without a row, left where they are
     lost: int = 0  # rows whose file is gone
@@ -60,7 +63,7 @@ def _rescan(spool: Spool, database: Database) -> Found:
     fates = Counter(_decide(path, spool, database) for path in orphans)
     found = Found(
         adopted=fates[Arrival.NEW] + fates[_RESTORED],
-        removed=fates[Arrival.DUPLICATE] + fates[_UNFINISHED],
+        removed=fates[Arrival.DUPLICATE] + fates[_UNFINISHED] + fates[_PURGED],
         conflicts=fates[Arrival.CONFLICT],
         unreadable=fates[_UNREADABLE],
         lost=len(known - on_disk.keys()) - fates[_RESTORED],
@@ -83,6 +86,9 @@ def _decide(path: Path, spool: Spool, database: Database) -> Arrival | str:
     if seal != (received.size, received.sha256):
         log.error("orphan_damaged", file=path.name)
         return _UNREADABLE
+    if _is_purged(path, received, database):
+        path.unlink()
+        return _PURGED
     spool.make_durable(path.name)  # it was killed before the sync, perhaps: no row without (P1)
     with database.write() as connection:
         found = arrivals.add(connection, received, path.name, now=path.stat().st_mtime)
@@ -97,6 +103,15 @@ def _decide(path: Path, spool: Spool, database: Database) -> Arrival | str:
     elif found is Arrival.CONFLICT:
         spool.set_aside(path.name, f"{received.sha256}.dcm")
     return found
+
+
+def _is_purged(path: Path, received: ReceivedInstance, database: Database) -> bool:
+    """Left over by a purge that was killed; what came after the purge is younger than its study."""
+    with database.read() as connection:
+        row = studies.find(connection, received.study_instance_uid)
+    if row is None or row["state"] != StudyState.PURGED:
+        return False
+    return bool(path.stat().st_mtime <= row["last_received_at"])
 
 
 def describe(path: Path) -> ReceivedInstance:

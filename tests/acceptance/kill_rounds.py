@@ -8,13 +8,16 @@ import json
 import shutil
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from tests.acceptance.kills.plan import plan
+from dicom_ai_node.durable_steps import Step
+from tests.acceptance.kills.plan import MOST, plan
 from tests.acceptance.kills.rounds import RoundResult, Rounds
+from tests.acceptance.reliability_page import kill_section, made_by, write_section
 
-LEG = 25  # rounds of one node
+LEG = 15  # rounds of one node
 
 
 def main() -> int:
@@ -29,7 +32,14 @@ def main() -> int:
             for each in _leg(asked.home / f"leg-{asked.seed}-{leg[0]}", asked.seed, leg):
                 done.append(each)
                 file.write(json.dumps(each) + "\n")
-    _say_sum([each for each in done if each["round"] in numbers])
+    done = [each for each in done if each["round"] in numbers]
+    _say_sum(done)
+    if asked.page:
+        command = (
+            f"python -m tests.acceptance.kill_rounds --rounds {asked.rounds} --seed {asked.seed}"
+        )
+        made = made_by(command, asked.seed)
+        write_section(asked.page, "kill rounds", kill_section(sums_of(done), by_step(done), made))
     return 0
 
 
@@ -39,6 +49,7 @@ def _arguments() -> Any:
     parser.add_argument("--first", type=int, default=0, help="the number of the first round")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--home", type=Path, default=Path("build/kill-rounds"))
+    parser.add_argument("--page", type=Path, help="where the figures are written")
     return parser.parse_args()
 
 
@@ -89,19 +100,27 @@ def _say(result: RoundResult) -> None:
     sys.stdout.flush()
 
 
+def sums_of(done: list[dict[str, Any]]) -> dict[str, int]:
+    keys = ("struck", "studies", "acknowledged", "sent_again", "objects", "came")
+    sums = {key: sum(each.get(key, 0) for each in done) for key in keys}
+    sums["rounds"] = len(done)
+    sums["struck_rounds"] = sum(bool(each["struck"]) for each in done)
+    return sums
+
+
+def by_step(done: list[dict[str, Any]]) -> dict[str, Counter[str]]:
+    """How often which step was struck, and how."""
+    found = {step: Counter[str]() for step in MOST}
+    for each in done:
+        for text in each["strikes"][: each["struck"]]:
+            step, _, how = text.split()
+            found[Step(step)][how] += 1
+    return dict(found)
+
+
 def _say_sum(done: list[dict[str, Any]]) -> None:
-    struck = sum(each["struck"] for each in done)
-    rounds = sum(bool(each["struck"]) for each in done)
-    sums = {
-        key: sum(each.get(key, 0) for each in done)
-        for key in ("studies", "acknowledged", "sent_again", "objects", "came")
-    }
-    sys.stdout.write(
-        f"{len(done)} rounds, {rounds} with a kill ({struck} kills); {sums['studies']} studies; "
-        f"{sums['acknowledged']} instances acknowledged, {sums['sent_again']} sent again; "
-        f"{sums['objects']} objects at the PACS, which came {sums['came']} times; "
-        "0 lost, 0 doubled\n"
-    )
+    sys.stdout.write(", ".join(f"{key} {value}" for key, value in sums_of(done).items()))
+    sys.stdout.write(": 0 lost, 0 doubled\n")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import hashlib
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from pydicom.uid import (
     Comprehensive3DSRStorage,
@@ -37,8 +38,27 @@ class Stored:
     modality: str
 
 
+class AnyPacs(Protocol):
+    """What takes results, and says what it has; `copies` are SHA-256 of what came, by UID."""
+
+    ae_title: str
+    port: int
+
+    @property
+    def copies(self) -> Mapping[str, set[str]]: ...
+    def start(self) -> None: ...
+    def stop(self) -> None: ...
+    def of(self, studies: Sequence[str]) -> Mapping[str, list[Stored]]:
+        """What there is of each of these studies."""
+        ...
+
+    def studies(self) -> set[str]: ...
+
+
 class CountingPacs:
-    """AE title PACS; it may be stopped and started on the same port."""
+    """It may be stopped and started on the same port."""
+
+    ae_title = "PACS"
 
     def __init__(self) -> None:
         self.port = 0
@@ -63,7 +83,6 @@ class CountingPacs:
             self._server = None
 
     def of(self, studies: Sequence[str]) -> Mapping[str, list[Stored]]:
-        """What there is of each of these studies."""
         with self._lock:
             found = list(self._stored.values())
         return {uid: [each for each in found if each.study == uid] for uid in studies}

@@ -48,7 +48,7 @@ class Strike:
 
     @property
     def pause_s(self) -> float:
-        return 9.0 if self.order.step in _UNDER_LEASE else 2.0
+        return 13.0 if self.order.step in _UNDER_LEASE else 2.0
 
 
 def strike(step: Step, time: int, how: str) -> Strike:

@@ -9,12 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dicom_ai_node.database.books import books
-from dicom_ai_node.database.engine import Database
 from dicom_ai_node.durable_steps import Step
 from dicom_ai_node.spool import Spool
 from tests.acceptance.bright import install_bright, route
-from tests.acceptance.kills import studies
+from tests.acceptance.kills import books, studies
 from tests.acceptance.kills.counting_pacs import CountingPacs
 from tests.acceptance.kills.order_file import OrderFile
 from tests.acceptance.kills.plan import SLICES, STUDIES, Strike
@@ -32,11 +30,11 @@ from tests.acceptance.kills.sender import Sender, Study
 from tests.acceptance.node_process import NodeProcess
 
 SENDERS = 2
-_ROUND_S = 120.0
+_ROUND_S = 300.0  # on a machine that is busy with other things
 _NOT_REACHED_S = 3.0  # after all is done
 SECTIONS: dict[str, dict[str, Any]] = {
     "study": {"quiet_s": 1, "incomplete_s": 600},
-    "work": {"lease_s": 2, "threads": 1, "retry_after_s": 0.1},
+    "work": {"lease_s": 6, "threads": 1, "retry_after_s": 0.1},
     "delivery": {"backoff_max_s": 1},
     "limits": {"connections_per_s": 1000, "space_soft_mb": 64, "space_hard_mb": 32},
     "log": {"format": "json"},
@@ -188,13 +186,7 @@ class Rounds:
         )
 
     def _is_idle(self) -> bool:
-        """By the books: they only say when to look, not what is right."""
-        with self._database() as database, database.read() as connection:
-            jobs = books(connection).as_dict()["jobs"]
-        return not any(jobs[state] for state in ("queued", "running", "ready"))
-
-    def _database(self) -> "_Opened":
-        return _Opened(self._url)
+        return books.read(self._url).is_idle
 
     def reckon(self, some: Sequence[Study]) -> Reckoning:
         reckoning = Reckoning()
@@ -204,13 +196,12 @@ class Rounds:
             reckoning.wrong.append(f"results for {len(strangers)} studies that nobody sent")
         reckon_instances(reckoning, [each.ledger for each in self.senders], self.disk.read())
         acknowledged = sum(len(each.ledger.acknowledged) for each in self.senders)
-        with self._database() as database, database.read() as connection:
-            known = books(connection).instances
+        known = books.read(self._url).instances
         if known != acknowledged:
             reckoning.wrong.append(f"the books have {known} instances of {acknowledged}")
         return reckoning
 
-    def _wait(self, test: Callable[[], bool], *, timeout_s: float = 90) -> None:
+    def _wait(self, test: Callable[[], bool], *, timeout_s: float = 300) -> None:
         deadline = time.monotonic() + timeout_s
         while not test():
             assert time.monotonic() < deadline, self.log.read_text()
@@ -232,16 +223,3 @@ class Rounds:
     def abandon(self) -> None:
         self.roles.kill()
         self.pacs.stop()
-
-
-class _Opened:
-    """A database, closed again: a test leaves no connection open."""
-
-    def __init__(self, url: str) -> None:
-        self._database = Database(url)
-
-    def __enter__(self) -> Database:
-        return self._database
-
-    def __exit__(self, *_: object) -> None:
-        self._database.close()

@@ -63,7 +63,7 @@ class Sender(threading.Thread):
     def end(self) -> None:
         """After what was given."""
         self._studies.put(None)
-        self.join(timeout=120)
+        self.join(timeout=300)
         self._stopping.set()
         assert not self.is_alive()
 
