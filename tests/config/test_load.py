@@ -275,6 +275,22 @@ def test_who_is_asked_for_counts_must_be_a_peer_that_can_answer(tmp_path: Path, 
     )
 
 
+@pytest.mark.parametrize("may", ["[echo]", "[echo, notify]"])
+def test_what_is_caught_up_must_be_allowed_to_come(tmp_path: Path, may: str) -> None:
+    peers = PEERS.replace("port: 1}", "port: 1, catch_up: {hours: 8}}")
+    accept = f"accept:\n  - {{ae_title: P, from: [10.0.0.5], may: {may}}}\n"
+    line = (
+        "peers.pacs.catch_up: what is fetched from P could not come: let it store, with an entry "
+        "of accept"
+    )
+    assert mistakes(tmp_path, a=SMALL + peers + accept) == [f"a.yaml:4: {line}"]
+    config = read(tmp_path, a=SMALL + peers + accept.replace(may, "[store]"))
+    peer = config.peers["pacs"]
+    assert isinstance(peer, DimsePeer)
+    assert peer.catch_up is not None
+    assert (peer.catch_up.hours, peer.catch_up.every_s, peer.catch_up.wait_s) == (8, 3600, 120)
+
+
 def test_a_sender_says_only_what_differs(tmp_path: Path) -> None:
     text = "accept:\n  - {ae_title: P, from: [10.0.0.5], complete: {ask: pacs, quiet_s: 5}}\n"
     config = read(tmp_path, a=SMALL + text + PEERS + "study: {longest_s: 100}\n")
