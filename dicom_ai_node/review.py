@@ -7,7 +7,7 @@ from pathlib import Path
 from pydicom.errors import InvalidDicomError
 from sqlalchemy import RowMapping
 
-from dicom_ai_node.database import reviews, studies
+from dicom_ai_node.database import retractions, reviews, studies
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.errors import LeaseLost, NodeError
 from dicom_ai_node.log import get_logger, pseudonym
@@ -48,6 +48,7 @@ def accept_first(spool: Spool, database: Database, study_instance_uid: str) -> i
     with database.write() as connection:
         if not reviews.accept(connection, row, patients.pop()):
             raise NodeError("the study has just changed: look at it again (`studies show`)")
+        retractions.made_again(connection, row["id"], now=database.now())
     log.warning("study_reviewed", study=pseudonym(study_instance_uid), instances=len(instances))
     return len(instances)
 

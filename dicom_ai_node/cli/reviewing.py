@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dicom_ai_node.cli.node import DEFAULT_CONFIG, ConfigDir, Node, open_node
-from dicom_ai_node.database import studies
+from dicom_ai_node.database import retractions, studies
 from dicom_ai_node.errors import NodeError
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ def _reopen(node: Node, study_instance_uid: str) -> None:
                 f"the study is {row['state']}: only routed and refused ones are settled"
                 + (" (--reviewed, once you have looked)" if row["state"] == "needs_review" else "")
             )
+        retractions.made_again(connection, row["id"], now=node.database.now())
 
 
 def discard(
@@ -68,8 +69,8 @@ def discard(
     number, out = review.look_at(node.spool, node.database, study_instance_uid)
     for model, version, peer in out:
         typer.echo(
-            f"{peer} has results of {model} {version} about it, or may have: they stay there; "
-            "reject them in the PACS (all of the model's: `dicom-ai-node results retract`)."
+            f"{peer} has results of {model} {version} about it, or may have: take them back first "
+            f"(`dicom-ai-node results retract --study {study_instance_uid}`), or they stay there."
         )
     for path in aside(node, study_instance_uid):
         typer.echo(f"Kept aside, and left there: {path}")

@@ -1,4 +1,4 @@
-"""`studies list`, `show` and `explain`; what a person decides is in `reviewing`."""
+"""`studies list`, `show`, `explain`; `missed` and what a person decides have files of their own."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -8,18 +8,21 @@ import typer
 from sqlalchemy import Connection, RowMapping
 
 from dicom_ai_node import next_step
-from dicom_ai_node.cli import reviewing
+from dicom_ai_node.cli import missed, reviewing
 from dicom_ai_node.cli.node import DEFAULT_CONFIG, AsJson, ConfigDir, open_node
 from dicom_ai_node.cli.reviewing import StudyUid
 from dicom_ai_node.cli.show import console, moment, print_json
 from dicom_ai_node.cli.verdicts import print_verdicts
-from dicom_ai_node.database import expectations, fetches
+from dicom_ai_node.database import expectations, fetches, recalls
 from dicom_ai_node.database import jobs as job_table
+from dicom_ai_node.database import missed as missed_table
 from dicom_ai_node.database import studies as study_table
+from dicom_ai_node.database.corrections import wrong_results
 from dicom_ai_node.errors import NodeError
 from dicom_ai_node.study import Expected, StudyState
 
 app = typer.Typer(help="What came, and what was decided about it.", no_args_is_help=True)
+missed.add_to(app)
 
 reviewing.add_to(app)
 _WAITS = StudyState.NEEDS_REVIEW
@@ -59,6 +62,9 @@ def show(
         jobs = job_table.listing(connection, study_instance_uid=study_instance_uid)
         number = len(study_table.instance_rows(connection, row["id"]))
         fetched = fetches.of_study(connection, row["id"])
+        was_missed = missed_table.of_study(connection, study_instance_uid)
+        wrong = wrong_results(connection, study_instance_uid)
+        unfinished = recalls.unfinished(connection, study_instance_uid)
     step = next_step.of_study(StudyState(row["state"]), jobs)
     aside = reviewing.aside(node, study_instance_uid) if row["state"] == _WAITS else []
     if as_json:
@@ -70,6 +76,9 @@ def show(
                 "instances": number,
                 "jobs": [asdict(job) for job in jobs],
                 "fetches": [asdict(each) for each in fetched],
+                "missed": [asdict(each) for each in was_missed],
+                "wrong_results_at": wrong,
+                "retractions_waiting": list(unfinished),
             }
         )
         return
@@ -84,6 +93,17 @@ def show(
         out.print(_completeness(row))
     for job in jobs:
         out.print(f"job {job.id}: {job.model} {job.state} {job.outcome or ''} {job.reason or ''}")
+    for each in was_missed:
+        out.print(
+            f"looked for at {each.peer}, in case it was missed: {each.state} {each.reason or ''}"
+        )
+    if wrong:
+        out.print(
+            f"Results of images that are not to be used are at {', '.join(wrong)}: take them back "
+            f"by `dicom-ai-node results retract --study {row['study_instance_uid']}`"
+        )
+    for why in unfinished:
+        out.print(f"Results that are being taken back: {why}")
     for each in fetched:
         what = "which priors there are" if each.is_question else f"prior {each.study_instance_uid}"
         out.print(f"asked {each.peer} for {what}: {each.state} {each.reason or ''}")

@@ -5,7 +5,12 @@ from collections.abc import Collection, Sequence
 from sqlalchemy import Connection, select
 
 from dicom_ai_node.database import deliveries, jobs
-from dicom_ai_node.database.retracted import is_retracted, was_retracted
+from dicom_ai_node.database.retracted import (
+    is_corrected,
+    is_retracted,
+    was_corrected,
+    was_retracted,
+)
 from dicom_ai_node.database.tables import delivery, job
 from dicom_ai_node.errors import NodeError
 from dicom_ai_node.job import DeliveryState, Job, JobState
@@ -14,8 +19,9 @@ from dicom_ai_node.job import DeliveryState, Job, JobState
 def retriable(
     connection: Connection, states: Collection[JobState], *, peer: str | None = None
 ) -> Sequence[Job]:
-    """The oldest first, without those that were retracted; of one peer, where it is named."""
-    query = select(job).where(job.c.state.in_(states), ~was_retracted())
+    """The oldest first, without those that were retracted or whose images are not to be used; of
+    one peer, where it is named."""
+    query = select(job).where(job.c.state.in_(states), ~was_retracted(), ~was_corrected())
     if peer is not None:
         refused = select(delivery.c.id).where(
             delivery.c.job_id == job.c.id,
@@ -35,6 +41,11 @@ def retry(connection: Connection, current: Job, *, now: float, peer: str | None 
         raise NodeError(
             f"the results of job {current.id} were retracted and are not sent again: for new "
             "ones, enable the model and judge the study again (`studies judge`)"
+        )
+    if is_corrected(connection, current.id):
+        raise NodeError(
+            f"job {current.id} is made of images that are not to be used (`jobs show "
+            f"{current.id}`): nothing of it is run or sent again; the study needs images of its own"
         )
     if current.state is JobState.UNDELIVERED:
         number = deliveries.retry(connection, current, now=now, peer=peer)

@@ -99,8 +99,13 @@ def record(
     status: str,
     next_try_at: float,
     now: float,
+    wants_commitment: bool = False,
 ) -> None:
-    """The answer of a peer to one object; the job follows when nothing of it is open."""
+    """The answer of a peer to one object; the job follows when nothing of it is open.
+
+    With `wants_commitment`, what is stored is to be asked for at once, and open until then.
+    """
+    is_stored = state is DeliveryState.STORED
     connection.execute(
         update(delivery)
         .where(delivery.c.id == sent.id, delivery.c.state == DeliveryState.PENDING)
@@ -108,8 +113,9 @@ def record(
             state=state,
             tries=delivery.c.tries + 1,
             status=status,
-            next_try_at=next_try_at,
+            next_try_at=now if is_stored else next_try_at,
             finished_at=None if state is DeliveryState.PENDING else now,
+            **({"wants_commitment": wants_commitment} if is_stored else {}),
         )
     )
     if state is not DeliveryState.PENDING:
@@ -160,7 +166,13 @@ def retry(connection: Connection, current: Job, *, now: float, peer: str | None 
     again = connection.execute(
         update(delivery)
         .where(*refused)
-        .values(state=DeliveryState.PENDING, next_try_at=now, created_at=now, finished_at=None)
+        .values(
+            state=DeliveryState.PENDING,
+            next_try_at=now,
+            created_at=now,
+            finished_at=None,
+            forgotten=0,
+        )
     )
     return int(again.rowcount)
 

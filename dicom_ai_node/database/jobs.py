@@ -8,10 +8,13 @@ from sqlalchemy import Connection, RowMapping, insert, select, update
 
 from dicom_ai_node.database import tallies
 from dicom_ai_node.database.retracted import (
+    AGAIN,
     DISCARDED,
+    is_corrected,
     is_discarded,
     is_note,
     is_retracted,
+    was_corrected,
     was_discarded,
     was_retracted,
 )
@@ -62,9 +65,9 @@ def enqueue(connection: Connection, new: NewJob, *, now: float) -> Job | None:
     """None when there is a job with this key already: the same work is never queued twice.
 
     But for work that the node itself had stopped, whose result another one replaced, or was
-    retracted, and that is wanted after all. None, too, where the mask that it needs will never be
-    there. An earlier job of the same model on the same subject is superseded, and cancelled unless
-    its results are out already.
+    retracted and is asked for again, and that is wanted after all. None, too, where the mask that
+    it needs will never be there. An earlier job of the same model on the same subject is
+    superseded, and cancelled unless its results are out already.
     """
     known = standing(connection, new.key)
     replaced_by = _replacing(connection, known) if known else None
@@ -218,9 +221,17 @@ def discard_of_study(connection: Connection, study_id: int, *, now: float) -> No
             move(connection, current, JobState.CANCELLED, now=now, why=DISCARDED)
 
 
+def ready_of_study(connection: Connection, study_id: int) -> Sequence[int]:
+    """Jobs of a study whose results are being sent."""
+    query = select(job.c.id).where(
+        job.c.study_id == study_id, job.c.state == JobState.READY, ~is_note()
+    )
+    return connection.execute(query).scalars().all()
+
+
 def standing_results(connection: Connection, study_id: int) -> Sequence[Job]:
-    """Jobs of a study that have said something of its images, that no other supersedes, and that
-    nobody retracted."""
+    """Jobs of a study that have said something of its images, that no other supersedes, that
+    nobody retracted, and whose images nobody rejected."""
     superseded = select(job.c.supersedes).where(
         job.c.study_id == study_id,
         job.c.supersedes.is_not(None),
@@ -233,6 +244,7 @@ def standing_results(connection: Connection, study_id: int) -> Sequence[Job]:
         job.c.outcome.in_(said),
         job.c.id.not_in(superseded),
         ~was_retracted(),
+        ~was_corrected(),
     )
     return [of_row(row) for row in connection.execute(query.order_by(job.c.id)).mappings()]
 
@@ -307,19 +319,14 @@ def _replacing(connection: Connection, replaced: Job) -> Job | None:
 
 def _is_over(connection: Connection, known: Job) -> bool:
     """Its result is not there, or not to be used: the same work makes objects of its own."""
-    return (
-        _stopped_by_node(connection, known)
-        or is_retracted(connection, known.id)
-        or is_discarded(connection, known.id)
-    )
-
-
-def _stopped_by_node(connection: Connection, stopped: Job) -> bool:
-    if stopped.state is not JobState.CANCELLED:
-        return False
-    last = select(job_event.c.why).where(job_event.c.job_id == stopped.id)
-    why = connection.scalar(last.order_by(job_event.c.id.desc()).limit(1))
-    return why is not None and why.startswith((NOT_WANTED, SUPERSEDED_BY, FOR_A_PERSON))
+    last = select(job_event.c.why).where(job_event.c.job_id == known.id)
+    why = connection.scalar(last.order_by(job_event.c.id.desc()).limit(1)) or ""
+    if why == AGAIN:
+        return is_retracted(connection, known.id) or is_corrected(connection, known.id)
+    if is_discarded(connection, known.id):
+        return True
+    stopped = (NOT_WANTED, SUPERSEDED_BY, FOR_A_PERSON)
+    return known.state is JobState.CANCELLED and why.startswith(stopped)
 
 
 def _latest(connection: Connection, new: NewJob) -> Job | None:

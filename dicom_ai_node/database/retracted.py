@@ -1,11 +1,17 @@
-"""How rows say that results were taken back; see `retractions`."""
+"""How rows say that results were taken back, or rest on images that are not to be used; see
+`retractions` and `corrections`."""
 
 from sqlalchemy import ColumnElement, Connection, select
 
 from dicom_ai_node.database.tables import job, job_event
 
-RETRACTED = "retracted by an operator: "  # begins the event of a job whose results are
 DISCARDED = "its study was discarded by an operator"  # begins the event of a job whose study was
+# begins the event of a job whose results are; by whom
+RETRACTED = "retracted by an operator: "
+RETRACTED_BY_NODE = "retracted by the node: "
+_RETRACTED = "retracted by "
+CORRECTED = "its images are not to be used: "  # begins the event of a job that was made of them
+AGAIN = "the study is judged again: what was retracted is made anew, where a route wants it"
 SUBJECT = "retraction: "  # begins the subject of a job that is a rejection note
 
 
@@ -15,7 +21,12 @@ def is_note() -> ColumnElement[bool]:
 
 def was_retracted() -> ColumnElement[bool]:
     """Of a row of the job table: by its events, which are found by the job's id."""
-    return _has_event(RETRACTED)
+    return _has_event(_RETRACTED)
+
+
+def was_corrected() -> ColumnElement[bool]:
+    """Its images were rejected, or are said to be of two patients."""
+    return _has_event(CORRECTED)
 
 
 def is_retracted(connection: Connection, job_id: int) -> bool:
@@ -29,6 +40,11 @@ def was_discarded() -> ColumnElement[bool]:
 
 def is_discarded(connection: Connection, job_id: int) -> bool:
     query = select(job.c.id).where(job.c.id == job_id, was_discarded())
+    return connection.scalar(query) is not None
+
+
+def is_corrected(connection: Connection, job_id: int) -> bool:
+    query = select(job.c.id).where(job.c.id == job_id, was_corrected())
     return connection.scalar(query) is not None
 
 

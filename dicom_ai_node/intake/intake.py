@@ -1,19 +1,22 @@
 """A complete study becomes jobs, or a refusal that says why."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from sqlalchemy import Connection, RowMapping
 
 from dicom_ai_node.config.installed import InstalledModel
 from dicom_ai_node.config.settings import Config, Route
-from dicom_ai_node.database import jobs, studies
+from dicom_ai_node.database import jobs, missed, rejections, studies
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.database.jobs import NewJob
 from dicom_ai_node.durable_steps import Step, reached
 from dicom_ai_node.intake import came
 from dicom_ai_node.intake.ask import Asker
 from dicom_ai_node.intake.comparison import Comparison
+from dicom_ai_node.intake.corrections import Corrections
 from dicom_ai_node.intake.headers import Headers
+from dicom_ai_node.intake.missed import behind_live
 from dicom_ai_node.intake.plan import Decided, Plan, Planner, side_by_side
 from dicom_ai_node.intake.watch import Judged, Watch
 from dicom_ai_node.job import Job
@@ -46,12 +49,14 @@ class Intake:
         asker = Asker(config.peers, database, calling_ae_title=config.node.ae_title[0])
         self.watch = Watch(config, spool, database, self.headers, asker)
         self._planner = Planner(models=models, side_by_side=side_by_side(config.routes))
+        self._corrections = Corrections(config=config, spool=spool, database=database)
         self._comparison = Comparison(
             config=config, spool=spool, database=database, headers=self.headers
         )
 
     def settle_quiet(self, *, now: float) -> int:
         """Judge every study that is complete, or has waited long enough; the number of them."""
+        self._corrections.look(now=now)
         self._comparison.settle_fetched(now=now)
         look = self.watch.look(now=now)
         for each in look.open:
@@ -85,7 +90,7 @@ class Intake:
             return False
         complete = judged.decision.complete_series
         series = [each for each in self._series(judged) if each.series_instance_uid in complete]
-        plan = self._planner.plan(judged.row["id"], self._decide(routes, series, judged), now=now)
+        plan = self._plan(judged, self._decide(routes, series, judged), now)
         with self.database.write() as connection:
             queued = [jobs.enqueue(connection, each, now=now) for each in plan.jobs]
         if any(queued):
@@ -105,9 +110,12 @@ class Intake:
             return False
         series = self._series(closed)
         decided = self._decide(self.config.routes, series, closed)
-        plan = self._planner.plan(row["id"], decided, now=now)
+        plan = self._plan(closed, decided, now)
         with self.database.read() as connection:
             standing = jobs.standing_results(connection, row["id"])
+            rejected = [str(each) for each in rejections.of_study(connection, row["id"])]
+            if rejected:  # what was made of those, its note has decided about
+                standing = [e for e in standing if not rejections.names_any(connection, e.inputs)]
         refused = self._planner.refusals(row["id"], decided, series)
         taken_back = self._planner.retractions(row["id"], standing, plan, decided, series)
         wanted = [*plan.jobs, *taken_back, *refused]
@@ -117,7 +125,7 @@ class Intake:
                 connection,
                 row,
                 state,
-                reason=None if plan.jobs else _why_not(series, plan, decided),
+                reason=_reason(series, plan, decided, rejected),
                 verdicts=[row_of(each) for _, decision in decided for each in decision.verdicts],
                 evidence=closed.decision.evidence,
                 now=now,
@@ -128,6 +136,12 @@ class Intake:
         if settled:
             _log(closed, state, queued)
         return True
+
+    def _plan(self, judged: Judged, decided: Decided, now: float) -> Plan:
+        plan = self._planner.plan(judged.row["id"], decided, now=now)
+        with self.database.read() as connection:
+            was_missed = missed.was_missed(connection, judged.row["study_instance_uid"])
+        return replace(plan, jobs=behind_live(plan.jobs)) if was_missed else plan
 
     def _series(self, judged: Judged) -> list[Series]:
         with self.database.read() as connection:
@@ -154,6 +168,16 @@ class Intake:
             )
             for each in routes
         ]
+
+
+def _reason(
+    series: Sequence[Series], plan: Plan, decided: Decided, rejected: Sequence[str]
+) -> str | None:
+    if not series:
+        return "; ".join(rejected)
+    return (
+        "; ".join(rejected if plan.jobs else [*rejected, _why_not(series, plan, decided)]) or None
+    )
 
 
 def _why_not(series: Sequence[Series], plan: Plan, decided: Decided) -> str:

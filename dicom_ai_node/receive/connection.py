@@ -23,9 +23,10 @@ from dicom_ai_node.receive.admission import (
 from dicom_ai_node.receive.association import Association, Terms
 from dicom_ai_node.receive.backlog import Backlog
 from dicom_ai_node.receive.commitment import Commitments
+from dicom_ai_node.receive.commitment_report import Reports
 from dicom_ai_node.receive.negotiated import Negotiations
 from dicom_ai_node.receive.negotiation import STORAGE_COMMITMENT, VERIFICATION, Request
-from dicom_ai_node.receive.space import Space
+from dicom_ai_node.receive.space import Space, is_short_of_descriptors
 from dicom_ai_node.receive.store import Store
 from dicom_ai_node.receive.wire import (
     ABORT,
@@ -59,6 +60,7 @@ class Services:
     negotiations: Negotiations
     store: Store
     commitments: Commitments
+    reports: Reports
     space: Space
     backlog: Backlog
     draining: threading.Event
@@ -162,6 +164,9 @@ class Connection:
             raise Rejected(TEMPORARY_CONGESTION)
         if services.draining.is_set() or services.space.is_low() or services.store.ledger.is_down():
             raise Rejected(TEMPORARY_CONGESTION)
+        if is_short_of_descriptors():
+            self._complain("few_descriptors_left", next_step="raise `ulimit -n` of the node")
+            raise Rejected(TEMPORARY_CONGESTION)
 
     def _associate(self, wire: Wire, request: Request, entry: AcceptEntry) -> None:
         services = self._services
@@ -175,7 +180,13 @@ class Connection:
             contexts=contexts,
         )
         self._association = Association(
-            wire, terms, services.store, services.commitments, limits, self._says_something
+            wire,
+            terms,
+            services.store,
+            services.commitments,
+            services.reports,
+            limits,
+            self._says_something,
         )
         wire.send(answer)
         self._association.serve()

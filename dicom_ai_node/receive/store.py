@@ -7,7 +7,7 @@ from pydicom.uid import UID
 from sqlalchemy.exc import DBAPIError
 
 from dicom_ai_node.config.settings import LimitsSettings
-from dicom_ai_node.database import arrivals
+from dicom_ai_node.database import arrivals, lost
 from dicom_ai_node.database.arrivals import Arrival, ReceivedInstance
 from dicom_ai_node.database.engine import BUSY_TIMEOUT_S, Database
 from dicom_ai_node.durable_steps import Step, reached
@@ -238,7 +238,8 @@ class Reception:
         """First kept, second kept aside, and a person decides (P3)."""
         self._settle()
         with self._store.database.write() as connection:
-            arrivals.conflict(connection, received.sop_instance_uid, now=self._store.database.now())
+            uid, now = received.sop_instance_uid, self._store.database.now()
+            arrivals.conflict(connection, uid, now=now, came=received)
         reached(Step.CONFLICT_RECORDED)
         self._store.spool.set_aside(file.name, f"{received.sha256}.dcm")
         self._file = None
@@ -254,7 +255,8 @@ class Reception:
                 return False
             self._settle()
             with self._store.database.write() as connection:
-                arrivals.replace_file(connection, received.sop_instance_uid, file.name)
+                now = self._store.database.now()
+                lost.replace_file(connection, received.sop_instance_uid, file.name, now=now)
         log.warning("lost_instance_restored", calling_ae=received.calling_ae_title)
         return True
 

@@ -7,7 +7,7 @@ import pydicom
 from pydicom import Dataset
 from sqlalchemy import Connection
 
-from dicom_ai_node.config.peers import DimsePeer, FolderPeer
+from dicom_ai_node.config.peers import DicomwebPeer, DimsePeer, FolderPeer
 from dicom_ai_node.config.settings import Config
 from dicom_ai_node.database import deliveries, jobs, studies
 from dicom_ai_node.database.engine import Database
@@ -32,6 +32,11 @@ def header_for(note: PlannedNote, config: Config, spool: Spool, database: Databa
     peer = config.peers[note.peer]
     if isinstance(peer, DimsePeer):
         return _asked(note, peer, config.node.ae_title[0])
+    if isinstance(peer, DicomwebPeer):
+        raise InputError(
+            "the study and its results are deleted here, and a peer of kind dicomweb is not asked "
+            "for them: reject the results by hand there"
+        )
     raise InputError(
         "the study and its results are deleted here, and the folder has none of them either: "
         "there is nothing to retract there, unless the files were moved; delete them by hand"
@@ -41,8 +46,11 @@ def header_for(note: PlannedNote, config: Config, spool: Spool, database: Databa
 def _files(
     connection: Connection, config: Config, spool: Spool, note: PlannedNote
 ) -> Iterator[Path]:
-    """Of the study, what is known: images, then results, here and in folders."""
-    for row in studies.instance_rows(connection, note.of.study_id):
+    """Of the study, what is known: images that the results were made of, for others may name
+    another patient; then results, here and in folders; then other images."""
+    used = {uid for uids in note.of.inputs.values() for uid in uids}
+    rows = studies.instance_rows(connection, note.of.study_id)
+    for row in (row for row in rows if row["sop_instance_uid"] in used):
         yield spool.instance_path(row["file"])
     study_instance_uid = note.study_instance_uid
     every = jobs.listing(connection, study_instance_uid=study_instance_uid, limit=_JOBS)
@@ -52,6 +60,8 @@ def _files(
     for folder in (peer for peer in config.peers.values() if isinstance(peer, FolderPeer)):
         for each in note.objects:
             yield folder.path / f"{each.sop_instance_uid}.dcm"
+    for row in (row for row in rows if row["sop_instance_uid"] not in used):
+        yield spool.instance_path(row["file"])
 
 
 def _read(path: Path) -> Dataset | None:

@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from dicom_ai_node.durable_steps import Step, reached
 from dicom_ai_node.errors import PeerRefusesUs, PeerUnreachable
 from dicom_ai_node.job import DeliveryState
 from dicom_ai_node.peers.dicomweb.connection import AnswerMissing
@@ -44,6 +45,7 @@ class StowRequests:
                     raise
                 continue
             self._is_heard = True
+            reached(Step.OBJECT_SENT)
             if outcomes is None:
                 waiting.extendleft([path] for path in reversed(paths))
             else:
@@ -72,6 +74,7 @@ class StowRequests:
         except OSError:  # it was there a moment ago
             return [UNREADABLE] if len(paths) == 1 else None
         answer = self._session.ask("POST", "/studies", body=body)
+        reached(Step.OBJECT_SENT)
         said = named(answer.content)
         ours = [said.get(uids[path]) for path in paths]
         if not any(ours):
