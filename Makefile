@@ -13,12 +13,13 @@ NODE_STAMP := $(VENV)/.installed
 DEV_STAMP := $(VENV)/.installed-dev
 
 .DEFAULT_GOAL := help
-.PHONY: demo test lint clean help downloads python
+.PHONY: demo test lint soak clean help downloads python
 
 help:
 	@echo "make demo    a head MR goes through the node: brain volume, SEG, SR and a picture"
 	@echo "make test    the whole suite, with a real PACS where it can be installed"
 	@echo "make lint    ruff, mypy and the import contracts"
+	@echo "make soak MINUTES=10   kill a node in operation, again and again: nothing may be lost"
 	@echo "make clean   remove the virtual environment and caches; models/ and var/ stay"
 	@echo
 	@$(MAKE) --no-print-directory downloads
@@ -62,6 +63,14 @@ test: $(DEV_STAMP)
 	$(BIN)/python -m tests.demo.fetched
 	$(BIN)/python -m tests.viewers.fetch
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+MINUTES := 10
+SEED := 1
+
+# As root, so that a disk can be filled. The figures go to docs/reliability.md.
+soak: $(DEV_STAMP)
+	$(BIN)/python -m tests.acceptance.soak --minutes $(MINUTES) --seed $(SEED) \
+	  --page docs/reliability.md
 
 lint: $(DEV_STAMP)
 	$(BIN)/ruff check

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 
+from dicom_ai_node.durable_steps import Step, reached
 from dicom_ai_node.encoders.encode import EncodedObject, encode
 from dicom_ai_node.encoders.follow_up import follow_up, study_date, tracked_study_of
 from dicom_ai_node.encoders.ids import DerivedIds
@@ -108,6 +109,7 @@ def finish(
         tracked=_tracked(request, result, data),
     )
     durable(request.folder / REPORT, content_of(report))
+    reached(Step.REPORT_WRITTEN)
     return report
 
 
@@ -176,6 +178,7 @@ def _made(
     with _timed(timings, "encode"):
         encoded = _encode(request, result, data, finished_at)
         paths = write(request.folder, encoded)
+    reached(Step.OBJECTS_WRITTEN)
     with _timed(timings, "check"):
         try:
             written = read_back(paths, encoded)

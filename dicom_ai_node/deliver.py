@@ -2,7 +2,9 @@
 
 import random
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cache, partial
 from pathlib import Path
@@ -10,13 +12,15 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from dicom_ai_node.config.settings import DeliverySettings
-from dicom_ai_node.database import deliveries, ladders
+from dicom_ai_node.database import deliveries, ladders, waiting
 from dicom_ai_node.database.engine import Database
-from dicom_ai_node.errors import PeerUnreachable
+from dicom_ai_node.durable_steps import Step, reached
+from dicom_ai_node.errors import PeerRefusesUs, PeerUnreachable
 from dicom_ai_node.job import Delivery, DeliveryState
 from dicom_ai_node.log import get_logger, where
 from dicom_ai_node.outbox import verified
-from dicom_ai_node.peers.peer import Offer, Peer, StoreOutcome
+from dicom_ai_node.peers.contact import Contact
+from dicom_ai_node.peers.peer import NOT_SENT, Offer, Peer, StoreOutcome
 from dicom_ai_node.spool import Spool
 
 log = get_logger(__name__)
@@ -24,6 +28,8 @@ log = get_logger(__name__)
 POLL_S = 0.05
 BACKOFF_FIRST_S = 2.0
 _DAY_S = 86_400
+_ENOUGH = 3  # offers without a final answer, on one association, of a peer that gave none before
+_AT_ONCE_THE_LONGEST = 20  # as a number of tries: until somebody changes a setting
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +38,10 @@ class _Part:
 
     rows: Sequence[Delivery]
     offer: Offer
+
+    @property
+    def job_id(self) -> int:
+        return self.rows[0].job_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,33 +53,40 @@ class PeerQueue:
     spool: Spool
     database: Database
     settings: DeliverySettings
+    wants_commitment: bool = False
     jitter: random.Random = field(default_factory=random.Random)
+    contact: Contact = field(default_factory=Contact)
 
     def run(self, stop: threading.Event) -> None:
         """Until told to stop; the deliver boundary: trouble with the database ends no queue."""
         while not stop.is_set():
             try:
-                sent = self.deliver_due(now=self.database.now())
+                sent = self.deliver_due(now=self.database.now(), stop=stop)
             except Exception:
                 log.exception("peer_queue_failed", peer=self.name)
                 sent = 0
             if not sent:
                 stop.wait(POLL_S)
 
-    def deliver_due(self, *, now: float) -> int:
-        """One association's worth: send what is due, and record every answer."""
+    def deliver_due(self, *, now: float, stop: threading.Event | None = None) -> int:
+        """One association's worth: send what is due, and record each answer as it comes."""
+        if self.contact.is_left_alone(now, longest_s=self.settings.backoff_max_s):
+            return 0
+        begun = time.monotonic()
         with self.database.read() as connection:
-            due = deliveries.due(connection, self.name, now=now)
-            parts = self._parts(connection, due)
-        outcomes = self._store([part.offer for part in parts]) if parts else []
-        if due:
-            with self.database.write() as connection:
-                for part, answers in zip(parts, outcomes, strict=True):
-                    self._settle(connection, part, answers, self.database.now())
-        return len(due)
+            due = deliveries.due(
+                connection, self.name, now=now, longest_s=self.settings.backoff_max_s
+            )
+            parts = self._parts(connection, due, now)
+        if parts:
+            self._deliver(parts, lambda: now + time.monotonic() - begun, stop)
+        return sum(len(part.rows) for part in parts)
 
-    def _parts(self, connection: Connection, due: Sequence[tuple[Delivery, str]]) -> list["_Part"]:
-        """Of each job what is of its form, and what goes along with it, as they came."""
+    def _parts(
+        self, connection: Connection, due: Sequence[tuple[Delivery, str]], now: float
+    ) -> list["_Part"]:
+        """Of each job what is of its form, and what goes along with it, as they came; last what
+        had no answer the last time, for it may be what ends an association."""
         of_job: dict[int, list[tuple[Delivery, Path]]] = {}
         for row, key in due:
             of_job.setdefault(row.job_id, []).append((row, self.spool.outbox_path(key) / row.file))
@@ -77,14 +94,17 @@ class PeerQueue:
         for job_id, every in of_job.items():
             is_sound = cache(partial(self._is_sound, every))
             for in_form in dict.fromkeys(bool(row.rungs) for row, _ in every):
+                or_else = in_form and ladders.has_lower(connection, job_id, self.name)
                 part = [each for each in every if bool(each[0].rungs) == in_form]
-                offer = Offer(
-                    paths=[path for _, path in part],
-                    or_else=in_form and ladders.has_lower(connection, job_id, self.name),
-                    is_sound=is_sound,
-                )
-                parts.append(_Part(rows=[row for row, _ in part], offer=offer))
-        return parts
+                is_due = [each for each in part if self._is_due(each[0], now)]
+                if part := part if or_else and is_due else is_due:
+                    paths = [path for _, path in part]
+                    offer = Offer(paths=paths, or_else=or_else, is_sound=is_sound)
+                    parts.append(_Part(rows=[row for row, _ in part], offer=offer))
+        return sorted(parts, key=lambda part: part.job_id in self.contact.suspects)
+
+    def _is_due(self, row: Delivery, now: float) -> bool:
+        return not now < row.next_try_at <= now + self.settings.backoff_max_s
 
     def _is_sound(self, every: Sequence[tuple[Delivery, Path]]) -> bool:
         """Whether all of a job that is to be sent is what was made; what is gone is no danger."""
@@ -94,24 +114,83 @@ class PeerQueue:
                 return False
         return True
 
-    def _store(self, offers: Sequence[Offer]) -> Sequence[Sequence[StoreOutcome]]:
-        """The deliver boundary: whatever happens, every object has an outcome, and the next try."""
+    def _deliver(
+        self, parts: Sequence["_Part"], clock: Callable[[], float], stop: threading.Event | None
+    ) -> None:
+        unanswered = 0
         try:
-            return self.peer.store(offers)
+            with closing(self._answers(parts)) as answers:
+                for part, outcomes in answers:
+                    with self.database.write() as connection:
+                        self._settle(connection, part, outcomes, clock())
+                        reached(Step.DELIVERY_WRITTEN)
+                    reached(Step.DELIVERY_RECORDED)
+                    unanswered = 0 if self._is_answered(part, outcomes) else unanswered + 1
+                    is_enough = unanswered and len(self.contact.unanswered) >= _ENOUGH
+                    if is_enough or (stop is not None and stop.is_set()):
+                        break
         except PeerUnreachable as error:
-            log.warning("peer_unreachable", peer=self.name, reason=str(error))
-            status = str(error)
+            self._put_off(error, clock())
+            return
+        if unanswered and self.contact.is_in_trouble:
+            self._leave_alone("it answers for no object", clock())
+
+    def _answers(
+        self, parts: Sequence["_Part"]
+    ) -> Iterator[tuple["_Part", Sequence[StoreOutcome]]]:
+        """The deliver boundary: an object at which something unforeseen happens is tried again,
+        and those after it are not held up."""
+        asked = 0
+        try:
+            for part, outcomes in zip(
+                parts, self.peer.store([part.offer for part in parts]), strict=False
+            ):
+                asked += 1
+                yield part, outcomes
+        except PeerUnreachable:
+            raise
         except Exception as error:
             log.exception("delivery_failed", peer=self.name)
-            status = where(error)
-        outcome = StoreOutcome(state=DeliveryState.PENDING, status=status)
-        return [[outcome] * len(offer.paths) for offer in offers]
+            outcome = StoreOutcome(state=DeliveryState.PENDING, status=where(error))
+            for part in parts[asked : asked + 1]:
+                yield part, [outcome] * len(part.rows)
+
+    def _is_answered(self, part: "_Part", outcomes: Sequence[StoreOutcome]) -> bool:
+        """For good, for one object at least."""
+        if all(outcome.state is DeliveryState.PENDING for outcome in outcomes):
+            self.contact.not_answered(part.job_id)
+            return False
+        if self.contact.answered(part.job_id):
+            log.info("peer_is_back", peer=self.name)
+        return True
+
+    def _put_off(self, error: PeerUnreachable, now: float) -> None:
+        """Nothing could be sent: all that waits for the peer waits together."""
+        self._leave_alone(str(error), now, needs_somebody=isinstance(error, PeerRefusesUs))
+        outcome = StoreOutcome(state=DeliveryState.PENDING, status=str(error))
+        with self.database.write() as connection:
+            for row in waiting.older_than(connection, self.name, now - self._max_age_s):
+                self._record(connection, row, outcome, now)
+            until = self.contact.until
+            waiting.put_off(connection, self.name, until=until, status=outcome.status)
+
+    def _leave_alone(self, reason: str, now: float, *, needs_somebody: bool = False) -> None:
+        tries = _AT_ONCE_THE_LONGEST if needs_somebody else self.contact.failures
+        pause_s = self.backoff_s(tries)
+        is_news = self.contact.failed(reason, until=now + pause_s)
+        level = log.error if needs_somebody and is_news else log.warning
+        event = "peer_refuses_us" if needs_somebody else "peer_unreachable"
+        level(event, peer=self.name, reason=reason, again_in_s=round(pause_s))
 
     def _settle(
         self, connection: Connection, part: "_Part", outcomes: Sequence[StoreOutcome], now: float
     ) -> None:
         """What was stored first, for it decides which other form is left."""
-        answered = list(zip(part.rows, outcomes, strict=True))
+        answered = [
+            (row, outcome)
+            for row, outcome in zip(part.rows, outcomes, strict=True)
+            if outcome.was_tried or (part.offer.or_else and outcome != NOT_SENT)
+        ]
         stored = [each for each in answered if each[1].state is DeliveryState.STORED]
         others = [each for each in answered if each[1].state is not DeliveryState.STORED]
         for row, outcome in stored:
@@ -121,7 +200,7 @@ class PeerQueue:
         for row, outcome in others:
             self._record(connection, row, outcome, now)
         if not stored and part.rows[0].rungs and all(each.form_refused for each in outcomes):
-            ladders.back_to_top(connection, part.rows[0].job_id, self.name)
+            ladders.back_to_top(connection, part.job_id, self.name)
 
     def _stepped_down(
         self,
@@ -144,26 +223,29 @@ class PeerQueue:
         self, connection: Connection, sent: Delivery, outcome: StoreOutcome, now: float
     ) -> None:
         state, status = outcome.state, outcome.status
-        too_old = now - sent.created_at > self.settings.max_age_days * _DAY_S
-        if state is DeliveryState.PENDING and too_old:
+        if state is DeliveryState.PENDING and now - sent.created_at > self._max_age_s:
             state, status = DeliveryState.REFUSED, f"given up after its maximal age: {status}"
+        again_at = now + self.backoff_s(sent.tries)
         deliveries.record(
             connection,
             sent,
             state,
             status=status,
-            next_try_at=now + self.backoff_s(sent.tries),
+            next_try_at=again_at,
             now=now,
+            wants_commitment=self.wants_commitment,
         )
-        level = log.error if state is DeliveryState.REFUSED else log.info
-        level(
-            "object_sent",
-            peer=self.name,
-            job=sent.job_id,
-            kind=sent.kind,
-            state=state,
-            status=status,
-        )
+        fields = {"peer": self.name, "job": sent.job_id, "kind": sent.kind, "status": status}
+        if state is DeliveryState.REFUSED:
+            log.error("object_refused", **fields)
+        elif outcome.has_warning:
+            log.warning("object_stored_with_warning", **fields)
+        else:
+            log.info("object_sent", state=state, **fields)
+
+    @property
+    def _max_age_s(self) -> float:
+        return self.settings.max_age_days * _DAY_S
 
     def backoff_s(self, tries: int) -> float:
         """Doubles from 2 s to the maximum, with jitter so that nodes do not knock in step."""

@@ -8,6 +8,7 @@ from dicom_ai_node.config.result_forms import ResultForms
 from dicom_ai_node.config.settings import WorkSettings
 from dicom_ai_node.database import deliveries, jobs, leases, retractions
 from dicom_ai_node.database.engine import Database
+from dicom_ai_node.durable_steps import Step, reached
 from dicom_ai_node.engines.engine import Failure
 from dicom_ai_node.gate.told import check_told
 from dicom_ai_node.job import Job, JobState, OutboxObject
@@ -38,6 +39,7 @@ class Endings:
         if request is not None:
             check_told(attempted, report.objects, request.source.path, known_to(request))
         folder = self.spool.publish(attempted, job.key)
+        reached(Step.OUTBOX_RENAMED)
         report = read_report(folder) or report  # the first result stored wins
         objects = [OutboxObject(**asdict(each)) for each in report.objects]
         with self.database.write() as connection:
@@ -55,6 +57,8 @@ class Endings:
                 why = "they had been retracted before the database was lost"
                 now = self.database.now()
                 retractions.mark(connection, [job], why=why, is_delivering=False, now=now)
+            reached(Step.READY_WRITTEN)
+        reached(Step.READY_PUBLISHED)
         log.info("job_ready", job=job.id, outcome=report.outcome, seconds=report.timings)
 
     def give_back(self, job: Job, failure: Failure, backoff_s: float) -> None:

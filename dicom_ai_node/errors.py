@@ -10,6 +10,7 @@ NodeError
 ├ ProgramFailed       a program that is a model ended badly: a failed attempt, retried
 ├ ModelChanged        a file of the model is not what was installed: the model is disabled
 ├ PeerUnreachable     transient: backoff
+│ └ PeerRefusesUs     until somebody changes a setting: an alarm, and backoff
 └ LeaseLost           another worker owns the job now: drop the work
 
 Anything else is our bug: recorded with its traceback and retried to max_attempts.
@@ -65,6 +66,10 @@ class ModelChanged(NodeError):
 
 class PeerUnreachable(NodeError):
     """No association, or it broke: the peer may be back later."""
+
+
+class PeerRefusesUs(PeerUnreachable):
+    """The peer is there, and takes nothing from this node; the message says what to change."""
 
 
 class LeaseLost(NodeError):

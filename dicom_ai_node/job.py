@@ -123,6 +123,7 @@ class Delivery:
     file: str  # in the job's outbox folder
     state: DeliveryState
     tries: int
+    next_try_at: float
     created_at: float
     status: str | None  # what the peer said last, in words
     rungs: tuple[int, ...]  # of the peer's ladder that it is a part of; none: it always goes along

@@ -8,6 +8,7 @@ import json
 from dicom_ai_node.config.settings import Config
 from dicom_ai_node.database import expectations, jobs, retractions, studies
 from dicom_ai_node.database.engine import Database
+from dicom_ai_node.durable_steps import Step, reached
 from dicom_ai_node.log import get_logger, pseudonym
 from dicom_ai_node.spool import Spool, durable_write, remove_folder
 
@@ -29,13 +30,16 @@ def purge_expired(config: Config, spool: Spool, database: Database, *, now: floa
     with database.read() as connection:
         expired = studies.expired(connection, before=before)
     for row in expired:
+        with database.read() as connection:
+            keys = jobs.keys_of_study(connection, row["id"])
+        for key in keys:  # before the commit: afterwards nobody would look for them again
+            remove_folder(spool.outbox_path(key))
         with database.write() as connection:
             files = studies.purge(connection, row["id"])
-            keys = jobs.keys_of_study(connection, row["id"])
+        reached(Step.PURGE_RECORDED)
         for file in files:  # after the commit: a row without a file would be a lost instance
             spool.instance_path(file).unlink(missing_ok=True)
-        for key in keys:
-            remove_folder(spool.outbox_path(key))
+        reached(Step.PURGE_DONE)
         log.info("study_purged", study=pseudonym(row["study_instance_uid"]), instances=len(files))
     with database.read() as connection:
         spent = retractions.spent(connection, before=before)

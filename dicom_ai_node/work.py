@@ -11,6 +11,7 @@ from dicom_ai_node.config.settings import Config
 from dicom_ai_node.damage import take_out_damaged
 from dicom_ai_node.database import leases, studies
 from dicom_ai_node.database.engine import Database
+from dicom_ai_node.durable_steps import Step, reached
 from dicom_ai_node.endings import Endings
 from dicom_ai_node.engines.engine import (
     MISMATCH,
@@ -115,6 +116,7 @@ class Worker:
             return False
         logger = log.bind(job=job.id, study=pseudonym(job.study_instance_uid), model=job.model)
         logger.info("job_started", attempt=job.attempts)
+        reached(Step.JOB_CLAIMED)
         self._guarded(job, None)
         return True
 
@@ -223,6 +225,7 @@ class Worker:
             return
         self.held.remove(held)
         if isinstance(found, Report):
+            reached(Step.RESULT_TAKEN)
             try:
                 self._endings.publish(held.job, found, held.request)
             except ResultMismatch as error:

@@ -1,7 +1,5 @@
 """From the outbox to each peer, whatever the peer says."""
 
-import hashlib
-import random
 import shutil
 import threading
 import time
@@ -17,72 +15,25 @@ from dicom_ai_node.database import deliveries, jobs
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.deliver import PeerQueue
 from dicom_ai_node.header import data_of
-from dicom_ai_node.job import DeliveryState, Job, JobState, OutboxObject
-from dicom_ai_node.peers.open import open_peer
+from dicom_ai_node.job import DeliveryState, JobState
 from dicom_ai_node.peers.peer import Offer, Peer, StoreOutcome
 from dicom_ai_node.spool import Spool
 from dicom_ai_node.uids import derived_uid
-from tests.database.made import again, claimed, enqueued
-from tests.peers.pacs import Pacs, objects
+from tests.database.made import again
+from tests.delivering import later, queue_of, ready, rows, state
+from tests.peers.pacs import Pacs
 
 DAY_S = 86_400
 
 
-def ready(spool: Spool, database: Database, key: str = "ab" * 32) -> Job:
-    """A job whose SEG and SR lie in the outbox, for `pacs` alone."""
-    paths = objects(spool.outbox_path(key), name=key)
-    entries = [
-        OutboxObject(
-            kind=kind,
-            sop_instance_uid=derived_uid(key, kind),
-            file=path.name,
-            sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
-        )
-        for kind, path in zip(("seg", "sr"), paths, strict=True)
-    ]
-    now = database.now()
-    with database.write() as connection:
-        enqueued(connection, key, now=now, send_to=("pacs",))
-        job = claimed(connection, now=now)
-        deliveries.publish(
-            connection, job, entries, outcome="findings", reason=None, timings={}, now=now
-        )
-        return again(connection, job)
-
-
-def rows(database: Database, job: Job) -> list[tuple[str, str, int]]:
-    with database.read() as connection:
-        found = deliveries.of_job(connection, job.id)
-    return [(row["kind"], row["state"], row["tries"]) for row in found]
-
-
-def state(database: Database, job: Job) -> JobState:
-    with database.read() as connection:
-        return again(connection, job).state
-
-
 @pytest.fixture
 def queue(config: Config, spool: Spool, database: Database) -> Callable[[Peer], PeerQueue]:
-    def make(peer: Peer) -> PeerQueue:
-        return PeerQueue(
-            name="pacs",
-            peer=peer,
-            spool=spool,
-            database=database,
-            settings=config.delivery,
-            jitter=random.Random(1),  # noqa: S311 — jitter
-        )
-
-    return make
+    return lambda peer: queue_of(peer, config, spool, database)
 
 
 @pytest.fixture
-def to(queue: Callable[[Peer], PeerQueue], config: Config) -> Callable[[Pacs], PeerQueue]:
-    return lambda pacs: queue(open_peer(pacs.settings, config.node))
-
-
-def later(database: Database, seconds: float = 1000) -> float:
-    return database.now() + seconds
+def to(config: Config, spool: Spool, database: Database) -> Callable[[Pacs], PeerQueue]:
+    return lambda pacs: queue_of(pacs, config, spool, database)
 
 
 def test_what_is_ready_is_sent_once(spool: Spool, database: Database, to: Any) -> None:
@@ -209,12 +160,14 @@ def test_the_pause_doubles_up_to_its_maximum(queue: Any, config: Config) -> None
 def test_the_next_time_is_stored(spool: Spool, database: Database, queue: Any) -> None:
     """So that a restart does not start knocking again (P8)."""
     job = ready(spool, database)
+    now = database.now()
     for tries in range(3):
-        queue(Told(NOT_NOW)).deliver_due(now=later(database))
+        queue(Told(NOT_NOW)).deliver_due(now=now)
         with database.read() as connection:
             row, _ = deliveries.of_job(connection, job.id)
         assert row["tries"] == tries + 1
-        assert 2**tries - 1 <= row["next_try_at"] - database.now() <= 2 ** (tries + 1)
+        assert 2**tries <= row["next_try_at"] - now <= 2 ** (tries + 1) + 1
+        now = row["next_try_at"]
 
 
 def test_the_queue_of_one_peer_does_not_touch_another(

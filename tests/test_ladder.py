@@ -349,7 +349,7 @@ def test_what_is_due_again_is_offered_whole(spool: Spool, database: Database, to
     pacs.received.clear()
     with pacs.running():
         to(pacs).deliver_due(now=database.now() + 50)
-        drained(to(pacs), database)
+        drained(to(pacs), database, after_s=50)
     assert names(pacs) == ["seg", "sr"]
 
 

@@ -81,7 +81,7 @@ def show(job_id: JobId, as_json: AsJson = False, config: ConfigDir = DEFAULT_CON
         table.add_row(
             row["peer"],
             row["kind"],
-            state_in_words(DeliveryState(row["state"])),
+            state_in_words(DeliveryState(row["state"]), wants_commitment=row["wants_commitment"]),
             str(row["tries"]),
             row["status"] or "",
         )

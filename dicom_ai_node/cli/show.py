@@ -32,6 +32,9 @@ def moment(seconds: float | None) -> str:
 _IN_WORDS = {DeliveryState.SPARE: "kept back", DeliveryState.PASSED: "not taken"}
 
 
-def state_in_words(state: DeliveryState) -> str:
-    """Of a delivery: what waits on a lower rung, and what a peer did not take, by their names."""
+def state_in_words(state: DeliveryState, *, wants_commitment: bool = False) -> str:
+    """Of a delivery: what waits on a lower rung, what a peer did not take, and what it has not
+    committed to, by their names."""
+    if wants_commitment and state is DeliveryState.STORED:
+        return "stored, not yet committed"
     return _IN_WORDS.get(state, str(state))

@@ -1,4 +1,4 @@
-"""`studies list`, `show`, `explain` and `judge`."""
+"""`studies list`, `show`, `explain` and `judge`; `missed` has a file of its own."""
 
 from dataclasses import asdict
 from typing import Annotated, Any
@@ -7,16 +7,19 @@ import typer
 from rich.table import Table
 from sqlalchemy import Connection, RowMapping
 
+from dicom_ai_node.cli import missed
 from dicom_ai_node.cli.node import DEFAULT_CONFIG, AsJson, ConfigDir, open_node
 from dicom_ai_node.cli.show import console, moment, print_json
 from dicom_ai_node.cli.verdicts import print_verdicts
 from dicom_ai_node.database import expectations, fetches
 from dicom_ai_node.database import jobs as job_table
+from dicom_ai_node.database import missed as missed_table
 from dicom_ai_node.database import studies as study_table
 from dicom_ai_node.errors import NodeError
 from dicom_ai_node.study import Expected
 
 app = typer.Typer(help="What came, and what was decided about it.", no_args_is_help=True)
+missed.add_to(app)
 
 StudyUid = Annotated[str, typer.Argument(help="Study Instance UID.")]
 
@@ -56,6 +59,7 @@ def show(
         jobs = job_table.listing(connection, study_instance_uid=study_instance_uid)
         number = len(study_table.instance_rows(connection, row["id"]))
         fetched = fetches.of_study(connection, row["id"])
+        was_missed = missed_table.of_study(connection, study_instance_uid)
     if as_json:
         print_json(
             {
@@ -63,6 +67,7 @@ def show(
                 "instances": number,
                 "jobs": [asdict(job) for job in jobs],
                 "fetches": [asdict(each) for each in fetched],
+                "missed": [asdict(each) for each in was_missed],
             }
         )
         return
@@ -74,6 +79,10 @@ def show(
         out.print(_completeness(row))
     for job in jobs:
         out.print(f"job {job.id}: {job.model} {job.state} {job.outcome or ''} {job.reason or ''}")
+    for each in was_missed:
+        out.print(
+            f"looked for at {each.peer}, in case it was missed: {each.state} {each.reason or ''}"
+        )
     for each in fetched:
         what = "which priors there are" if each.is_question else f"prior {each.study_instance_uid}"
         out.print(f"asked {each.peer} for {what}: {each.state} {each.reason or ''}")

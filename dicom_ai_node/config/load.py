@@ -3,7 +3,6 @@
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from ruamel.yaml.constructor import DuplicateKeyError
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from dicom_ai_node.config.inputs import mistakes_of_inputs, mistakes_of_models
-from dicom_ai_node.config.peers import DimsePeer
+from dicom_ai_node.config.peers import DimsePeer, is_loopback
 from dicom_ai_node.config.settings import Config
 from dicom_ai_node.errors import ConfigError
 
@@ -97,6 +96,8 @@ def _disagreements(config: Config, tree: _Tree) -> Iterator[str]:
         place, key = tree.place(loc)
         yield f"{place}: {key}: {mistake}"
     yield from _unanswerable(config, tree)
+    yield from _unreported(config, tree)
+    yield from _unfetchable(config, tree)
     yield from _unprotected(config, tree)
     if config.web.port == config.node.port != 0 and config.web.host == config.node.host:
         place, _ = tree.place(("web", "port"))
@@ -115,13 +116,39 @@ def _unanswerable(config: Config, tree: _Tree) -> Iterator[str]:
         yield f"{place}: {key}: there is no peer {asked} of kind dimse under peers (there: {there})"
 
 
+def _unreported(config: Config, tree: _Tree) -> Iterator[str]:
+    """Who is asked for storage commitment may answer on an association of its own."""
+    welcome = {entry.ae_title for entry in config.accept if "commitment" in entry.may}
+    for name, peer in config.peers.items():
+        if isinstance(peer, DimsePeer) and peer.commitment and peer.ae_title not in welcome:
+            place, key = tree.place(("peers", name, "commitment"))
+            yield (
+                f"{place}: {key}: its answer could not come: name the AE title of this peer under "
+                "accept, with commitment in its `may`"
+            )
+
+
+def _unfetchable(config: Config, tree: _Tree) -> Iterator[str]:
+    """What a peer sends after a C-MOVE must be taken from it."""
+    may_store = {entry.ae_title for entry in config.accept if "store" in entry.may}
+    for name, peer in config.peers.items():
+        if not isinstance(peer, DimsePeer) or peer.catch_up is None:
+            continue
+        if peer.ae_title not in may_store:
+            place, key = tree.place(("peers", name, "catch_up"))
+            yield (
+                f"{place}: {key}: what is fetched from {peer.ae_title} could not come: let it "
+                "store, with an entry of accept"
+            )
+
+
 def _unprotected(config: Config, tree: _Tree) -> Iterator[str]:
     """Who may store, and whether anybody on the network can read along (P15, P16)."""
     node = config.node
     place, _ = tree.place(("node", "port"))
     if node.port is None and node.tls is None:
         yield f"{place}: node.port: null, and no node.tls: nobody could connect; set one of them"
-    if node.port is not None and not node.allow_plaintext and not _is_loopback(node.host):
+    if node.port is not None and not node.allow_plaintext and not is_loopback(node.host):
         yield (
             f"{place}: node.port: images would cross the network unprotected: configure node.tls "
             "and set node.port to null, or set node.allow_plaintext: true"
@@ -134,13 +161,6 @@ def _unprotected(config: Config, tree: _Tree) -> Iterator[str]:
     elif config.accept and not any(entry.certificate for entry in config.accept):
         place, _ = tree.place(("node", "tls"))
         yield f"{place}: node.tls: no entry of accept has a certificate, so nobody could use it"
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _missing_models(config: Config, tree: _Tree) -> list[str]:

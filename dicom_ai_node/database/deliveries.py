@@ -1,15 +1,17 @@
 """Deliveries: one row per job, peer and object; one queue per peer."""
 
 from collections.abc import Mapping, Sequence
+from math import inf
 from types import MappingProxyType
 
-from sqlalchemy import Connection, RowMapping, func, insert, select, update
+from sqlalchemy import Connection, RowMapping, func, insert, or_, select, update
 
 from dicom_ai_node.config.result_forms import ResultForms
 from dicom_ai_node.database import jobs
 from dicom_ai_node.database.rungs import planned
 from dicom_ai_node.database.tables import delivery, job
-from dicom_ai_node.job import Delivery, DeliveryState, Job, JobState, OutboxObject
+from dicom_ai_node.durable_steps import Step, reached
+from dicom_ai_node.job import AT_PEER, Delivery, DeliveryState, Job, JobState, OutboxObject
 
 _NONE_KNOWN: Mapping[str, ResultForms] = MappingProxyType({})
 
@@ -59,13 +61,15 @@ def publish(
 
 
 def due(
-    connection: Connection, peer: str, *, now: float, limit: int = 100
+    connection: Connection, peer: str, *, now: float, longest_s: float = inf, limit: int = 100
 ) -> Sequence[tuple[Delivery, str]]:
     """What a peer should be sent now, oldest first, each with the key of its job.
 
     Of a job with something due, all that is pending: whether a form is taken is decided on the
-    whole of it.
+    whole of it. No pause is longer than `longest_s`; one that seems to be is of a clock that was
+    set back since, and over.
     """
+    is_over = or_(delivery.c.next_try_at <= now, delivery.c.next_try_at > now + longest_s)
     waits = (
         delivery.c.peer == peer,
         delivery.c.state == DeliveryState.PENDING,
@@ -74,7 +78,7 @@ def due(
     oldest = (
         select(delivery.c.job_id)
         .join(job)
-        .where(*waits, delivery.c.next_try_at <= now)
+        .where(*waits, is_over)
         .order_by(delivery.c.id)
         .limit(limit)
     )
@@ -95,8 +99,13 @@ def record(
     status: str,
     next_try_at: float,
     now: float,
+    wants_commitment: bool = False,
 ) -> None:
-    """The answer of a peer to one object; the job follows when nothing of it is pending."""
+    """The answer of a peer to one object; the job follows when nothing of it is open.
+
+    With `wants_commitment`, what is stored is to be asked for at once, and open until then.
+    """
+    is_stored = state is DeliveryState.STORED
     connection.execute(
         update(delivery)
         .where(delivery.c.id == sent.id, delivery.c.state == DeliveryState.PENDING)
@@ -104,34 +113,47 @@ def record(
             state=state,
             tries=delivery.c.tries + 1,
             status=status,
-            next_try_at=next_try_at,
+            next_try_at=now if is_stored else next_try_at,
             finished_at=None if state is DeliveryState.PENDING else now,
+            **({"wants_commitment": wants_commitment} if is_stored else {}),
         )
     )
     if state is not DeliveryState.PENDING:
         finish_job(connection, sent.job_id, now)
 
 
+def is_open(row: RowMapping) -> bool:
+    """Whether something of this delivery is still to come; what is kept back does not count."""
+    state = DeliveryState(row["state"])
+    if state is DeliveryState.STORED:
+        return bool(row["wants_commitment"])
+    return state is DeliveryState.PENDING
+
+
 def finish_job(connection: Connection, job_id: int, now: float) -> None:
-    """DONE or UNDELIVERED when nothing of it is pending; what is kept back does not count."""
-    states = set(
-        connection.execute(
-            select(delivery.c.state).where(delivery.c.job_id == job_id).distinct()
-        ).scalars()
-    )
+    """DONE or UNDELIVERED when nothing of it is open."""
+    rows = of_job(connection, job_id)
     current = jobs.find(connection, job_id)
-    if DeliveryState.PENDING in states or current is None or current.state is not JobState.READY:
+    if any(map(is_open, rows)) or current is None or current.state is not JobState.READY:
         return
-    if DeliveryState.REFUSED not in states:
+    refused = [row for row in rows if row["state"] == DeliveryState.REFUSED]
+    if not refused:
         jobs.move(connection, current, JobState.DONE, now=now, why="every object is delivered")
+        reached(Step.JOB_DONE_WRITTEN)
         return
-    first = select(delivery).where(
-        delivery.c.job_id == job_id, delivery.c.state == DeliveryState.REFUSED
-    )
-    refused = connection.execute(first.order_by(delivery.c.id).limit(1)).mappings().one()
-    why = f"{refused['kind']} for {refused['peer']}: {refused['status']}"
+    there = [row for row in rows if row["state"] in AT_PEER]
+    why = _what_is_missing(refused, there)
     told = {"error_kind": UNDELIVERED, "error_text": why}
     jobs.move(connection, current, JobState.UNDELIVERED, now=now, why=why, **told)
+
+
+def _what_is_missing(refused: Sequence[RowMapping], there: Sequence[RowMapping]) -> str:
+    """Where, and why; and what is there, for that is what its reader sees."""
+    missing = "; ".join(f"{row['kind']} for {row['peer']}: {row['status']}" for row in refused)
+    if not there:
+        return missing
+    delivered = ", ".join(f"{row['kind']} to {row['peer']}" for row in there)
+    return f"{missing} (delivered: {delivered})"
 
 
 def retry(connection: Connection, current: Job, *, now: float) -> int:
@@ -141,7 +163,13 @@ def retry(connection: Connection, current: Job, *, now: float) -> int:
     again = connection.execute(
         update(delivery)
         .where(delivery.c.job_id == current.id, delivery.c.state == DeliveryState.REFUSED)
-        .values(state=DeliveryState.PENDING, next_try_at=now, created_at=now, finished_at=None)
+        .values(
+            state=DeliveryState.PENDING,
+            next_try_at=now,
+            created_at=now,
+            finished_at=None,
+            forgotten=0,
+        )
     )
     return int(again.rowcount)
 
@@ -172,6 +200,7 @@ def of_row(row: RowMapping) -> Delivery:
         file=row["file"],
         state=DeliveryState(row["state"]),
         tries=row["tries"],
+        next_try_at=row["next_try_at"],
         created_at=row["created_at"],
         status=row["status"],
         rungs=tuple(row["rungs"]),

@@ -8,6 +8,7 @@ from sqlalchemy.exc import DatabaseError
 
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.database.tables import metadata
+from dicom_ai_node.durable_steps import Step, reached
 from dicom_ai_node.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ def upgrade(database: Database, version: str = "head") -> str:
         config = _alembic()
         config.attributes["connection"] = connection
         command.upgrade(config, version)
+        reached(Step.SCHEMA_WRITTEN)
     return head() if version == "head" else version
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dicom_ai_node import log, privileges
+from dicom_ai_node.durable_steps import Step, reached
 from dicom_ai_node.engines import fence
 from dicom_ai_node.engines.fence import Fence
 
@@ -59,7 +60,9 @@ def main(descriptor: int, folder: Path) -> None:
 
     def next_request() -> tuple[int, Any]:
         number = line.next_number()
-        return number, _read(folder / "in" / str(number))
+        request = _read(folder / "in" / str(number))
+        reached(Step.REQUEST_READ)
+        return number, request
 
     process = AttemptProcess(
         line.tell, next_request, threads=start.threads, memory_mb=start.memory_mb

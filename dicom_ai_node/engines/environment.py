@@ -5,7 +5,11 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-_NAMES = frozenset({"PATH", "LANG", "LANGUAGE", "TZ", "LD_LIBRARY_PATH", "PYTHONHASHSEED"})
+from dicom_ai_node.durable_steps import VARIABLE
+
+_NAMES = frozenset(
+    {"PATH", "LANG", "LANGUAGE", "TZ", "LD_LIBRARY_PATH", "PYTHONHASHSEED", VARIABLE}
+)
 _PREFIXES = (
     *("LC_", "CUDA_", "NVIDIA_", "CUBLAS_", "CUDNN_", "NCCL_", "HIP_", "HSA_", "ROCR_"),
     *("OMP_", "KMP_", "MKL_", "OPENBLAS_", "GOMP_", "MALLOC_", "PYTORCH_", "OPENVINO_", "ORT_"),

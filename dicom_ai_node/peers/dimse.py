@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pydicom
@@ -15,18 +16,27 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
     LabelMapSegmentationStorage,
     Verification,
 )
-from pynetdicom.status import code_to_category
 
 from dicom_ai_node.config.peers import DimsePeer
+from dicom_ai_node.durable_steps import Step, reached
 from dicom_ai_node.errors import PeerUnreachable
 from dicom_ai_node.job import DeliveryState
 from dicom_ai_node.peers.association import associate, name_of
-from dicom_ai_node.peers.peer import ALTERED, NOT_SENT, UNREADABLE, Offer, StoreOutcome
+from dicom_ai_node.peers.peer import (
+    ALTERED,
+    NOT_REACHED,
+    NOT_SENT,
+    UNREADABLE,
+    Offer,
+    StoreOutcome,
+)
+from dicom_ai_node.peers.rejection import rejected
+from dicom_ai_node.peers.store_status import outcome_of
 
-_SOP_CLASS_NOT_SUPPORTED = 0x0122  # by some that have accepted a context for it
-_DUPLICATE_SOP_INSTANCE = 0x0111  # the peer has it: the same UID is the same object (P7)
-# PS3.4 B.2.3 and PS3.7 Annex C: cured by time; every other failure is for good
-_TRANSIENT = frozenset({0x0110, 0x0213, *range(0xA700, 0xA800)})
+_Kinds = Mapping[Path, tuple[UID, UID] | None]
+# `timeout_s` is for the answer; before it the object must get there, over a slow line too
+_SLOWEST_BYTES_PER_S = 100_000
+_GREATEST_MESSAGE_ID = 0xFFFF
 
 
 class DimseStore:
@@ -36,15 +46,21 @@ class DimseStore:
         self.settings = settings
         self.calling_ae_title = calling_ae_title
 
-    def store(self, offers: Sequence[Offer]) -> Sequence[Sequence[StoreOutcome]]:
+    def store(self, offers: Sequence[Offer]) -> Iterator[Sequence[StoreOutcome]]:
+        """Each offer is answered for before the next is begun; ends where the association does."""
         kinds = {path: _kind(path) for offer in offers for path in offer.paths}
         wanted = {kind for kind in kinds.values() if kind is not None}
         if not wanted:
-            return [[UNREADABLE] * len(offer.paths) for offer in offers]
+            yield from ([UNREADABLE] * len(offer.paths) for offer in offers)
+            return
         # one syntax a context: the peer cannot prefer one for which the object must be rewritten
         fallback = {(sop_class, ImplicitVRLittleEndian) for sop_class, _ in wanted}
         with self._associate(wanted | fallback) as association:
-            return [_offer(association, offer, kinds) for offer in offers]
+            sending = _Sending(association, kinds, self.settings)
+            for offer in offers:
+                if sending.has_broken:
+                    return
+                yield sending.offer(offer)
 
     def echo(self) -> None:
         """Raises PeerUnreachable unless the peer answers C-ECHO with success."""
@@ -60,10 +76,16 @@ class DimseStore:
             [build_context(sop_class, syntax) for sop_class, syntax in sorted(wanted)],
             calling_ae_title=self.calling_ae_title,
         )
+        if association.is_rejected:
+            raise rejected(
+                association,
+                self._name(),
+                calling_ae_title=self.calling_ae_title,
+                called_ae_title=self.settings.ae_title,
+            )
         # a peer that accepts no context is there: it is the objects that it does not take
         if not association.is_established and not association.rejected_contexts:
-            how = "refused the association" if association.is_rejected else "does not answer"
-            raise PeerUnreachable(f"{self._name()} {how}")
+            raise PeerUnreachable(f"{self._name()} does not answer")
         try:
             yield association
         finally:
@@ -74,6 +96,73 @@ class DimseStore:
         return name_of(self.settings)
 
 
+@dataclass(slots=True)
+class _Sending:
+    """One association with what it was made for."""
+
+    association: Association
+    kinds: _Kinds
+    settings: DimsePeer
+    sent: int = 0
+    went_silent: bool = False  # pynetdicom may take a moment to notice the end
+
+    @property
+    def has_broken(self) -> bool:
+        """As opposed to one for which the peer accepted no context."""
+        is_over = self.went_silent or not self.association.is_established
+        return bool(self.association.accepted_contexts) and is_over
+
+    def offer(self, offer: Offer) -> Sequence[StoreOutcome]:
+        if offer.or_else:  # the contexts tell before the first object is sent
+            refused = [_refused(self.association, self.kinds[path]) for path in offer.paths]
+            if any(refused):
+                return [outcome or NOT_SENT for outcome in refused]
+        if self.association.is_established and not offer.is_sound():
+            return [ALTERED] * len(offer.paths)
+        outcomes: list[StoreOutcome] = []
+        for path in offer.paths:
+            outcome = self._send(path)
+            outcomes.append(outcome)
+            if offer.or_else and outcome.form_refused:
+                break
+        return outcomes + [NOT_SENT] * (len(offer.paths) - len(outcomes))
+
+    def _send(self, path: Path) -> StoreOutcome:
+        kind = self.kinds[path]
+        if kind is None:
+            return UNREADABLE
+        if refused := _refused(self.association, kind):
+            return refused
+        if self.has_broken:
+            return self._not_reached()
+        sop_class, syntax = kind
+        is_rewritten = syntax not in _accepted(self.association, sop_class)
+        # a path is sent as the bytes of the file, a data set is encoded anew
+        _config.STORE_SEND_CHUNKED_DATASET = True
+        content = pydicom.dcmread(path) if is_rewritten else path
+        self.association.dimse_timeout = (
+            self.settings.timeout_s + path.stat().st_size / _SLOWEST_BYTES_PER_S
+        )
+        try:
+            answer = self.association.send_c_store(
+                content, msg_id=self.sent % _GREATEST_MESSAGE_ID + 1
+            )
+        except RuntimeError:  # it broke since we looked
+            return self._not_reached()
+        reached(Step.OBJECT_SENT)
+        self.sent += 1
+        if "Status" not in answer:
+            self.went_silent = True
+            status = "no answer: the peer broke off, or took longer than timeout_s"
+            return StoreOutcome(state=DeliveryState.PENDING, status=status)
+        return outcome_of(answer)
+
+    def _not_reached(self) -> StoreOutcome:
+        if not self.sent:
+            raise PeerUnreachable(f"{name_of(self.settings)} ended the association at once")
+        return NOT_REACHED
+
+
 def _kind(path: Path) -> tuple[UID, UID] | None:
     """SOP class and transfer syntax of a file; None when it cannot be read."""
     try:
@@ -82,24 +171,6 @@ def _kind(path: Path) -> tuple[UID, UID] | None:
     except (OSError, EOFError, InvalidDicomError, AttributeError):
         return None
     return kind
-
-
-def _offer(
-    association: Association, offer: Offer, kinds: Mapping[Path, tuple[UID, UID] | None]
-) -> Sequence[StoreOutcome]:
-    if offer.or_else:  # the contexts tell before the first object is sent
-        refused = [_refused(association, kinds[path]) for path in offer.paths]
-        if any(refused):
-            return [outcome or NOT_SENT for outcome in refused]
-    if association.is_established and not offer.is_sound():
-        return [ALTERED] * len(offer.paths)
-    outcomes: list[StoreOutcome] = []
-    for path in offer.paths:
-        outcome = _send(association, path, kinds[path])
-        outcomes.append(outcome)
-        if offer.or_else and outcome.form_refused:
-            break
-    return outcomes + [NOT_SENT] * (len(offer.paths) - len(outcomes))
 
 
 def _accepted(association: Association, sop_class: UID) -> set[str]:
@@ -129,33 +200,3 @@ def _name_of_class(sop_class: UID) -> str:
     """What pydicom 3.0 does not know as well."""
     is_label_map = sop_class == LabelMapSegmentationStorage
     return "Label Map Segmentation Storage" if is_label_map else sop_class.name
-
-
-def _send(association: Association, path: Path, kind: tuple[UID, UID] | None) -> StoreOutcome:
-    if kind is None:
-        return UNREADABLE
-    if refused := _refused(association, kind):
-        return refused
-    if not association.is_established:
-        return StoreOutcome(state=DeliveryState.PENDING, status="the association broke")
-    sop_class, syntax = kind
-    is_rewritten = syntax not in _accepted(association, sop_class)
-    # a path is sent as the bytes of the file, a data set is encoded anew
-    _config.STORE_SEND_CHUNKED_DATASET = True
-    answer = association.send_c_store(pydicom.dcmread(path) if is_rewritten else path)
-    if "Status" not in answer:
-        return StoreOutcome(state=DeliveryState.PENDING, status="no answer")
-    return _outcome(int(answer.Status))
-
-
-def _outcome(status: int) -> StoreOutcome:
-    text = f"{status:04X}"
-    if status == _DUPLICATE_SOP_INSTANCE or code_to_category(status) in ("Success", "Warning"):
-        return StoreOutcome(state=DeliveryState.STORED, status=text)
-    if status in _TRANSIENT:
-        return StoreOutcome(state=DeliveryState.PENDING, status=text)
-    return StoreOutcome(
-        state=DeliveryState.REFUSED,
-        status=text,
-        form_refused=status == _SOP_CLASS_NOT_SUPPORTED,
-    )

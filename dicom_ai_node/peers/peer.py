@@ -1,6 +1,6 @@
 """The seam for destinations."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -15,6 +15,8 @@ class StoreOutcome:
     state: DeliveryState
     status: str  # for people, without patient data: "0000", "A700 out of resources"
     form_refused: bool = False  # it takes nothing of this SOP class, or not in this syntax
+    has_warning: bool = False  # stored, and not as it was sent, or with a doubt
+    was_tried: bool = True  # false: it was not its turn, because of what befell another
 
 
 def _unasked() -> bool:
@@ -44,14 +46,21 @@ ALTERED = StoreOutcome(
     "restore its file, then `jobs retry`",
 )
 NOT_SENT = StoreOutcome(
-    state=DeliveryState.PENDING, status="not sent: the peer does not take another of its form"
+    state=DeliveryState.PENDING,
+    status="not sent: the peer does not take another of its form",
+    was_tried=False,
+)
+NOT_REACHED = StoreOutcome(
+    state=DeliveryState.PENDING,
+    status="not sent: the association broke at another object",
+    was_tried=False,
 )
 
 
 class Peer(Protocol):
     """A destination for result objects."""
 
-    def store(self, offers: Sequence[Offer]) -> Sequence[Sequence[StoreOutcome]]:
+    def store(self, offers: Sequence[Offer]) -> Iterable[Sequence[StoreOutcome]]:
         """Send Part 10 files unchanged.
 
         Parameters
@@ -61,13 +70,15 @@ class Peer(Protocol):
 
         Returns
         -------
-        Sequence[Sequence[StoreOutcome]]
+        Iterable[Sequence[StoreOutcome]]
             For each offer one outcome per object, in the same order. An object that fails does not
-            stop the others, unless there is another form of them.
+            stop the others, unless there is another form of them. Better one by one, as the peer
+            answers: each is on record before the next is sent. It may end before the offers do;
+            those that are left were not tried.
 
         Raises
         ------
         PeerUnreachable
-            When nothing could be sent at all.
+            When nothing could be sent at all; PeerRefusesUs where a person has to do something.
         """
         ...

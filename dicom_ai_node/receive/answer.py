@@ -43,11 +43,22 @@ class NotificationStatus(enum.IntEnum):
     UNRECOGNIZED_OPERATION = 0x0211
 
 
+class EventStatus(enum.IntEnum):
+    """Answers to an N-EVENT-REPORT (PS3.7 10.1.1.1.8)."""
+
+    PROCESSING_FAILURE = 0x0110
+    NO_SUCH_SOP_INSTANCE = 0x0112
+    NO_SUCH_EVENT_TYPE = 0x0113
+    INVALID_ARGUMENT_VALUE = 0x0115
+    NO_SUCH_SOP_CLASS = 0x0118
+    NOT_AUTHORIZED = 0x0124
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """A status, and a comment for the peer in which no value of the data set stands."""
 
-    status: Status | ActionStatus | NotificationStatus
+    status: Status | ActionStatus | NotificationStatus | EventStatus
     comment: str = ""
 
 

@@ -14,6 +14,7 @@ from typing import Protocol
 from pynetdicom.dsutils import encode
 
 from dicom_ai_node.config.settings import LimitsSettings
+from dicom_ai_node.durable_steps import Step, reached
 from dicom_ai_node.log import get_logger
 from dicom_ai_node.peers.commitment import Report
 from dicom_ai_node.receive import command as dimse
@@ -22,6 +23,7 @@ from dicom_ai_node.receive.answer import ActionStatus, Answer, Status
 from dicom_ai_node.receive.brought import Brought
 from dicom_ai_node.receive.command import Command
 from dicom_ai_node.receive.commitment import Commitments
+from dicom_ai_node.receive.commitment_report import CommitmentReport, Reports
 from dicom_ai_node.receive.commitment_request import REQUEST_STORAGE_COMMITMENT, SOP_INSTANCE_UID
 from dicom_ai_node.receive.negotiation import (
     NOTIFICATIONS,
@@ -59,6 +61,7 @@ _REFUSALS = {  # what the log calls it
     dimse.N_ACTION_RQ: "commitment_refused",
     dimse.N_CREATE_RQ: "notification_refused",
     dimse.N_SET_RQ: "notification_refused",
+    dimse.N_EVENT_REPORT_RQ: "commitment_report_refused",
 }
 _BUG = Answer(Status.OUT_OF_RESOURCES, "internal error")
 
@@ -105,6 +108,7 @@ class Association:
         terms: Terms,
         store: Store,
         commitments: Commitments,
+        reports: Reports,
         limits: LimitsSettings,
         says_something: Callable[[float], bool],
     ) -> None:
@@ -114,6 +118,7 @@ class Association:
         self._terms = terms
         self._store = store
         self._commitments = commitments
+        self._reports = reports
         self._limits = limits
         self._command = bytearray()
         self._command_context = 0
@@ -238,18 +243,11 @@ class Association:
             allowed = "echo" in self._terms.may
             status = Status.SUCCESS if allowed else Status.NOT_AUTHORIZED
             self._answer(context_id, request, Answer(status))
-        elif field == dimse.N_ACTION_RQ and service == STORAGE_COMMITMENT:
-            action = self._begin_action(context_id, request)
+        elif (begun := self._begin_normalised(field, context_id, request)) is not None:
             if has_data:
-                self._under_way = _UnderWay(request, context_id, action)
+                self._under_way = _UnderWay(request, context_id, begun)
             else:
-                self._answer(context_id, request, action.finish())
-        elif field in (dimse.N_CREATE_RQ, dimse.N_SET_RQ) and service in NOTIFICATIONS:
-            notification = self._begin_notification(context_id, request)
-            if has_data:
-                self._under_way = _UnderWay(request, context_id, notification)
-            else:
-                self._answer(context_id, request, notification.finish())
+                self._answer(context_id, request, begun.finish())
         elif field == dimse.N_EVENT_REPORT_RSP and service == STORAGE_COMMITMENT and not has_data:
             self._reported(request)
         elif field == dimse.C_CANCEL_RQ and not has_data:
@@ -270,6 +268,17 @@ class Association:
         if "store" not in self._terms.may:
             return Refused(Answer(Status.NOT_AUTHORIZED, "may not store here"))
         return self._store.begin(message, self._brought)
+
+    def _begin_normalised(self, field: int, context_id: int, request: Command) -> DataSet | None:
+        """None for what is no request of such a service, or is not served in this context."""
+        service = self._terms.contexts[context_id].abstract_syntax
+        if field == dimse.N_ACTION_RQ and service == STORAGE_COMMITMENT:
+            return self._begin_action(context_id, request)
+        if field == dimse.N_EVENT_REPORT_RQ and service == STORAGE_COMMITMENT:
+            return self._begin_report(context_id, request)
+        if field in (dimse.N_CREATE_RQ, dimse.N_SET_RQ) and service in NOTIFICATIONS:
+            return self._begin_notification(context_id, request)
+        return None
 
     def _begin_action(self, context_id: int, request: Command) -> DataSet:
         refused: tuple[ActionStatus, str] | None = None
@@ -299,6 +308,16 @@ class Association:
             request,
             sop_class_uid=context.abstract_syntax,
             transfer_syntax=context.transfer_syntax,
+        )
+
+    def _begin_report(self, context_id: int, request: Command) -> DataSet:
+        refused = self._reports.refusal(request, self._terms.may)
+        if refused is not None:
+            return Refused(refused)
+        return CommitmentReport(
+            self._reports,
+            calling_ae_title=self._terms.calling_ae_title,
+            transfer_syntax=self._terms.contexts[context_id].transfer_syntax,
         )
 
     def _report(self) -> None:
@@ -359,7 +378,10 @@ class Association:
         for pdu in dimse.pdus(context_id, encoded, is_command=True, max_pdu=self._terms.max_pdu):
             self._wire.send(pdu)
         self.idle_since = time.monotonic()
-        if answer.status is not Status.SUCCESS:
+        if answer.status is Status.SUCCESS:
+            if request.number(dimse.COMMAND_FIELD) == dimse.C_STORE_RQ:
+                reached(Step.INSTANCE_ACKNOWLEDGED)
+        else:
             log.warning(
                 _REFUSALS.get(request.number(dimse.COMMAND_FIELD), "instance_refused"),
                 status=f"{answer.status:04X}",

@@ -22,6 +22,7 @@ from dicom_ai_node.receive.admission import (
 from dicom_ai_node.receive.association import Association, Terms
 from dicom_ai_node.receive.backlog import Backlog
 from dicom_ai_node.receive.commitment import Commitments
+from dicom_ai_node.receive.commitment_report import Reports
 from dicom_ai_node.receive.negotiated import Negotiations
 from dicom_ai_node.receive.negotiation import Request
 from dicom_ai_node.receive.space import Space, is_short_of_descriptors
@@ -56,6 +57,7 @@ class Services:
     negotiations: Negotiations
     store: Store
     commitments: Commitments
+    reports: Reports
     space: Space
     backlog: Backlog
     draining: threading.Event
@@ -173,7 +175,13 @@ class Connection:
             contexts=contexts,
         )
         self._association = Association(
-            wire, terms, services.store, services.commitments, limits, self._says_something
+            wire,
+            terms,
+            services.store,
+            services.commitments,
+            services.reports,
+            limits,
+            self._says_something,
         )
         wire.send(answer)
         self._association.serve()

@@ -18,6 +18,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from dicom_ai_node.database import arrivals, lost, open_studies
 from dicom_ai_node.database.arrivals import Arrival, Kept, ReceivedInstance
 from dicom_ai_node.database.engine import BUSY_TIMEOUT_S, Database
+from dicom_ai_node.durable_steps import Step, reached
 from dicom_ai_node.log import get_logger
 from dicom_ai_node.receive.seen import Seen
 from dicom_ai_node.spool import Spool
@@ -218,10 +219,12 @@ class Ledger:
                 found = arrivals.add_all(connection, batch)
                 for uid, at in ended.items():
                     open_studies.association_ended(connection, uid, at=at)
+                reached(Step.ROWS_WRITTEN)
         except SQLAlchemyError:  # locked, full, gone: what is on disk waits, and is tried again
             log.exception("rows_not_committed", pending=len(batch))
             time.sleep(_RETRY_S)
             return False
+        reached(Step.ROWS_COMMITTED)
         for kept, arrival in zip(batch, found, strict=True):
             if arrival is not Arrival.NEW:
                 self._came_meanwhile(kept, arrival)

@@ -196,7 +196,9 @@ def supported_contexts(node: NodeSettings) -> list[PresentationContext]:
     stored = [
         build_context(uid, syntaxes) for uid in dict.fromkeys((*classes, *node.accept_sop_classes))
     ]
+    # a peer that was asked for commitment reports as the SCP (PS3.4 J.3.3, PS3.7 D.3.3.4)
     commitment = build_context(STORAGE_COMMITMENT)
+    commitment.scu_role = commitment.scp_role = True
     return [build_context(VERIFICATION), commitment, *stored]
 
 

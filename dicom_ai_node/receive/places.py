@@ -9,6 +9,7 @@ import os
 import threading
 from collections import deque
 
+from dicom_ai_node.durable_steps import Step, reached
 from dicom_ai_node.log import get_logger
 from dicom_ai_node.receive.part10 import SEAL
 from dicom_ai_node.spool import Place, Spool
@@ -111,8 +112,10 @@ class InstanceFile:
         An error of the sync is final: a second one on the same file could succeed without the data
         being there. The caller discards it, and the peer sends again.
         """
+        reached(Step.INSTANCE_WRITTEN)
         os.pwrite(self._descriptor, SEAL.pack(self.size, self._digest.digest()), self._seal_at)
         os.fdatasync(self._descriptor)
+        reached(Step.INSTANCE_SYNCED)
         self._close()
         return self._digest.hexdigest()
 

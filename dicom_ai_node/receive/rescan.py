@@ -9,15 +9,17 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_file_meta_info
 
-from dicom_ai_node.database import arrivals, lost
+from dicom_ai_node.database import arrivals, lost, studies
 from dicom_ai_node.database.arrivals import Arrival, Kept, ReceivedInstance
 from dicom_ai_node.database.engine import Database
+from dicom_ai_node.durable_steps import Step, reached
 from dicom_ai_node.header import DAMAGED, data_of
 from dicom_ai_node.log import get_logger
 from dicom_ai_node.receive import part10
 from dicom_ai_node.receive.elements import Malformed
 from dicom_ai_node.receive.identity import identify, walk_for
 from dicom_ai_node.spool import Spool
+from dicom_ai_node.study import StudyState
 
 log = get_logger(__name__)
 
@@ -28,6 +30,7 @@ _IMPORT_S = 600.0  # for a few files, of which one may be huge and on a slow dis
 _UNFINISHED = "unfinished"
 _UNREADABLE = "unreadable"
 _RESTORED = "restored"
+_PURGED = "purged"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +38,8 @@ class Found:
     """What a rescan did. What is unreadable or lost, only a person can mend."""
 
     adopted: int = 0  # those included whose row had lost its file
-    removed: int = 0  # second copies of known instances, and what had not come to its end
+    # second copies of known instances, what had not come to its end, what a purge left over
+    removed: int = 0
     conflicts: int = 0  # set aside
     unreadable: int = 0  # files without a row, left where they are
     lost: int = 0  # rows whose file is gone
@@ -78,7 +82,7 @@ def _told(fates: Counter[Arrival | str], gone: set[str], on_disk: int, database:
             lost.mark(connection, gone)
     found = Found(
         adopted=fates[Arrival.NEW] + fates[_RESTORED],
-        removed=fates[Arrival.DUPLICATE] + fates[_UNFINISHED],
+        removed=fates[Arrival.DUPLICATE] + fates[_UNFINISHED] + fates[_PURGED],
         conflicts=fates[Arrival.CONFLICT],
         unreadable=fates[_UNREADABLE],
         lost=len(gone),
@@ -107,6 +111,11 @@ def _look_at(path: Path) -> Kept | str:
 def _adopt(group: list[Kept], spool: Spool, database: Database) -> list[Arrival | str]:
     """What was found of one study, in one transaction: a tick that judges studies meanwhile, in
     another process, never takes a part of it for the whole."""
+    if stale := [kept for kept in group if _is_purged(kept, database)]:
+        for kept in stale:
+            spool.instance_path(kept.file).unlink()
+        fresh = [kept for kept in group if kept not in stale]
+        return [_PURGED] * len(stale) + (_adopt(fresh, spool, database) if fresh else [])
     group.sort(key=lambda kept: kept.received_at)
     for kept in group:
         spool.make_durable(kept.file)  # killed before the sync, perhaps: no row without (P1)
@@ -120,6 +129,7 @@ def _adopt(group: list[Kept], spool: Spool, database: Database) -> list[Arrival 
                 fates.append(_RESTORED)
             else:
                 fates.append(found)
+    reached(Step.ORPHAN_ADOPTED)
     for kept, fate in zip(group, fates, strict=True):  # after the commit
         if fate is Arrival.DUPLICATE:
             spool.instance_path(kept.file).unlink()
@@ -145,6 +155,15 @@ def _put_back(there: list[Path], database: Database) -> list[Arrival | str]:
                 lost.replace_file(connection, uid, path.name, now=now)
                 fates.append(_RESTORED)
     return fates
+
+
+def _is_purged(kept: Kept, database: Database) -> bool:
+    """Left over by a purge that was killed; what came after the purge is younger than its study."""
+    with database.read() as connection:
+        row = studies.find(connection, kept.received.study_instance_uid)
+    if row is None or row["state"] != StudyState.PURGED:
+        return False
+    return bool(kept.received_at <= row["last_received_at"])
 
 
 def describe(path: Path) -> ReceivedInstance:

@@ -10,6 +10,7 @@ from dicom_ai_node.config.settings import LimitsSettings
 from dicom_ai_node.database import arrivals, lost
 from dicom_ai_node.database.arrivals import Arrival, ReceivedInstance
 from dicom_ai_node.database.engine import BUSY_TIMEOUT_S, Database
+from dicom_ai_node.durable_steps import Step, reached
 from dicom_ai_node.log import get_logger
 from dicom_ai_node.receive import part10
 from dicom_ai_node.receive.answer import SUCCESS, Answer, Status
@@ -237,6 +238,7 @@ class Reception:
         self._settle()
         with self._store.database.write() as connection:
             arrivals.conflict(connection, received.sop_instance_uid, now=self._store.database.now())
+        reached(Step.CONFLICT_RECORDED)
         self._store.spool.set_aside(file.name, f"{received.sha256}.dcm")
         self._file = None
         log.warning("instance_conflict", calling_ae=received.calling_ae_title)

@@ -5,7 +5,6 @@ import re
 import select
 import socket
 import ssl
-import stat
 import struct
 import threading
 import time
@@ -17,9 +16,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self, cast
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from dicom_ai_node.certificates import (
+    SOON,
+    UNREADABLE,
+    read_certificates,
+    read_file,
+    show,
+    trust,
+)
 from dicom_ai_node.config.settings import TlsSettings
 from dicom_ai_node.errors import ConfigError
 from dicom_ai_node.log import get_logger
@@ -30,14 +36,10 @@ if TYPE_CHECKING:
 log = get_logger(__name__)
 
 HANDSHAKE_S = 10.0
-_SOON = timedelta(days=30)
-_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 _READABLE = select.POLLIN
 _WRITABLE = select.POLLOUT
 _CRL = re.compile(rb"-----BEGIN X509 CRL-----.+?-----END X509 CRL-----", re.DOTALL)
 _TIMEVAL = struct.Struct("@ll")
-# what `cryptography` says of a certificate that it cannot read
-_ODD = (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
 
 
 class NoHandshake(Exception):
@@ -87,7 +89,7 @@ class Tls:
             serial = f"{certificate.serial_number:x}"
             if left <= timedelta():
                 log.error("certificate_expired", key=key, serial=serial, days=(-left).days)
-            elif left < _SOON:
+            elif left < SOON:
                 log.warning("certificate_expires", key=key, serial=serial, days=left.days)
         crl_ends = self._loaded.crl_ends
         if crl_ends is not None and crl_ends <= now:
@@ -95,16 +97,15 @@ class Tls:
 
 
 def _load(settings: TlsSettings) -> _Loaded:
-    own = _certificates("node.tls.certificate", settings.certificate)
-    authorities = _certificates("node.tls.ca", settings.ca)
-    _check_private(settings.key)
+    own = read_certificates("node.tls.certificate", settings.certificate)
+    authorities = read_certificates("node.tls.ca", settings.ca)
     context = _context()
-    _load_own(context, settings)
-    _load_trusted(context, "node.tls.ca", settings.ca)
+    show(context, "node.tls", settings.certificate, settings.key)
+    trust(context, "node.tls.ca", settings.ca)
     crl_ends = None
     if settings.crl is not None:
         crl_ends = _crl_ends(settings.crl)
-        _load_trusted(context, "node.tls.crl", settings.crl)
+        trust(context, "node.tls.crl", settings.crl)
         context.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
     certificates = (
         *(("node.tls.certificate", each) for each in own),
@@ -124,75 +125,21 @@ def _context() -> ssl.SSLContext:
     return context
 
 
-def _certificates(key: str, path: Path) -> list[x509.Certificate]:
-    try:
-        return x509.load_pem_x509_certificates(_read(key, path))
-    except _ODD:
-        raise ConfigError(
-            f"{key}: {path} is no certificate in PEM: give a file with -----BEGIN CERTIFICATE-----"
-        ) from None
-
-
 def _crl_ends(path: Path) -> datetime | None:
     """When the first of the lists is too old: OpenSSL then takes none of that CA's peers."""
-    data = _read("node.tls.crl", path)
+    data = read_file("node.tls.crl", path)
     # OpenSSL would trust a certificate in this file like those in node.tls.ca
     if b"CERTIFICATE-----" in data:
         raise ConfigError(f"node.tls.crl: {path} holds a certificate: put it into node.tls.ca")
     try:
         lists = [x509.load_pem_x509_crl(found) for found in _CRL.findall(data)]
-    except _ODD:
+    except UNREADABLE:
         lists = []
     if not lists:
         raise ConfigError(
             f"node.tls.crl: {path} is no list in PEM: give a file with -----BEGIN X509 CRL-----"
         )
     return min((each.next_update_utc for each in lists if each.next_update_utc), default=None)
-
-
-def _read(key: str, path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise ConfigError(
-            f"{key}: {path} cannot be read ({error.strerror}): check the path and its owner"
-        ) from None
-
-
-def _check_private(path: Path) -> None:
-    _read("node.tls.key", path)
-    if path.stat().st_mode & _OTHERS:
-        raise ConfigError(
-            f"node.tls.key: {path} may be read by others than its owner: run `chmod 600 {path}`"
-        )
-
-
-def _load_own(context: ssl.SSLContext, settings: TlsSettings) -> None:
-    try:
-        # with a password, even an empty one, OpenSSL asks nobody for it
-        context.load_cert_chain(settings.certificate, settings.key, password="")
-    except ssl.SSLError as error:
-        if error.reason == "KEY_VALUES_MISMATCH":
-            raise ConfigError(
-                f"node.tls.key: {settings.key} does not belong to node.tls.certificate: "
-                "give the key with which the certificate was requested"
-            ) from None
-        if error.library == "SSL" and error.reason is not None:
-            raise ConfigError(
-                f"node.tls.certificate: OpenSSL refuses {settings.certificate} ({error.reason}): "
-                "make one with RSA of 2048 bits or more, or with ECDSA P-256, and SHA-256"
-            ) from None
-        raise ConfigError(
-            f"node.tls.key: {settings.key} is no private key in PEM without a passphrase: "
-            "write it with `openssl pkey -in OLD -out NEW`"
-        ) from None
-
-
-def _load_trusted(context: ssl.SSLContext, key: str, path: Path) -> None:
-    try:
-        context.load_verify_locations(path)
-    except ssl.SSLError as error:
-        raise ConfigError(f"{key}: OpenSSL refuses {path} ({error.reason})") from None
 
 
 class TlsSocket(ssl.SSLSocket):
@@ -304,7 +251,7 @@ def _names(der: bytes, now: datetime) -> frozenset[str]:
         certificate = x509.load_der_x509_certificate(der)
         key = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
         dns = _dns_names(certificate)
-    except _ODD:
+    except UNREADABLE:
         raise NoHandshake("the certificate is malformed") from None
     if certificate.not_valid_after_utc <= now:  # of a resumed session OpenSSL does not ask again
         raise NoHandshake("certificate has expired")

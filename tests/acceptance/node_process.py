@@ -8,6 +8,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -38,10 +39,12 @@ class NodeProcess:
         peers: dict[str, Any],
         routes: list[dict[str, Any]],
         complete: dict[str, Any] | None = None,
+        sections: dict[str, dict[str, Any]] | None = None,
         **node: Any,
     ) -> None:
-        """`complete` is what is said of Orthanc, `node` of the section of that name."""
-        settings = {  # JSON is YAML
+        """`complete` is what is said of Orthanc, `node` of the section of that name; `sections`
+        are those of the configuration that differ from what is said above."""
+        settings: dict[str, Any] = {  # JSON is YAML
             "node": {
                 "ae_title": "AI_NODE",
                 "port": self.port,
@@ -60,24 +63,30 @@ class NodeProcess:
             ],
             "peers": peers,
             "routes": routes,
+            **(sections or {}),
         }
         (self.config / "node.yaml").write_text(json.dumps(settings, indent=1))
 
     def start(self, *, timeout_s: float = 60) -> "NodeProcess":
+        self.begin()
+        self.wait(self._listens, timeout_s=timeout_s)
+        return self
+
+    def begin(self) -> None:
+        """Without waiting until it listens."""
         with (self.home / "node.log").open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "dicom_ai_node", "run", "--config", str(self.config)],
                 stdout=log,
                 stderr=log,
             )
-        self.wait(self._listens, timeout_s=timeout_s)
-        return self
 
     def kill(self) -> None:
         """`kill -9` of the supervisor and everything below it, at once."""
         assert self.process is not None
         for pid in [self.process.pid, *descendants(self.process.pid)]:
-            os.kill(pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         self.process.wait()
         self.process = None
 
@@ -94,8 +103,10 @@ class NodeProcess:
         """The process of a role, or `attempt` for the one in which models run."""
         assert self.process is not None
         for pid in descendants(self.process.pid):
-            command = Path(f"/proc/{pid}/cmdline")
-            arguments = command.read_bytes().split(b"\0") if command.exists() else []
+            try:
+                arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+            except OSError:  # it has ended
+                continue
             spawned = any(b"attempt_main" in argument for argument in arguments)
             if spawned if role == "attempt" else role.encode() in arguments:
                 return pid

@@ -6,7 +6,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,17 @@ def executable() -> str | None:
 class Orthanc:
     """AE title ORTHANC; the node is known to it as AI_NODE on `node_port`."""
 
-    def __init__(self, home: Path, *, node_port: int, routing: bool = True) -> None:
+    def __init__(
+        self,
+        home: Path,
+        *,
+        node_port: int,
+        routing: bool = True,
+        settings: Mapping[str, Any] | None = None,
+    ) -> None:
+        """`settings` go beside those below, or replace them."""
         self.home = home
+        self.settings = dict(settings or {})
         self.http_port = free_port()
         self.dicom_port = free_port()
         self.node_port = node_port
@@ -82,6 +91,7 @@ class Orthanc:
             "StableAge": 1,
             "OverwriteInstances": False,
             "DicomWeb": {"Enable": True, "Root": "/dicom-web/"},
+            **self.settings,
         }
 
     def request(self, path: str, body: bytes | None = None, accept: str = "*/*") -> bytes:
@@ -99,8 +109,11 @@ class Orthanc:
 
     def qido(self, study_instance_uid: str, modality: str) -> list[dict[str, Any]]:
         """Series of a study by QIDO-RS, as a viewer asks."""
-        path = f"/dicom-web/studies/{study_instance_uid}/series?Modality={modality}"
-        return list(json.loads(self.request(path, accept="application/dicom+json")))
+        return self.json(f"/dicom-web/studies/{study_instance_uid}/series?Modality={modality}")
+
+    def json(self, path: str) -> list[dict[str, Any]]:
+        """The answer of DICOMweb; nothing where it has nothing."""
+        return list(json.loads(self.request(path, accept="application/dicom+json") or "[]"))
 
     def instances(self, study_instance_uid: str, modality: str) -> list[bytes]:
         """Part 10 files of a modality in a study."""

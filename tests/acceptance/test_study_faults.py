@@ -1,7 +1,6 @@
 """Every study that is wrong in one way is met by a node in processes of its own, and a good one
 after it is analysed."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,8 +9,8 @@ import pydicom
 import pytest
 from pynetdicom import AE
 
-from dicom_ai_node.models.installation.install import install_folder
 from dicom_ai_node.peers.association import leave_answers
+from tests.acceptance.bright import install_bright, route
 from tests.acceptance.loopback import own_network
 from tests.acceptance.node_process import NodeProcess
 from tests.acceptance.reports import volume_ml
@@ -21,22 +20,6 @@ pytestmark = pytest.mark.slow
 
 CASES = cases()
 GOOD = "the good one"
-MODEL = {
-    "name": "bright",
-    "version": "1.0",
-    "title": "Bright voxels",
-    "kind": "threshold",
-    "between": [300, 3000],
-    "gate": {"modality": ["CT"], "body_part": ["CHEST"]},
-    "segments": [
-        {
-            "number": 1,
-            "label": "Bone",
-            "category": "SCT:91723000:Anatomical Structure",
-            "type": "SCT:272673000:Bone",
-        }
-    ],
-}
 
 
 class Answers:
@@ -60,21 +43,13 @@ class Answers:
 @pytest.fixture(scope="module")
 def answers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Answers]:
     home = tmp_path_factory.mktemp("study-faults")
-    (home / "bright").mkdir()
-    (home / "bright" / "model.yaml").write_text(json.dumps(MODEL))
-    install_folder(home / "bright", home / "models")
+    models = install_bright(home)
     with own_network():
-        node = NodeProcess(home / "node", models=home / "models", peers={}, routes=[])
+        node = NodeProcess(home / "node", models=models, peers={}, routes=[])
         node.configure(
-            models=home / "models",
+            models=models,
             peers={"archive": {"kind": "folder", "path": str(home / "results")}},
-            routes=[
-                {
-                    "model": "bright",
-                    "send_to": ["archive"],
-                    "require": [{"attr": "Modality", "op": "eq", "value": "CT"}],
-                }
-            ],
+            routes=[route("archive")],
         )
         node.start()
         try:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
@@ -32,6 +33,7 @@ class Pacs:
     syntaxes: Sequence[UID] = SYNTAXES
     abort_after: int | None = None
     port: int = 0
+    max_pdu: int = 16_382
     received: list[tuple[str, str, bytes]] = field(default_factory=list)  # UID, syntax, data set
 
     @property
@@ -48,7 +50,8 @@ class Pacs:
         ae.add_supported_context(Verification)
         for sop_class in self.sop_classes:
             ae.add_supported_context(sop_class, list(self.syntaxes))
-        handlers = [(evt.EVT_C_STORE, self._on_store)]
+        ae.maximum_pdu_size = self.max_pdu
+        handlers = list(self._handlers())
         server = ae.start_server(("127.0.0.1", self.port), block=False, evt_handlers=handlers)
         assert server is not None
         self.port = server.server_address[1]
@@ -56,6 +59,9 @@ class Pacs:
             yield self
         finally:
             server.shutdown()
+
+    def _handlers(self) -> Sequence[tuple[Any, Any]]:
+        return [(evt.EVT_C_STORE, self._on_store)]
 
     def _on_store(self, event: evt.Event) -> int:
         if self.abort_after is not None and len(self.received) >= self.abort_after:

@@ -61,7 +61,7 @@ def storescp(home: Path) -> Iterator[Storescp]:
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         found = Storescp(settings=_peer("STORESCP", port), folder=folder)
-        _wait_for(found.settings)
+        wait_for(found.settings)
         yield found
     finally:
         process.kill()
@@ -79,7 +79,7 @@ def real_orthanc(home: Path) -> Iterator[RealOrthanc]:
         orthanc.stop()
 
 
-def _wait_for(settings: DimsePeer, timeout_s: float = 30) -> None:
+def wait_for(settings: DimsePeer, timeout_s: float = 30) -> None:
     deadline = time.monotonic() + timeout_s
     while True:
         try:

@@ -1,0 +1,93 @@
+"""Certificates and keys in PEM files: read, judged, and given to OpenSSL.
+
+`key` is always the key of the configuration that names the file. Raises ConfigError.
+"""
+
+import ssl
+import stat
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+
+from dicom_ai_node.errors import ConfigError
+
+SOON = timedelta(days=30)
+_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+# what `cryptography` says of a certificate that it cannot read
+UNREADABLE = (
+    ValueError,
+    UnsupportedAlgorithm,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
+
+
+def read_file(key: str, path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ConfigError(
+            f"{key}: {path} cannot be read ({error.strerror}): check the path and its owner"
+        ) from None
+
+
+def read_secret(key: str, path: Path) -> bytes:
+    """Of no use to others: who may read it may be us."""
+    content = read_file(key, path)
+    if path.stat().st_mode & _OTHERS:
+        raise ConfigError(
+            f"{key}: {path} may be read by others than its owner: run `chmod 600 {path}`"
+        )
+    return content
+
+
+def read_certificates(key: str, path: Path) -> list[x509.Certificate]:
+    try:
+        return x509.load_pem_x509_certificates(read_file(key, path))
+    except UNREADABLE:
+        raise ConfigError(
+            f"{key}: {path} is no certificate in PEM: give a file with -----BEGIN CERTIFICATE-----"
+        ) from None
+
+
+def show(context: ssl.SSLContext, section: str, certificate: Path, key: Path) -> None:
+    """Have the context show this certificate; `section` has both files."""
+    read_secret(f"{section}.key", key)
+    try:
+        # with a password, even an empty one, OpenSSL asks nobody for it
+        context.load_cert_chain(certificate, key, password="")
+    except ssl.SSLError as error:
+        if error.reason == "KEY_VALUES_MISMATCH":
+            raise ConfigError(
+                f"{section}.key: {key} does not belong to {section}.certificate: "
+                "give the key with which the certificate was requested"
+            ) from None
+        if error.library == "SSL" and error.reason is not None:
+            raise ConfigError(
+                f"{section}.certificate: OpenSSL refuses {certificate} ({error.reason}): "
+                "make one with RSA of 2048 bits or more, or with ECDSA P-256, and SHA-256"
+            ) from None
+        raise ConfigError(
+            f"{section}.key: {key} is no private key in PEM without a passphrase: "
+            "write it with `openssl pkey -in OLD -out NEW`"
+        ) from None
+
+
+def trust(context: ssl.SSLContext, key: str, path: Path) -> None:
+    """Have the context believe whom the certificates in this file have signed."""
+    try:
+        context.load_verify_locations(path)
+    except ssl.SSLError as error:
+        raise ConfigError(f"{key}: OpenSSL refuses {path} ({error.reason})") from None
+
+
+def expiry(key: str, path: Path, now: datetime) -> str | None:
+    """A sentence where one of its certificates is no longer good, or soon will not be."""
+    ends = min((each.not_valid_after_utc for each in read_certificates(key, path)), default=None)
+    if ends is None or ends - now >= SOON:
+        return None
+    if ends <= now:
+        return f"{key}: {path} has expired on {ends:%Y-%m-%d}: renew it"
+    return f"{key}: {path} expires on {ends:%Y-%m-%d}: renew it before"

@@ -1,0 +1,38 @@
+"""What the node's tables say: it tells when to look, and must agree in the end."""
+
+from dataclasses import dataclass
+
+from dicom_ai_node.database.engine import Database
+
+
+@dataclass(frozen=True, kw_only=True)
+class Books:
+    instances: int
+    studies: dict[str, int]  # by state
+    jobs: dict[str, int]
+
+    @property
+    def is_idle(self) -> bool:
+        open_ = ("receiving", "incomplete")
+        busy = ("queued", "running", "ready")
+        return not any(map(self.studies.get, open_)) and not any(map(self.jobs.get, busy))
+
+
+def read(url: str) -> Books:
+    database = Database(url)
+    try:
+        with database.read() as connection:
+            rows: dict[str, dict[str, int]] = {
+                table: dict(
+                    connection.exec_driver_sql(
+                        f"SELECT state, count(*) FROM {table} GROUP BY state"  # noqa: S608 - ours
+                    )
+                    .tuples()
+                    .all()
+                )
+                for table in ("study", "job")
+            }
+            instances = connection.exec_driver_sql("SELECT count(*) FROM instance").scalar_one()
+    finally:
+        database.close()
+    return Books(instances=int(instances), studies=rows["study"], jobs=rows["job"])
