@@ -19,7 +19,7 @@ from dicom_ai_node.database.retracted import (
 )
 from dicom_ai_node.database.tables import delivery, job, study
 from dicom_ai_node.form import Kind
-from dicom_ai_node.job import FINAL_STATES, DeliveryState, Job, JobState, Priority
+from dicom_ai_node.job import AT_PEER, FINAL_STATES, DeliveryState, Job, JobState, Priority
 from dicom_ai_node.study import StudyState
 
 REJECTED = "rejected"  # what is named in place of an input: the instances that the note rejects
@@ -41,10 +41,11 @@ class Produced:
     state: DeliveryState
     tries: int
     status: str | None
+    wants_commitment: bool  # it was stored once: a peer without commitment to it may have it still
 
     @property
     def is_there(self) -> bool:
-        return self.state is DeliveryState.STORED
+        return self.state in AT_PEER
 
     @property
     def may_be_there(self) -> bool:
@@ -52,7 +53,8 @@ class Produced:
         if self.state is DeliveryState.PENDING:
             return self.tries > 0
         given_up = (self.status or "").startswith(GIVEN_UP)
-        return self.is_there or (self.state is DeliveryState.REFUSED and given_up)
+        is_refused = self.state is DeliveryState.REFUSED
+        return self.is_there or (is_refused and (given_up or self.wants_commitment))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -231,4 +233,5 @@ def _produced(row: RowMapping, of: Job) -> Produced:
         state=DeliveryState(row["state"]),
         tries=row["tries"],
         status=row["status"],
+        wants_commitment=row["wants_commitment"],
     )

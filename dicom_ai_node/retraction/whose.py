@@ -7,7 +7,7 @@ import pydicom
 from pydicom import Dataset
 from sqlalchemy import Connection
 
-from dicom_ai_node.config.peers import DimsePeer, FolderPeer
+from dicom_ai_node.config.peers import DicomwebPeer, DimsePeer, FolderPeer
 from dicom_ai_node.config.settings import Config
 from dicom_ai_node.database import deliveries, jobs, studies
 from dicom_ai_node.database.engine import Database
@@ -32,6 +32,11 @@ def header_for(note: PlannedNote, config: Config, spool: Spool, database: Databa
     peer = config.peers[note.peer]
     if isinstance(peer, DimsePeer):
         return _asked(note, peer, config.node.ae_title[0])
+    if isinstance(peer, DicomwebPeer):
+        raise InputError(
+            "the study and its results are deleted here, and a peer of kind dicomweb is not asked "
+            "for them: reject the results by hand there"
+        )
     raise InputError(
         "the study and its results are deleted here, and the folder has none of them either: "
         "there is nothing to retract there, unless the files were moved; delete them by hand"

@@ -45,6 +45,7 @@ class StowRequests:
                     raise
                 continue
             self._is_heard = True
+            reached(Step.OBJECT_SENT)
             if outcomes is None:
                 waiting.extendleft([path] for path in reversed(paths))
             else:

@@ -25,6 +25,9 @@ def upgrade() -> None:
         "commitment_request",
         ["peer", "state", "expires_at"],
     )
+    op.add_column(
+        "instance", sa.Column("is_lost", sa.Boolean(), nullable=False, server_default=sa.false())
+    )
     with op.batch_alter_table("delivery") as table:
         table.add_column(
             sa.Column("wants_commitment", sa.Boolean(), nullable=False, server_default=sa.false())
@@ -36,7 +39,12 @@ def upgrade() -> None:
                 sa.ForeignKey("commitment_request.id", name="fk_delivery_commitment_request_id"),
             )
         )
+        table.add_column(sa.Column("forgotten", sa.Integer(), nullable=False, server_default="0"))
         table.create_index("ix_delivery_commitment_request_id", ["commitment_request_id"])
+        table.create_index(
+            "ix_delivery_wants_commitment_peer_state_next_try_at",
+            ["wants_commitment", "peer", "state", "next_try_at"],
+        )
     op.create_table(
         "tally",
         sa.Column("book", sa.String(length=80), nullable=False),
@@ -44,3 +52,5 @@ def upgrade() -> None:
         sa.Column("number", sa.Integer(), nullable=False, server_default="0"),
         sa.PrimaryKeyConstraint("book", "state", name="pk_tally"),
     )
+    op.add_column("fetch", sa.Column("there", sa.Integer()))
+    op.create_index("ix_study_last_received_at", "study", ["last_received_at"])
