@@ -14,6 +14,7 @@ from dicom_ai_node.config.settings import DeliverySettings
 from dicom_ai_node.database import commitment_requests, uncommitted
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.database.uncommitted import Wanted
+from dicom_ai_node.durable_steps import Step, reached
 from dicom_ai_node.errors import PeerUnreachable
 from dicom_ai_node.log import get_logger
 from dicom_ai_node.peers.commitment import Report
@@ -117,6 +118,7 @@ class Confirmation:
             )
         if not found:
             return 0
+        reached(Step.COMMITMENT_NOTED)
         backoff_s = min(BACKOFF_FIRST_S * 2.0**self._failures, self._settings.backoff_max_s)
         self._failures = min(self._failures + 1, _MOST_DOUBLINGS)
         self._not_before = now + backoff_s
@@ -137,6 +139,7 @@ class Confirmation:
         self._failures, self._not_before, self._said = 0, 0.0, ""
         with self._database.write() as connection:
             commitment_requests.asked(connection, request_id)
+        reached(Step.COMMITMENT_ASKED)
         log.info("commitment_asked", peer=self.name, objects=len(found))
         return len(found)
 
