@@ -53,6 +53,7 @@ class PeerQueue:
     spool: Spool
     database: Database
     settings: DeliverySettings
+    wants_commitment: bool = False
     jitter: random.Random = field(default_factory=random.Random)
     contact: Contact = field(default_factory=Contact)
 
@@ -225,7 +226,15 @@ class PeerQueue:
         if state is DeliveryState.PENDING and now - sent.created_at > self._max_age_s:
             state, status = DeliveryState.REFUSED, f"given up after its maximal age: {status}"
         again_at = now + self.backoff_s(sent.tries)
-        deliveries.record(connection, sent, state, status=status, next_try_at=again_at, now=now)
+        deliveries.record(
+            connection,
+            sent,
+            state,
+            status=status,
+            next_try_at=again_at,
+            now=now,
+            wants_commitment=self.wants_commitment,
+        )
         fields = {"peer": self.name, "job": sent.job_id, "kind": sent.kind, "status": status}
         if state is DeliveryState.REFUSED:
             log.error("object_refused", **fields)

@@ -22,13 +22,15 @@ TRANSITIONS: Mapping[JobState, frozenset[JobState]] = {
         {JobState.READY, JobState.QUEUED, JobState.QUARANTINED, JobState.CANCELLED}
     ),
     JobState.READY: frozenset({JobState.DONE, JobState.UNDELIVERED, JobState.CANCELLED}),
-    JobState.UNDELIVERED: frozenset({JobState.READY}),
-    JobState.QUARANTINED: frozenset({JobState.QUEUED}),
+    JobState.UNDELIVERED: frozenset({JobState.READY, JobState.CANCELLED}),
+    JobState.QUARANTINED: frozenset({JobState.QUEUED, JobState.CANCELLED}),
     JobState.DONE: frozenset(),
     JobState.CANCELLED: frozenset(),
 }
 
 FINAL_STATES = frozenset(state for state, targets in TRANSITIONS.items() if not targets)
+
+DEAD = (JobState.UNDELIVERED, JobState.QUARANTINED)  # only a person moves these on
 
 
 class Outcome(enum.StrEnum):

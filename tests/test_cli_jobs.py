@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 from dicom_ai_node.cli.app import app
 from dicom_ai_node.database import deliveries, ladders, schema
 from dicom_ai_node.database.engine import Database
+from dicom_ai_node.job import DeliveryState
 from tests.database.made import IN_TWO_FORMS, NOW, TWO_FORMS, claimed, enqueued
 
 
@@ -84,6 +85,26 @@ def test_an_operator_sees_which_form_was_not_taken(home: Path) -> None:
 def test_an_operator_sees_what_is_kept_back(home: Path) -> None:
     assert [state for _, state, *_ in deliveries_of(home, "2")] == [
         *("pending", "kept back", "pending", "kept back")
+    ]
+
+
+def test_an_operator_sees_what_its_peer_has_not_committed_to(home: Path) -> None:
+    database = Database(f"sqlite:///{home}/node.db")
+    with database.write() as connection:
+        due = [row for row, _ in deliveries.due(connection, "pacs", now=NOW) if row.job_id == 1]
+        for row, wanted in zip(due, (True, False), strict=True):
+            deliveries.record(
+                connection,
+                row,
+                DeliveryState.STORED,
+                status="0000",
+                next_try_at=NOW,
+                now=NOW,
+                wants_commitment=wanted,
+            )
+    database.close()
+    assert [state for _, state, *_ in deliveries_of(home, "1")] == [
+        *("not taken", "stored, not yet committed", "not taken", "stored")
     ]
 
 

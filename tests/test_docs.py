@@ -10,7 +10,13 @@ from pydantic import BaseModel
 from typer.testing import CliRunner
 
 from dicom_ai_node.cli.app import app
-from dicom_ai_node.config.peers import DimsePeer, FolderPeer
+from dicom_ai_node.config.peers import (
+    DicomwebPeer,
+    DimsePeer,
+    FolderPeer,
+    OAuth2Settings,
+    PeerTlsSettings,
+)
 from dicom_ai_node.config.settings import Config, Route
 from dicom_ai_node.models.installation.install import install
 from tests import dicom_factory
@@ -56,7 +62,9 @@ def test_every_key_is_in_the_readme(key: str) -> None:
     assert f"`{key}" in README, f"README.md does not explain {key}"
 
 
-@pytest.mark.parametrize("model", [DimsePeer, FolderPeer, Route])
+@pytest.mark.parametrize(
+    "model", [DimsePeer, DicomwebPeer, OAuth2Settings, PeerTlsSettings, FolderPeer, Route]
+)
 def test_every_key_of_peers_and_routes_is_in_the_readme(model: type[BaseModel]) -> None:
     table = README[README.index("| `accept` |") : README.index("A route takes a series")]
     assert [name for name in model.model_fields if name not in table] == []

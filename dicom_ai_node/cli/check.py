@@ -1,13 +1,13 @@
 """`check` the configuration, `echo` a peer."""
 
-from pathlib import Path
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
 from dicom_ai_node.cli.node import DEFAULT_CONFIG, ConfigDir
 from dicom_ai_node.config.load import load
-from dicom_ai_node.config.peers import DimsePeer
+from dicom_ai_node.config.peers import DicomwebPeer, DimsePeer
 from dicom_ai_node.errors import ConfigError
 
 
@@ -21,8 +21,10 @@ def check(config: ConfigDir = DEFAULT_CONFIG) -> None:
     from dicom_ai_node.config.disabled import read_disabled
     from dicom_ai_node.config.installed import model_label
     from dicom_ai_node.config.store import read_store
+    from dicom_ai_node.peers.check import check_peers
 
     found = load(config, need_models=True)
+    notes = check_peers(found.peers, datetime.now(UTC))
     routes = ", ".join(route.label for route in found.routes) or "none"
     typer.echo(f"{config}: no mistakes. Routes: {routes}. Peers: {', '.join(found.peers)}.")
     store, disabled = read_store(found.node.models), read_disabled(found.node.models)
@@ -32,6 +34,8 @@ def check(config: ConfigDir = DEFAULT_CONFIG) -> None:
     for switch in disabled.values():
         if model_label(switch.model, switch.version) in routed:
             typer.echo(f"Jobs of it wait: {switch.sentence}")
+    for note in notes:
+        typer.echo(note)
     if not found.accept:
         typer.echo("Nobody may store yet: name your PACS under accept:")
 
@@ -40,23 +44,26 @@ def echo(
     peer: Annotated[str, typer.Argument(help="A name under peers:")],
     config: ConfigDir = DEFAULT_CONFIG,
 ) -> None:
-    """Ask a peer whether it is there, by C-ECHO."""
-    from dicom_ai_node.peers.dimse import DimseStore
+    """Ask a peer whether it is there: by C-ECHO, by QIDO-RS, or whether a folder can be written."""
+    from dicom_ai_node.peers.check import can_write, check_peers
 
     found = load(config)
     settings = found.peers.get(peer)
     if settings is None:
         raise ConfigError(f"no peer {peer}: peers are {', '.join(found.peers) or 'none'}")
-    if not isinstance(settings, DimsePeer):
-        writable = _can_write(settings.path)
+    check_peers({peer: settings}, datetime.now(UTC))
+    if isinstance(settings, DimsePeer):
+        from dicom_ai_node.peers.dimse import DimseStore
+
+        DimseStore(settings, calling_ae_title=found.node.ae_title[0]).echo()
+        how = " over TLS" if settings.tls is not None else ""
+        typer.echo(f"{peer}: {settings.ae_title} at {settings.host}:{settings.port} answers{how}")
+    elif isinstance(settings, DicomwebPeer):
+        from dicom_ai_node.peers.dicomweb.query import DicomwebQuery
+
+        DicomwebQuery(settings).echo()
+        typer.echo(f"{peer}: {settings.url} answers")
+    else:
+        writable = can_write(settings.path)
         typer.echo(f"{peer}: {settings.path} {'can' if writable else 'cannot'} be written")
         raise typer.Exit(0 if writable else 1)
-    DimseStore(settings, calling_ae_title=found.node.ae_title[0]).echo()
-    typer.echo(f"{peer}: {settings.ae_title} at {settings.host}:{settings.port} answers")
-
-
-def _can_write(folder: Path) -> bool:
-    import os
-
-    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    return existing.is_dir() and os.access(existing, os.W_OK)

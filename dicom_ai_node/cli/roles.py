@@ -6,12 +6,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dicom_ai_node.cli.missed import catching_up
 from dicom_ai_node.cli.node import DEFAULT_CONFIG, ConfigDir, Node, open_node
 from dicom_ai_node.config.peers import DimsePeer
 from dicom_ai_node.config.settings import Config
@@ -49,6 +51,7 @@ def run(config: ConfigDir = DEFAULT_CONFIG) -> None:
     hung_up = hangups()
     node = open_node(config, need_models=True)
     _require_senders(node.config)
+    _check_peers(node.config)
     with node.spool.lock("run"):
         node.database.close()  # the children have connections of their own
         commands = {role: _command(role, config) for role in ROLES}
@@ -153,17 +156,21 @@ def work(config: ConfigDir = DEFAULT_CONFIG, supervised: Supervised = False) -> 
 def deliver(config: ConfigDir = DEFAULT_CONFIG, supervised: Supervised = False) -> None:
     """Send results to peers; hosts the timed work as well."""
     from dicom_ai_node import schedule
+    from dicom_ai_node.confirm import Confirmation, asked_peers, forget_others
     from dicom_ai_node.deliver import PeerQueue
     from dicom_ai_node.intake.intake import Intake
     from dicom_ai_node.peers.association import abort_all
     from dicom_ai_node.peers.open import open_peer
 
     with _role("deliver", config, supervised, need_models=True) as (node, stop):
+        _check_peers(node.config)
         intake = Intake(
             config=node.config, models=node.models, spool=node.spool, database=node.database
         )
         _name_orphans(node)
         scheduler = schedule.start(node.config, node.spool, node.database, intake)
+        asked = asked_peers(node.config.peers)
+        forget_others(node.database, asked)
         queues = [
             PeerQueue(
                 name=name,
@@ -171,12 +178,27 @@ def deliver(config: ConfigDir = DEFAULT_CONFIG, supervised: Supervised = False) 
                 spool=node.spool,
                 database=node.database,
                 settings=node.config.delivery,
+                wants_commitment=name in asked,
             )
             for name, settings in node.config.peers.items()
         ]
-        sending = [_started(queue.run, stop) for queue in queues]
+        confirmations = [
+            Confirmation(
+                name=name,
+                peer=peer,
+                calling_ae_title=node.config.node.ae_title[0],
+                spool=node.spool,
+                database=node.database,
+                settings=node.config.delivery,
+            )
+            for name, peer in asked.items()
+        ]
+        runs = [*(queue.run for queue in queues), *(each.run for each in confirmations)]
+        sending = [_started(each, stop) for each in runs]
         for fetcher in _fetchers(node):
             _started(fetcher.run, stop)
+        for catch_up in catching_up(node):
+            _started(catch_up.run, stop)
         stop.wait()
         scheduler.shutdown()
         deadline = time.monotonic() + node.config.node.drain_s
@@ -254,6 +276,14 @@ def _name_orphans(node: Node) -> None:
         orphans = waiting.mark_orphans(connection, node.config.peers)
     for peer, number in orphans.items():
         log.error("peer_not_configured", peer=peer, objects_waiting=number)
+
+
+def _check_peers(config: Config) -> None:
+    """Raises ConfigError; what will be a mistake soon is said."""
+    from dicom_ai_node.peers.check import check_peers
+
+    for note in check_peers(config.peers, datetime.now(UTC)):
+        log.warning("peer_to_look_at", note=note)
 
 
 def _command(role: str, directory: Path) -> list[str]:

@@ -29,9 +29,20 @@ def moment(seconds: float | None) -> str:
     return datetime.fromtimestamp(seconds).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
+def age(seconds: float) -> str:
+    """In the largest unit that leaves more than one: 90 s, 3 h, 2 d."""
+    for unit, length in (("d", 86_400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{max(0.0, seconds):.0f} s"
+
+
 _IN_WORDS = {DeliveryState.SPARE: "kept back", DeliveryState.PASSED: "not taken"}
 
 
-def state_in_words(state: DeliveryState) -> str:
-    """Of a delivery: what waits on a lower rung, and what a peer did not take, by their names."""
+def state_in_words(state: DeliveryState, *, wants_commitment: bool = False) -> str:
+    """Of a delivery: what waits on a lower rung, what a peer did not take, and what it has not
+    committed to, by their names."""
+    if wants_commitment and state is DeliveryState.STORED:
+        return "stored, not yet committed"
     return _IN_WORDS.get(state, str(state))

@@ -96,6 +96,8 @@ def _disagreements(config: Config, tree: _Tree) -> Iterator[str]:
         place, key = tree.place(loc)
         yield f"{place}: {key}: {mistake}"
     yield from _unanswerable(config, tree)
+    yield from _unreported(config, tree)
+    yield from _unfetchable(config, tree)
     yield from _unprotected(config, tree)
     if config.web.port == config.node.port != 0 and config.web.host == config.node.host:
         place, _ = tree.place(("web", "port"))
@@ -112,6 +114,32 @@ def _unanswerable(config: Config, tree: _Tree) -> Iterator[str]:
         known = [name for name, peer in config.peers.items() if isinstance(peer, DimsePeer)]
         there = ", ".join(known) or "none"
         yield f"{place}: {key}: there is no peer {asked} of kind dimse under peers (there: {there})"
+
+
+def _unreported(config: Config, tree: _Tree) -> Iterator[str]:
+    """Who is asked for storage commitment may answer on an association of its own."""
+    welcome = {entry.ae_title for entry in config.accept if "commitment" in entry.may}
+    for name, peer in config.peers.items():
+        if isinstance(peer, DimsePeer) and peer.commitment and peer.ae_title not in welcome:
+            place, key = tree.place(("peers", name, "commitment"))
+            yield (
+                f"{place}: {key}: its answer could not come: name the AE title of this peer under "
+                "accept, with commitment in its `may`"
+            )
+
+
+def _unfetchable(config: Config, tree: _Tree) -> Iterator[str]:
+    """What a peer sends after a C-MOVE must be taken from it."""
+    may_store = {entry.ae_title for entry in config.accept if "store" in entry.may}
+    for name, peer in config.peers.items():
+        if not isinstance(peer, DimsePeer) or peer.catch_up is None:
+            continue
+        if peer.ae_title not in may_store:
+            place, key = tree.place(("peers", name, "catch_up"))
+            yield (
+                f"{place}: {key}: what is fetched from {peer.ae_title} could not come: let it "
+                "store, with an entry of accept"
+            )
 
 
 def _unprotected(config: Config, tree: _Tree) -> Iterator[str]:

@@ -65,6 +65,8 @@ class CatchUpSettings(Strict):
 
     hours: Annotated[float, Field(gt=0)] = 24  # how far it is looked back
     every_s: Seconds = 3600  # and once after each start
+    # a study that does not grow is left to the peer for so long: it may be about to send it
+    wait_s: Seconds = 120
     most_studies: Count = 200  # fetched in one go, the newest first
 
 

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from math import inf
 from types import MappingProxyType
 
-from sqlalchemy import Connection, RowMapping, func, insert, or_, select, update
+from sqlalchemy import Connection, RowMapping, insert, or_, select, update
 
 from dicom_ai_node.config.result_forms import ResultForms
-from dicom_ai_node.database import jobs
+from dicom_ai_node.database import jobs, tallies
 from dicom_ai_node.database.rungs import planned
 from dicom_ai_node.database.tables import delivery, job
 from dicom_ai_node.durable_steps import Step, reached
@@ -99,8 +99,13 @@ def record(
     status: str,
     next_try_at: float,
     now: float,
+    wants_commitment: bool = False,
 ) -> None:
-    """The answer of a peer to one object; the job follows when nothing of it is open."""
+    """The answer of a peer to one object; the job follows when nothing of it is open.
+
+    With `wants_commitment`, what is stored is to be asked for at once, and open until then.
+    """
+    is_stored = state is DeliveryState.STORED
     connection.execute(
         update(delivery)
         .where(delivery.c.id == sent.id, delivery.c.state == DeliveryState.PENDING)
@@ -108,8 +113,9 @@ def record(
             state=state,
             tries=delivery.c.tries + 1,
             status=status,
-            next_try_at=next_try_at,
+            next_try_at=now if is_stored else next_try_at,
             finished_at=None if state is DeliveryState.PENDING else now,
+            **({"wants_commitment": wants_commitment} if is_stored else {}),
         )
     )
     if state is not DeliveryState.PENDING:
@@ -150,14 +156,23 @@ def _what_is_missing(refused: Sequence[RowMapping], there: Sequence[RowMapping])
     return f"{missing} (delivered: {delivered})"
 
 
-def retry(connection: Connection, current: Job, *, now: float) -> int:
-    """Send again what was refused, unchanged: UNDELIVERED to READY."""
+def retry(connection: Connection, current: Job, *, now: float, peer: str | None = None) -> int:
+    """Send again what was refused, by all or by one peer, unchanged: UNDELIVERED to READY."""
     why = "retried by an operator"
     jobs.move(connection, current, JobState.READY, now=now, why=why, **NO_ERROR)
+    refused = [delivery.c.job_id == current.id, delivery.c.state == DeliveryState.REFUSED]
+    if peer is not None:
+        refused.append(delivery.c.peer == peer)
     again = connection.execute(
         update(delivery)
-        .where(delivery.c.job_id == current.id, delivery.c.state == DeliveryState.REFUSED)
-        .values(state=DeliveryState.PENDING, next_try_at=now, created_at=now, finished_at=None)
+        .where(*refused)
+        .values(
+            state=DeliveryState.PENDING,
+            next_try_at=now,
+            created_at=now,
+            finished_at=None,
+            forgotten=0,
+        )
     )
     return int(again.rowcount)
 
@@ -169,13 +184,7 @@ def of_job(connection: Connection, job_id: int) -> Sequence[RowMapping]:
 
 def backlog(connection: Connection) -> dict[str, int]:
     """How many objects wait for each peer."""
-    query = (
-        select(delivery.c.peer, func.count())
-        .join(job)
-        .where(delivery.c.state == DeliveryState.PENDING, job.c.state == JobState.READY)
-        .group_by(delivery.c.peer)
-    )
-    return dict(connection.execute(query).all())
+    return tallies.by_peer(connection, DeliveryState.PENDING)
 
 
 def of_row(row: RowMapping) -> Delivery:

@@ -1,21 +1,19 @@
-"""Studies that are asked for by C-MOVE: one row a study, the study that waits for it, and peer.
+"""Priors that are asked for by C-MOVE: one row a study, the study that waits for it, and peer.
 
-A row without a study is the question before: which priors of that patient does the peer have?
+A row without a Study Instance UID is the question before: which priors of that patient does the
+peer have? Rows that no study waits for are of studies that were missed: see `missed`.
 """
 
 import enum
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, RowMapping, exists, func, insert, or_, select, update
+from sqlalchemy import Connection, RowMapping, exists, func, insert, select, update
 
-from dicom_ai_node.database.tables import fetch, instance, study
+from dicom_ai_node.database.tables import fetch, study
 from dicom_ai_node.study import StudyState
 
 QUESTION = ""  # in the place of a Study Instance UID
-# after the last answer to C-MOVE, in which some of the study may still come (some peers answer
-# first); who sends it in this time is taken for the fetch
-STRAGGLERS_S = 60.0
 
 
 class FetchState(enum.StrEnum):
@@ -27,7 +25,8 @@ class FetchState(enum.StrEnum):
     FAILED = "failed"
 
 
-_OPEN = (FetchState.PENDING, FetchState.MOVING)
+OPEN = (FetchState.PENDING, FetchState.MOVING)
+OF_PRIORS = fetch.c.for_study_id.is_not(None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +41,7 @@ class Fetch:
     state: FetchState
     reason: str | None
     instances: int | None
+    there: int | None  # of what was missed: how many the peer says it has
     tries: int
     created_at: float
 
@@ -93,6 +93,7 @@ def next_due(connection: Connection, peer: str, *, now: float) -> Fetch | None:
     query = (
         select(fetch)
         .where(
+            OF_PRIORS,
             fetch.c.peer == peer,
             fetch.c.state == FetchState.PENDING,
             fetch.c.next_try_at <= now,
@@ -101,7 +102,7 @@ def next_due(connection: Connection, peer: str, *, now: float) -> Fetch | None:
         .limit(1)
     )
     row = connection.execute(query).mappings().one_or_none()
-    return _fetch(row) if row else None
+    return of_row(row) if row else None
 
 
 def begin(connection: Connection, due: Fetch, *, now: float) -> bool:
@@ -146,10 +147,10 @@ def resume(connection: Connection, peers: Iterable[str], *, now: float) -> None:
     """At start: what a killed process was fetching waits again; of peers that are gone, no more."""
     connection.execute(
         update(fetch)
-        .where(fetch.c.state == FetchState.MOVING)
+        .where(OF_PRIORS, fetch.c.state == FetchState.MOVING)
         .values(state=FetchState.PENDING, next_try_at=now)
     )
-    gone = fetch.c.peer.not_in(list(peers))
+    gone = OF_PRIORS & fetch.c.peer.not_in(list(peers))
     _fail(connection, gone, "the configuration has no such peer any more", now)
 
 
@@ -169,7 +170,7 @@ def _fail(connection: Connection, which: object, reason: str, now: float) -> Non
 def of_study(connection: Connection, study_id: int) -> Sequence[Fetch]:
     """What was asked for in the name of a study, the question first."""
     query = select(fetch).where(fetch.c.for_study_id == study_id).order_by(fetch.c.id)
-    return [_fetch(row) for row in connection.execute(query).mappings()]
+    return [of_row(row) for row in connection.execute(query).mappings()]
 
 
 def waiting_for(connection: Connection, study_id: int) -> Sequence[Fetch]:
@@ -178,65 +179,12 @@ def waiting_for(connection: Connection, study_id: int) -> Sequence[Fetch]:
         study.c.study_instance_uid == fetch.c.study_instance_uid,
         study.c.state == StudyState.RECEIVING,
     )
-    on_its_way = fetch.c.state.in_(_OPEN) | ((fetch.c.state == FetchState.MOVED) & unsettled)
+    on_its_way = fetch.c.state.in_(OPEN) | ((fetch.c.state == FetchState.MOVED) & unsettled)
     query = select(fetch).where(fetch.c.for_study_id == study_id, on_its_way)
-    return [_fetch(row) for row in connection.execute(query.order_by(fetch.c.id)).mappings()]
+    return [of_row(row) for row in connection.execute(query.order_by(fetch.c.id)).mappings()]
 
 
-def receiving(connection: Connection) -> Sequence[RowMapping]:
-    """Studies that are coming, of those that were ever fetched."""
-    fetched = select(fetch.c.study_instance_uid).where(fetch.c.started_at.is_not(None))
-    query = select(study).where(
-        study.c.state == StudyState.RECEIVING, study.c.study_instance_uid.in_(fetched)
-    )
-    return connection.execute(query).mappings().all()
-
-
-def came_by_fetch(connection: Connection, row: RowMapping) -> bool:
-    """True for a study whose first and last instance came while it was fetched.
-
-    What somebody sends at any other time makes it a study like all others.
-    """
-    uid, last = row["study_instance_uid"], row["last_received_at"]
-    first = connection.scalar(
-        select(func.min(instance.c.received_at)).where(instance.c.study_id == row["id"])
-    )
-    return (
-        first is not None
-        and _is_fetched_at(connection, uid, first)
-        and _is_fetched_at(connection, uid, last)
-    )
-
-
-def has_come(connection: Connection, row: RowMapping) -> bool:
-    """True when every fetch of it has ended well, and all that peers say they sent is here."""
-    fetched = fetch.c.study_instance_uid == row["study_instance_uid"]
-    others = select(fetch.c.id).where(fetched, fetch.c.state != FetchState.MOVED).limit(1)
-    expected = connection.scalar(select(func.max(fetch.c.instances)).where(fetched))
-    here = connection.scalar(
-        select(func.count()).select_from(instance).where(instance.c.study_id == row["id"])
-    )
-    return connection.scalar(others) is None and (here or 0) >= (expected or 0)
-
-
-def is_idle_prior(connection: Connection, study_instance_uid: str, *, now: float) -> bool:
-    """True for a study that is here only because it was fetched, and is not fetched now."""
-    state = connection.scalar(
-        select(study.c.state).where(study.c.study_instance_uid == study_instance_uid)
-    )
-    return state == StudyState.PRIOR and not _is_fetched_at(connection, study_instance_uid, now)
-
-
-def _is_fetched_at(connection: Connection, study_instance_uid: str, when: float) -> bool:
-    query = select(fetch.c.id).where(
-        fetch.c.study_instance_uid == study_instance_uid,
-        fetch.c.started_at <= when,
-        or_(fetch.c.finished_at.is_(None), fetch.c.finished_at >= when - STRAGGLERS_S),
-    )
-    return connection.scalar(query.limit(1)) is not None
-
-
-def _fetch(row: RowMapping) -> Fetch:
+def of_row(row: RowMapping) -> Fetch:
     return Fetch(
         id=row["id"],
         study_instance_uid=row["study_instance_uid"],
@@ -246,6 +194,7 @@ def _fetch(row: RowMapping) -> Fetch:
         state=FetchState(row["state"]),
         reason=row["reason"],
         instances=row["instances"],
+        there=row["there"],
         tries=row["tries"],
         created_at=row["created_at"],
     )

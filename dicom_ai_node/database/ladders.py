@@ -6,11 +6,10 @@ from sqlalchemy import Connection, select, update
 
 from dicom_ai_node.database import deliveries
 from dicom_ai_node.database.tables import delivery
-from dicom_ai_node.job import Delivery, DeliveryState
+from dicom_ai_node.job import AT_PEER, Delivery, DeliveryState
 
-PENDING, STORED, REFUSED, SPARE, PASSED = (
+PENDING, REFUSED, SPARE, PASSED = (
     DeliveryState.PENDING,
-    DeliveryState.STORED,
     DeliveryState.REFUSED,
     DeliveryState.SPARE,
     DeliveryState.PASSED,
@@ -54,7 +53,7 @@ def back_to_top(connection: Connection, job_id: int, peer: str) -> None:
     rows = _rows(connection, job_id, peer)
     if not any(each.state is PASSED for each in rows):
         return
-    if any(each.state in (STORED, PENDING) for each in rows):
+    if any(each.state in (*AT_PEER, PENDING) for each in rows):
         return
     top = min(rung for each in rows for rung in each.rungs)
     for each in rows:
@@ -68,7 +67,7 @@ def _lower(rows: Sequence[Delivery], refused: Collection[int]) -> int | None:
     current = next((rung for rung in rungs if rung not in gone), None)
     if current is None:
         return None
-    stored = [each for each in rows if each.state is STORED]
+    stored = [each for each in rows if each.state in AT_PEER]
     return next(
         (
             rung

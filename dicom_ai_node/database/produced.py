@@ -55,6 +55,7 @@ class Produced:
     state: DeliveryState
     tries: int
     status: str | None
+    wants_commitment: bool  # it was stored once: a peer without commitment to it may have it still
 
     @property
     def is_there(self) -> bool:
@@ -66,7 +67,8 @@ class Produced:
         if self.state is DeliveryState.PENDING:
             return self.tries > 0
         given_up = (self.status or "").startswith(GIVEN_UP)
-        return self.is_there or (self.state is DeliveryState.REFUSED and given_up)
+        is_refused = self.state is DeliveryState.REFUSED
+        return self.is_there or (is_refused and (given_up or self.wants_commitment))
 
 
 def jobs_of(connection: Connection, of: ResultsOf) -> Sequence[Job]:
@@ -119,4 +121,5 @@ def of_row(row: RowMapping, of: Job) -> Produced:
         state=DeliveryState(row["state"]),
         tries=row["tries"],
         status=row["status"],
+        wants_commitment=row["wants_commitment"],
     )

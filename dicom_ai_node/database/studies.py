@@ -195,7 +195,7 @@ def expired(connection: Connection, *, before: float) -> Sequence[RowMapping]:
     compared = select(fetch.c.study_instance_uid).where(fetch.c.for_study_id.in_(busy))
     query = select(study).where(
         study.c.last_received_at < before,
-        study.c.state.in_(_SETTLED),
+        study.c.state.in_((*_SETTLED, StudyState.DISCARDED)),  # of which results are left
         study.c.id.not_in(busy),
         study.c.study_instance_uid.not_in(compared),
     )

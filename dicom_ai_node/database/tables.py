@@ -186,9 +186,11 @@ delivery = Table(
     # it is not delivered before the peer has committed to it; the request, once there is one
     Column("wants_commitment", Boolean, nullable=False, default=False),
     Column("commitment_request_id", ForeignKey("commitment_request.id"), index=True),
+    Column("forgotten", Integer, nullable=False, default=0),  # how often the peer had it no more
     UniqueConstraint("job_id", "peer", "sop_instance_uid"),
     Index(None, "state", "peer", "next_try_at"),
     Index(None, "sop_instance_uid"),
+    Index(None, "wants_commitment", "peer", "state", "next_try_at"),
 )
 
 # results that the node takes back by itself: jobs whose rejection notes are to be written
@@ -231,12 +233,14 @@ fetch = Table(
     Column("id", Integer, primary_key=True),
     # what is asked for; empty: which priors there are
     Column("study_instance_uid", String(64), nullable=False, index=True),
-    Column("for_study_id", ForeignKey("study.id"), index=True),  # that which waits for it
+    # that which waits for it; null: nobody does, the study itself was missed
+    Column("for_study_id", ForeignKey("study.id"), index=True),
     Column("peer", String(64), nullable=False),
     Column("within_days", Integer),  # how old priors may be
     Column("state", String(16), nullable=False),
     Column("reason", Text),
     Column("instances", Integer),  # how many the peer says it has sent
+    Column("there", Integer),  # of what was missed: how many the peer says it has
     Column("tries", Integer, nullable=False, default=0),
     Column("next_try_at", Float, nullable=False),
     Column("created_at", Float, nullable=False),
@@ -253,7 +257,7 @@ commitment_request = Table(
     Column("id", Integer, primary_key=True),
     Column("transaction_uid", String(64), nullable=False, unique=True),
     Column("peer", String(64), nullable=False),
-    Column("state", String(16), nullable=False),  # asked, answered, expired
+    Column("state", String(16), nullable=False),  # a RequestState
     Column("created_at", Float, nullable=False),
     Column("expires_at", Float, nullable=False),  # without a report, it is asked again
     Column("finished_at", Float),

@@ -7,7 +7,7 @@ from sqlalchemy import RowMapping
 
 from dicom_ai_node.config.rules import Prior
 from dicom_ai_node.config.settings import Config, Route
-from dicom_ai_node.database import fetches
+from dicom_ai_node.database import fetched, fetches
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.intake import priors
 from dicom_ai_node.intake.headers import Headers
@@ -36,7 +36,7 @@ class Comparison:
         if not self._wanted():
             return False
         with self.database.read() as connection:
-            return fetches.came_by_fetch(connection, row)
+            return fetched.came_by_fetch(connection, row)
 
     def is_waiting(self, row: RowMapping, series: Callable[[], list[Series]], now: float) -> bool:
         """Ask for what is to be asked for, once; True while the study has to wait for it.

@@ -1,12 +1,13 @@
 """A complete study becomes jobs, or a refusal that says why."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from sqlalchemy import Connection, RowMapping
 
 from dicom_ai_node.config.installed import InstalledModel
 from dicom_ai_node.config.settings import Config, Route
-from dicom_ai_node.database import jobs, rejections, studies
+from dicom_ai_node.database import jobs, missed, rejections, studies
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.database.jobs import NewJob
 from dicom_ai_node.durable_steps import Step, reached
@@ -15,6 +16,7 @@ from dicom_ai_node.intake.ask import Asker
 from dicom_ai_node.intake.comparison import Comparison
 from dicom_ai_node.intake.corrections import Corrections
 from dicom_ai_node.intake.headers import Headers
+from dicom_ai_node.intake.missed import behind_live
 from dicom_ai_node.intake.plan import Decided, Plan, Planner, side_by_side
 from dicom_ai_node.intake.watch import Judged, Watch
 from dicom_ai_node.job import Job
@@ -88,7 +90,7 @@ class Intake:
             return False
         complete = judged.decision.complete_series
         series = [each for each in self._series(judged) if each.series_instance_uid in complete]
-        plan = self._planner.plan(judged.row["id"], self._decide(routes, series, judged), now=now)
+        plan = self._plan(judged, self._decide(routes, series, judged), now)
         with self.database.write() as connection:
             queued = [jobs.enqueue(connection, each, now=now) for each in plan.jobs]
         if any(queued):
@@ -108,7 +110,7 @@ class Intake:
             return False
         series = self._series(closed)
         decided = self._decide(self.config.routes, series, closed)
-        plan = self._planner.plan(row["id"], decided, now=now)
+        plan = self._plan(closed, decided, now)
         with self.database.read() as connection:
             standing = jobs.standing_results(connection, row["id"])
             rejected = [str(each) for each in rejections.of_study(connection, row["id"])]
@@ -134,6 +136,12 @@ class Intake:
         if settled:
             _log(closed, state, queued)
         return True
+
+    def _plan(self, judged: Judged, decided: Decided, now: float) -> Plan:
+        plan = self._planner.plan(judged.row["id"], decided, now=now)
+        with self.database.read() as connection:
+            was_missed = missed.was_missed(connection, judged.row["study_instance_uid"])
+        return replace(plan, jobs=behind_live(plan.jobs)) if was_missed else plan
 
     def _series(self, judged: Judged) -> list[Series]:
         with self.database.read() as connection:

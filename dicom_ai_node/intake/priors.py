@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from pydicom.valuerep import DA
 from sqlalchemy import Connection, RowMapping
 
-from dicom_ai_node.database import fetches, studies
+from dicom_ai_node.database import fetched, fetches, studies
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.database.fetches import Fetch
 from dicom_ai_node.errors import InputError
@@ -86,14 +86,14 @@ def settle_fetched(database: Database, *, quiet_s: float, now: float) -> int:
     """Studies that came because they were fetched are PRIOR, and start no job; the number of them.
 
     As soon as the peer's count is here, or after the quiet time. It runs before other studies are
-    judged: those for which `fetches.came_by_fetch()` holds are never judged by routes.
+    judged: those for which `fetched.came_by_fetch()` holds are never judged by routes.
     """
     with database.read() as connection:
         done = [
             row
-            for row in fetches.receiving(connection)
-            if fetches.came_by_fetch(connection, row)
-            and (fetches.has_come(connection, row) or row["last_received_at"] <= now - quiet_s)
+            for row in fetched.receiving(connection)
+            if fetched.came_by_fetch(connection, row)
+            and (fetched.has_come(connection, row) or row["last_received_at"] <= now - quiet_s)
         ]
     number = 0
     for row in done:

@@ -12,8 +12,8 @@ from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
 from pynetdicom.presentation import PresentationContext
 
 from dicom_ai_node.config.peers import DimsePeer
-from dicom_ai_node.errors import ConfigError, PeerUnreachable
-from dicom_ai_node.peers.tls import PeerContext, peer_context, why_no_tls
+from dicom_ai_node.errors import PeerUnreachable
+from dicom_ai_node.peers.tls import PeerContext, current_context, no_tls
 from dicom_ai_node.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
 _open: "WeakSet[Association]" = WeakSet()  # those of this process
@@ -59,8 +59,9 @@ def associate(
         tls_args=None if context is None else (context, _server_name(settings)),
     )
     if settings.tls and context and context.trouble and not association.is_established:
-        why = why_no_tls(context.trouble, settings.tls)
-        raise PeerUnreachable(f"{name_of(settings)} {why}")
+        raise no_tls(name_of(settings), context.trouble, settings.tls)
+    if association.is_established:
+        _give_up_writing_after(silence_s or settings.timeout_s, association)
     leave_answers(association)
     _open.add(association)
     return association
@@ -78,17 +79,19 @@ def _require_address(settings: DimsePeer) -> None:
 
 def _context(settings: DimsePeer) -> PeerContext | None:
     """Certificates are read for each association, so that renewed ones need no restart."""
-    if settings.tls is None:
-        return None
-    try:
-        return peer_context(settings.tls)
-    except (ConfigError, OSError) as error:  # OSError: replaced while they were read
-        raise PeerUnreachable(f"{name_of(settings)} is not asked: {error}") from None
+    return None if settings.tls is None else current_context(name_of(settings), settings.tls)
 
 
 def _server_name(settings: DimsePeer) -> str:
     named = settings.tls.server_name if settings.tls is not None else None
     return named or settings.host
+
+
+def _give_up_writing_after(seconds: float, association: Association) -> None:
+    """pynetdicom waits for ever for a peer that reads no more, and so does who aborts then."""
+    transport = association.dul.socket
+    if transport is not None and transport.socket is not None:
+        transport.socket.settimeout(seconds)
 
 
 def leave_answers(association: Association) -> None:

@@ -18,7 +18,7 @@ from dicom_ai_node.uids import is_uid
 
 MAX_SERIES = 10_000
 # no images: a PACS may have them or not, send them or not, and our results are among them
-_NOT_IMAGES = frozenset(
+NOT_IMAGES = frozenset(
     {"SR", "PR", "KO", "SEG", "DOC", "REG", "FID", "PLAN", "RWV", "AU", "ECG", "EPS", "HD"}
     | {"OT"}  # captured, and not acquired: no model looks at them, and our pages are among them
     | {"RTSTRUCT", "RTPLAN", "RTDOSE", "RTRECORD", "M3D", "TEXTUREMAP", "STAIN", "ANN"}
@@ -43,7 +43,7 @@ def count_images(
         if not association.is_established or not association.accepted_contexts:
             raise PeerUnreachable(f"{name} takes no association for C-FIND")
         series = list(_found(association, name, _series_of(study_instance_uid)))
-        images = [ds for ds in series if _text(ds, "Modality") not in _NOT_IMAGES]
+        images = [ds for ds in series if _text(ds, "Modality") not in NOT_IMAGES]
         counts = {
             _text(ds, "SeriesInstanceUID"): _number(ds, "NumberOfSeriesRelatedInstances")
             for ds in images

@@ -104,11 +104,13 @@ class _Sending:
     kinds: _Kinds
     settings: DimsePeer
     sent: int = 0
+    went_silent: bool = False  # pynetdicom may take a moment to notice the end
 
     @property
     def has_broken(self) -> bool:
         """As opposed to one for which the peer accepted no context."""
-        return bool(self.association.accepted_contexts) and not self.association.is_established
+        is_over = self.went_silent or not self.association.is_established
+        return bool(self.association.accepted_contexts) and is_over
 
     def offer(self, offer: Offer) -> Sequence[StoreOutcome]:
         if offer.or_else:  # the contexts tell before the first object is sent
@@ -131,7 +133,7 @@ class _Sending:
             return UNREADABLE
         if refused := _refused(self.association, kind):
             return refused
-        if not self.association.is_established:
+        if self.has_broken:
             return self._not_reached()
         sop_class, syntax = kind
         is_rewritten = syntax not in _accepted(self.association, sop_class)
@@ -150,6 +152,7 @@ class _Sending:
         reached(Step.OBJECT_SENT)
         self.sent += 1
         if "Status" not in answer:
+            self.went_silent = True
             status = "no answer: the peer broke off, or took longer than timeout_s"
             return StoreOutcome(state=DeliveryState.PENDING, status=status)
         return outcome_of(answer)

@@ -1,27 +1,19 @@
 """C-FIND as an SCU (PS3.4 C.4.1): which studies a patient has, how many instances a series, and
 whose a study is."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 
 from pydicom import Dataset
-from pydicom.uid import UID
 from pydicom.valuerep import DA
-from pynetdicom.sop_class import (  # type: ignore[attr-defined]
-    StudyRootQueryRetrieveInformationModelFind,
-)
 
 from dicom_ai_node.config.peers import DimsePeer
-from dicom_ai_node.errors import InputError, PeerUnreachable
+from dicom_ai_node.errors import InputError
 from dicom_ai_node.header import values_of
-from dicom_ai_node.peers.association import name_of
-from dicom_ai_node.peers.query import associated
+from dicom_ai_node.peers.query import answers, keys, number_of, text_of
 from dicom_ai_node.uids import is_uid
 
-_MODEL = UID(StudyRootQueryRetrieveInformationModelFind)
-_PENDING, _SUCCESS = (0xFF00, 0xFF01), 0x0000
-_MOST = 2000  # answers; a peer that gives more does not match what it was asked for
 # of patient and study, as far as a peer may be asked for them (PS3.4 C.6.2.1)
 _OF_STUDY = (
     *("PatientName", "PatientID", "IssuerOfPatientID", "PatientBirthDate", "PatientSex"),
@@ -58,7 +50,7 @@ def find_priors(
     """
     patient_id = _checked(patient_id)
     since = before - timedelta(days=within_days)
-    query = _keys(
+    query = keys(
         "STUDY",
         StudyInstanceUID="",
         PatientID=patient_id,
@@ -71,14 +63,14 @@ def find_priors(
     if not patient_id.isascii():
         query.SpecificCharacterSet = "ISO_IR 192"
     found: dict[str, tuple[str, PriorStudy]] = {}
-    for answer in _answers(settings, query, calling_ae_title):
+    for answer in answers(settings, query, calling_ae_title):
         prior = _prior(answer)
         if (
             prior is not None
             and since <= prior.study_date < before
             and _is_patient(answer, patient_id, issuer.strip())
         ):
-            found[prior.study_instance_uid] = _text(answer, "StudyTime"), prior
+            found[prior.study_instance_uid] = text_of(answer, "StudyTime"), prior
     newest_first = sorted(
         found.values(),
         key=lambda each: (each[1].study_date, each[0], each[1].study_instance_uid),
@@ -94,17 +86,17 @@ def count_series(
 
     Raises PeerUnreachable.
     """
-    query = _keys(
+    query = keys(
         "SERIES",
         StudyInstanceUID=study_instance_uid,
         SeriesInstanceUID="",
         NumberOfSeriesRelatedInstances="",
     )
     found: dict[str, int | None] = {}
-    for answer in _answers(settings, query, calling_ae_title):
-        uid = _text(answer, "SeriesInstanceUID")
-        if is_uid(uid) and _text(answer, "StudyInstanceUID") in ("", study_instance_uid):
-            found[uid] = _number(answer, "NumberOfSeriesRelatedInstances")
+    for answer in answers(settings, query, calling_ae_title):
+        uid = text_of(answer, "SeriesInstanceUID")
+        if is_uid(uid) and text_of(answer, "StudyInstanceUID") in ("", study_instance_uid):
+            found[uid] = number_of(answer, "NumberOfSeriesRelatedInstances")
     return found
 
 
@@ -115,12 +107,12 @@ def find_study(
 
     Raises PeerUnreachable.
     """
-    query = _keys("STUDY", **dict.fromkeys(_OF_STUDY, ""))
+    query = keys("STUDY", **dict.fromkeys(_OF_STUDY, ""))
     query.StudyInstanceUID = study_instance_uid
     found = [
         answer
-        for answer in _answers(settings, query, calling_ae_title)
-        if _text(answer, "StudyInstanceUID") == study_instance_uid
+        for answer in answers(settings, query, calling_ae_title)
+        if text_of(answer, "StudyInstanceUID") == study_instance_uid
     ]
     if len(found) != 1 or "PatientID" not in found[0]:
         return None
@@ -140,38 +132,11 @@ def _checked(patient_id: str) -> str:
     return patient_id
 
 
-def _keys(level: str, **keys: str) -> Dataset:
-    query = Dataset()
-    query.QueryRetrieveLevel = level
-    for keyword, value in keys.items():
-        setattr(query, keyword, value)
-    return query
-
-
-def _answers(settings: DimsePeer, query: Dataset, calling_ae_title: str) -> Iterator[Dataset]:
-    """Every match; PeerUnreachable unless the peer says that these are all."""
-    name = name_of(settings)
-    number = 0
-    with associated(settings, _MODEL, calling_ae_title=calling_ae_title) as association:
-        for status, answer in association.send_c_find(query, _MODEL):
-            code = status.get("Status")
-            if code == _SUCCESS:
-                continue  # the last one
-            if code is None:
-                raise PeerUnreachable(f"{name} did not answer C-FIND")
-            if code not in _PENDING or answer is None:
-                raise PeerUnreachable(f"{name} answered C-FIND with status {code:04X}")
-            number += 1
-            if number > _MOST:
-                raise PeerUnreachable(f"{name} answers C-FIND with more than {_MOST} matches")
-            yield answer
-
-
 def _prior(answer: Dataset) -> PriorStudy | None:
     """None without a UID or a date: then nobody knows whether it came before."""
-    uid = _text(answer, "StudyInstanceUID")
+    uid = text_of(answer, "StudyInstanceUID")
     try:
-        day = DA(_text(answer, "StudyDate"))
+        day = DA(text_of(answer, "StudyDate"))
     except ValueError:
         return None
     if day is None or not is_uid(uid):
@@ -180,22 +145,11 @@ def _prior(answer: Dataset) -> PriorStudy | None:
         study_instance_uid=uid,
         study_date=date(day.year, day.month, day.day),
         modalities=frozenset(str(each) for each in values_of(answer, "ModalitiesInStudy")),
-        instances=_number(answer, "NumberOfStudyRelatedInstances"),
+        instances=number_of(answer, "NumberOfStudyRelatedInstances"),
     )
 
 
 def _is_patient(answer: Dataset, patient_id: str, issuer: str) -> bool:
-    theirs = _text(answer, "IssuerOfPatientID")
+    theirs = text_of(answer, "IssuerOfPatientID")
     same_issuer = not issuer or not theirs or issuer == theirs
-    return _text(answer, "PatientID") == patient_id and same_issuer
-
-
-def _text(answer: Dataset, keyword: str) -> str:
-    """The one value; empty where there are none or several."""
-    values = values_of(answer, keyword)
-    return str(values[0]).strip(" \0") if len(values) == 1 else ""
-
-
-def _number(answer: Dataset, keyword: str) -> int | None:
-    text = _text(answer, keyword)
-    return int(text) if text.isascii() and text.isdigit() else None
+    return text_of(answer, "PatientID") == patient_id and same_issuer

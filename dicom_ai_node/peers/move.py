@@ -31,6 +31,7 @@ class Moved:
     warning: int  # sent, and answered with a warning
     problem: str | None  # why the peer did not, in a sentence with the next step
     is_transient: bool  # asking again can help
+    is_of_peer: bool = False  # no study would be sent
 
     @property
     def sent(self) -> int:
@@ -104,4 +105,5 @@ def _moved(
         warning=warning,
         problem=problem,
         is_transient=is_transient,
+        is_of_peer=status == _UNKNOWN_DESTINATION,
     )

@@ -1,4 +1,4 @@
-"""A study that a peer says it has, as far as catching up needs to know it."""
+"""A study that a peer says it has, and its series, as far as catching up needs to know them."""
 
 from dataclasses import dataclass
 
@@ -9,4 +9,13 @@ class RecentStudy:
 
     study_instance_uid: str
     modalities: frozenset[str]
+    instances: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecentSeries:
+    """`modality` is empty, and `instances` None, where the peer does not say."""
+
+    series_instance_uid: str
+    modality: str
     instances: int | None

@@ -1,14 +1,16 @@
 """TLS as the one who asks (PS3.15 B.12, BCP 195): the context, and why there was no handshake."""
 
 import ssl
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from dicom_ai_node.certificates import read_certificates, show, trust
 from dicom_ai_node.config.peers import PeerTlsSettings
+from dicom_ai_node.errors import ConfigError, PeerRefusesUs, PeerUnreachable
 
 if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
+    from _typeshed import ReadableBuffer, WriteableBuffer
 
 _PLAIN = frozenset(
     {"WRONG_VERSION_NUMBER", "UNKNOWN_PROTOCOL", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG"}
@@ -57,8 +59,15 @@ class _Socket(ssl.SSLSocket):
             self.close()
             raise
 
+    def shutdown(self, how: int) -> None:
+        try:
+            super().shutdown(how)
+        except OSError:
+            self.close()
+            raise
+
     def do_handshake(self, block: bool = False) -> None:
-        _forget(self.context)  # before there is a connection, `ssl` looks for one
+        _note(self.context, None)
         try:
             super().do_handshake(block)
         except OSError as error:
@@ -68,8 +77,8 @@ class _Socket(ssl.SSLSocket):
     def recv(self, buflen: int = 1024, flags: int = 0) -> bytes:
         try:
             return super().recv(buflen, flags)
-        except OSError as error:
-            _note(self.context, error)
+        except ssl.SSLError as error:
+            _note_alert(self.context, error)
             raise
 
     def recv_into(
@@ -77,19 +86,38 @@ class _Socket(ssl.SSLSocket):
     ) -> int:
         try:
             return super().recv_into(buffer, nbytes, flags)
-        except OSError as error:
-            _note(self.context, error)
+        except ssl.SSLError as error:
+            _note_alert(self.context, error)
+            raise
+
+    def send(self, data: "ReadableBuffer", flags: int = 0) -> int:
+        """A peer that has closed may have said why, before what we sent got there."""
+        try:
+            return super().send(data, flags)
+        except (ConnectionError, ssl.SSLEOFError):
+            with suppress(OSError):
+                self.settimeout(0)
+                self.recv(1)
             raise
 
 
-def _forget(context: Any) -> None:
+def _note(context: Any, error: OSError | None) -> None:
     if isinstance(context, PeerContext):
-        context.trouble = None
-
-
-def _note(context: Any, error: OSError) -> None:
-    if isinstance(context, PeerContext) and context.trouble is None:
         context.trouble = error
+
+
+def _note_alert(context: Any, error: ssl.SSLError) -> None:
+    """Whatever else ends a connection after the handshake is not for TLS to explain."""
+    if "_ALERT_" in (error.reason or ""):
+        _note(context, error)
+
+
+def current_context(name: str, settings: PeerTlsSettings) -> PeerContext:
+    """The files as they are now; a mistake in them is the peer's trouble. Raises PeerRefusesUs."""
+    try:
+        return peer_context(settings)
+    except (ConfigError, OSError) as error:  # OSError: replaced while they were read
+        raise PeerRefusesUs(f"{name} is not asked: {error}") from None
 
 
 def peer_context(settings: PeerTlsSettings, section: str = "tls") -> PeerContext:
@@ -113,6 +141,12 @@ def files_of(settings: PeerTlsSettings) -> dict[str, Path]:
     """Certificates that expire, by the last part of their key."""
     named = {"ca": settings.ca, "certificate": settings.certificate}
     return {key: path for key, path in named.items() if path is not None}
+
+
+def no_tls(name: str, error: OSError, settings: PeerTlsSettings) -> PeerUnreachable:
+    """What is between this node and the peer; where a person must mend it, an alarm."""
+    kind = PeerRefusesUs if isinstance(error, ssl.SSLError) else PeerUnreachable
+    return kind(f"{name} {why_no_tls(error, settings)}")
 
 
 def why_no_tls(error: OSError, settings: PeerTlsSettings) -> str:

@@ -3,6 +3,8 @@
 import enum
 from dataclasses import dataclass
 
+from dicom_ai_node.database import tallies
+
 
 class Status(enum.IntEnum):
     """PS3.7 Annex C, PS3.4 Table B.2-1; 0xA700 only where sending again can help."""
@@ -43,12 +45,32 @@ class NotificationStatus(enum.IntEnum):
     UNRECOGNIZED_OPERATION = 0x0211
 
 
+class EventStatus(enum.IntEnum):
+    """Answers to an N-EVENT-REPORT (PS3.7 10.1.1.1.8)."""
+
+    PROCESSING_FAILURE = 0x0110
+    NO_SUCH_SOP_INSTANCE = 0x0112
+    NO_SUCH_EVENT_TYPE = 0x0113
+    INVALID_ARGUMENT_VALUE = 0x0115
+    NO_SUCH_SOP_CLASS = 0x0118
+    NOT_AUTHORIZED = 0x0124
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """A status, and a comment for the peer in which no value of the data set stands."""
 
-    status: Status | ActionStatus | NotificationStatus
+    status: Status | ActionStatus | NotificationStatus | EventStatus
     comment: str = ""
 
 
 SUCCESS = Answer(Status.SUCCESS)
+
+
+def in_books(answer: Answer) -> str:
+    """The word of the books for an instance that was answered so, and is not stored."""
+    if answer.status is Status.SUCCESS:
+        return tallies.DUPLICATE
+    if answer.status is Status.DUPLICATE_SOP_INSTANCE:
+        return tallies.CONFLICT
+    return f"{tallies.REFUSED}{answer.status:04X}"

@@ -19,10 +19,11 @@ from dicom_ai_node.log import get_logger
 from dicom_ai_node.peers.commitment import Report
 from dicom_ai_node.receive import command as dimse
 from dicom_ai_node.receive.action import Action
-from dicom_ai_node.receive.answer import ActionStatus, Answer, Status
+from dicom_ai_node.receive.answer import ActionStatus, Answer, Status, in_books
 from dicom_ai_node.receive.brought import Brought
 from dicom_ai_node.receive.command import Command
 from dicom_ai_node.receive.commitment import Commitments
+from dicom_ai_node.receive.commitment_report import CommitmentReport, Reports
 from dicom_ai_node.receive.commitment_request import REQUEST_STORAGE_COMMITMENT, SOP_INSTANCE_UID
 from dicom_ai_node.receive.negotiation import (
     NOTIFICATIONS,
@@ -60,6 +61,7 @@ _REFUSALS = {  # what the log calls it
     dimse.N_ACTION_RQ: "commitment_refused",
     dimse.N_CREATE_RQ: "notification_refused",
     dimse.N_SET_RQ: "notification_refused",
+    dimse.N_EVENT_REPORT_RQ: "commitment_report_refused",
 }
 _BUG = Answer(Status.OUT_OF_RESOURCES, "internal error")
 
@@ -106,6 +108,7 @@ class Association:
         terms: Terms,
         store: Store,
         commitments: Commitments,
+        reports: Reports,
         limits: LimitsSettings,
         says_something: Callable[[float], bool],
     ) -> None:
@@ -115,6 +118,7 @@ class Association:
         self._terms = terms
         self._store = store
         self._commitments = commitments
+        self._reports = reports
         self._limits = limits
         self._command = bytearray()
         self._command_context = 0
@@ -208,11 +212,19 @@ class Association:
         try:
             answer = self._feed(under_way, data, is_last=is_last)
         except TooLarge:
+            self._count(under_way, TOO_LARGE)
             self._answer(context_id, under_way.command, TOO_LARGE)
             raise ProtocolError(UNEXPECTED_PDU, "an object larger than allowed") from None
         if answer is not None:
             self._under_way = None
+            self._count(under_way, answer)
             self._answer(context_id, under_way.command, answer)
+
+    def _count(self, under_way: _UnderWay, answer: Answer) -> None:
+        """An instance that is not stored; one that is, is counted with its row."""
+        is_store = under_way.command.number(dimse.COMMAND_FIELD) == dimse.C_STORE_RQ
+        if is_store and answer.status is not Status.SUCCESS:
+            self._store.ledger.count(in_books(answer))
 
     def _feed(self, under_way: _UnderWay, data: memoryview, *, is_last: bool) -> Answer | None:
         """The DIMSE boundary: whatever goes wrong with one instance, the association goes on."""
@@ -239,18 +251,11 @@ class Association:
             allowed = "echo" in self._terms.may
             status = Status.SUCCESS if allowed else Status.NOT_AUTHORIZED
             self._answer(context_id, request, Answer(status))
-        elif field == dimse.N_ACTION_RQ and service == STORAGE_COMMITMENT:
-            action = self._begin_action(context_id, request)
+        elif (begun := self._begin_normalised(field, context_id, request)) is not None:
             if has_data:
-                self._under_way = _UnderWay(request, context_id, action)
+                self._under_way = _UnderWay(request, context_id, begun)
             else:
-                self._answer(context_id, request, action.finish())
-        elif field in (dimse.N_CREATE_RQ, dimse.N_SET_RQ) and service in NOTIFICATIONS:
-            notification = self._begin_notification(context_id, request)
-            if has_data:
-                self._under_way = _UnderWay(request, context_id, notification)
-            else:
-                self._answer(context_id, request, notification.finish())
+                self._answer(context_id, request, begun.finish())
         elif field == dimse.N_EVENT_REPORT_RSP and service == STORAGE_COMMITMENT and not has_data:
             self._reported(request)
         elif field == dimse.C_CANCEL_RQ and not has_data:
@@ -271,6 +276,17 @@ class Association:
         if "store" not in self._terms.may:
             return Refused(Answer(Status.NOT_AUTHORIZED, "may not store here"))
         return self._store.begin(message, self._brought)
+
+    def _begin_normalised(self, field: int, context_id: int, request: Command) -> DataSet | None:
+        """None for what is no request of such a service, or is not served in this context."""
+        service = self._terms.contexts[context_id].abstract_syntax
+        if field == dimse.N_ACTION_RQ and service == STORAGE_COMMITMENT:
+            return self._begin_action(context_id, request)
+        if field == dimse.N_EVENT_REPORT_RQ and service == STORAGE_COMMITMENT:
+            return self._begin_report(context_id, request)
+        if field in (dimse.N_CREATE_RQ, dimse.N_SET_RQ) and service in NOTIFICATIONS:
+            return self._begin_notification(context_id, request)
+        return None
 
     def _begin_action(self, context_id: int, request: Command) -> DataSet:
         refused: tuple[ActionStatus, str] | None = None
@@ -300,6 +316,16 @@ class Association:
             request,
             sop_class_uid=context.abstract_syntax,
             transfer_syntax=context.transfer_syntax,
+        )
+
+    def _begin_report(self, context_id: int, request: Command) -> DataSet:
+        refused = self._reports.refusal(request, self._terms.may)
+        if refused is not None:
+            return Refused(refused)
+        return CommitmentReport(
+            self._reports,
+            calling_ae_title=self._terms.calling_ae_title,
+            transfer_syntax=self._terms.contexts[context_id].transfer_syntax,
         )
 
     def _report(self) -> None:

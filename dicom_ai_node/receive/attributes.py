@@ -9,7 +9,7 @@ from pydicom import Dataset
 from pydicom.filereader import read_dataset
 from pydicom.uid import UID
 
-from dicom_ai_node.receive.answer import ActionStatus, Answer, NotificationStatus
+from dicom_ai_node.receive.answer import ActionStatus, Answer, EventStatus, NotificationStatus
 
 MAX_BYTES = 4 << 20  # of a request's data set, inflated
 MAX_ITEMS = 20_000
@@ -26,7 +26,7 @@ UNDECODABLE = (
 class Unacceptable(Exception):
     """A request that is not taken; the text names no value of it."""
 
-    def __init__(self, status: ActionStatus | NotificationStatus, why: str) -> None:
+    def __init__(self, status: ActionStatus | NotificationStatus | EventStatus, why: str) -> None:
         super().__init__(why)
         self.status = status
 
@@ -57,7 +57,9 @@ def read_attributes(
     syntax: UID,
     tags: Sequence[int],
     *,
-    unreadable: ActionStatus | NotificationStatus = ActionStatus.INVALID_ARGUMENT_VALUE,
+    unreadable: ActionStatus
+    | NotificationStatus
+    | EventStatus = ActionStatus.INVALID_ARGUMENT_VALUE,
 ) -> Dataset:
     """These attributes of it, of which any may still raise UNDECODABLE; raises Unacceptable."""
     content = _inflated(content, unreadable) if syntax.is_deflated else content
@@ -75,7 +77,7 @@ def read_attributes(
         raise Unacceptable(unreadable, "the data set cannot be read") from None
 
 
-def _inflated(content: bytes, unreadable: ActionStatus | NotificationStatus) -> bytes:
+def _inflated(content: bytes, unreadable: ActionStatus | NotificationStatus | EventStatus) -> bytes:
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
     try:
         inflated = inflater.decompress(content, MAX_BYTES)

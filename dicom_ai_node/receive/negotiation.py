@@ -115,6 +115,10 @@ class Request:
         item = self.parameter(MaximumLengthNotification)
         return item.maximum_length_received if item else 0
 
+    def proposes_beyond(self, abstract_syntaxes: frozenset[str]) -> bool:
+        proposed = self.primitive.presentation_context_definition_list
+        return any(context.abstract_syntax not in abstract_syntaxes for context in proposed)
+
 
 def read_request(body: memoryview) -> Request:
     """Decode with pynetdicom, but for the titles, of which it drops what is not ASCII.
@@ -196,7 +200,9 @@ def supported_contexts(node: NodeSettings) -> list[PresentationContext]:
     stored = [
         build_context(uid, syntaxes) for uid in dict.fromkeys((*classes, *node.accept_sop_classes))
     ]
+    # a peer that was asked for commitment reports as the SCP (PS3.4 J.3.3, PS3.7 D.3.3.4)
     commitment = build_context(STORAGE_COMMITMENT)
+    commitment.scu_role = commitment.scp_role = True
     return [build_context(VERIFICATION), commitment, *stored]
 
 

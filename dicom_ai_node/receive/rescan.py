@@ -9,7 +9,7 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_file_meta_info
 
-from dicom_ai_node.database import arrivals, studies
+from dicom_ai_node.database import arrivals, studies, tallies
 from dicom_ai_node.database.arrivals import Arrival, ReceivedInstance
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.durable_steps import Step, reached
@@ -91,7 +91,8 @@ def _decide(path: Path, spool: Spool, database: Database) -> Arrival | str:
         return _PURGED
     spool.make_durable(path.name)  # it was killed before the sync, perhaps: no row without (P1)
     with database.write() as connection:
-        found = arrivals.add(connection, received, path.name, now=path.stat().st_mtime)
+        now = path.stat().st_mtime
+        found = arrivals.add(connection, received, path.name, now=now, how=tallies.ADOPTED)
         if found is Arrival.DUPLICATE:
             before = arrivals.file_of(connection, received.sop_instance_uid)
             if not spool.instance_path(before).is_file():
@@ -106,10 +107,11 @@ def _decide(path: Path, spool: Spool, database: Database) -> Arrival | str:
 
 
 def _is_purged(path: Path, received: ReceivedInstance, database: Database) -> bool:
-    """Left over by a purge that was killed; what came after the purge is younger than its study."""
+    """Left over by a purge or a discard that was killed; what came after it is younger than its
+    study."""
     with database.read() as connection:
         row = studies.find(connection, received.study_instance_uid)
-    if row is None or row["state"] != StudyState.PURGED:
+    if row is None or row["state"] not in (StudyState.PURGED, StudyState.DISCARDED):
         return False
     return bool(path.stat().st_mtime <= row["last_received_at"])
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from dicom_ai_node.database import fetches, studies
+from dicom_ai_node.database import fetched, studies
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.log import get_logger, pseudonym
 
@@ -20,7 +20,7 @@ def sent_again(
     now = database.now()
     for uid in study_instance_uids:
         with database.read() as connection:
-            only_fetched = fetches.is_idle_prior(connection, uid, now=now)
+            only_fetched = fetched.is_idle_prior(connection, uid, now=now)
         if only_fetched:
             with database.write() as connection:
                 studies.reopen_prior(

@@ -19,6 +19,7 @@ from dicom_ai_node.log import get_logger
 from dicom_ai_node.receive.admission import Admission
 from dicom_ai_node.receive.backlog import Backlog
 from dicom_ai_node.receive.commitment import Commitments
+from dicom_ai_node.receive.commitment_report import Reports
 from dicom_ai_node.receive.connection import Connection, Services
 from dicom_ai_node.receive.negotiated import Negotiations
 from dicom_ai_node.receive.negotiation import supported_contexts
@@ -98,6 +99,7 @@ class Receiver:
             commitments=Commitments(
                 spool, database, store.ledger, config.peers.values(), is_alone=is_alone
             ),
+            reports=Reports.of(config, database),
             space=space,
             backlog=Backlog(database, limit=config.limits.waiting_studies),
             draining=self.draining,

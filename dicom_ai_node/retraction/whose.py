@@ -34,8 +34,8 @@ def header_for(note: PlannedNote, config: Config, spool: Spool, database: Databa
         return _asked(note, peer, config.node.ae_title[0])
     if isinstance(peer, DicomwebPeer):
         raise InputError(
-            "the study and its results are deleted here, and a DICOMweb service is not asked whose "
-            "they were: reject the results by hand there"
+            "the study and its results are deleted here, and a peer of kind dicomweb is not asked "
+            "for them: reject the results by hand there"
         )
     raise InputError(
         "the study and its results are deleted here, and the folder has none of them either: "

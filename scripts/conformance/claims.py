@@ -18,7 +18,7 @@ def air(named: Named, page: Path) -> str:
         "## IHE AI Results (AIR): Evidence Creator\n\n"
         "Claimed is what a test shows. The supplement names what an Evidence Creator may encode\n"
         "(primitives) and how the algorithm is identified (6.5.3); transactions RAD-18 and RAD-43\n"
-        "are C-STORE, and RAD-10 is Storage Commitment, of which the node is not yet an SCU.\n\n"
+        "are C-STORE, and RAD-10 is Storage Commitment, for peers that are asked for it.\n\n"
         + table(("what", "tests"), rows)
         + (f"\n{said}" if said else "")
     )

@@ -6,9 +6,12 @@ from typing import Any
 
 from pydicom.uid import UID
 
-from dicom_ai_node.config.peers import DimsePeer
+from dicom_ai_node.config.peers import CommitmentSettings, DimsePeer
 from dicom_ai_node.config.settings import DeliverySettings, LimitsSettings, NodeSettings
-from dicom_ai_node.receive.answer import ActionStatus, NotificationStatus, Status
+from dicom_ai_node.confirm import STAY_S
+from dicom_ai_node.database.commitment_reports import CURABLE, MOST_FORGOTTEN
+from dicom_ai_node.database.commitment_requests import AT_ONCE
+from dicom_ai_node.receive.answer import ActionStatus, EventStatus, NotificationStatus, Status
 from dicom_ai_node.receive.commitment import FailureReason
 from dicom_ai_node.receive.negotiation import (
     NOTIFICATIONS,
@@ -24,6 +27,7 @@ SERVICES = (
     ("Storage", "SCU", "results"),
     ("Verification", "SCP, SCU", "`echo PEER` is the SCU"),
     ("Storage Commitment Push Model", "SCP", "for what was stored here"),
+    ("Storage Commitment Push Model", "SCU", "for results, of peers with `commitment`"),
     ("Instance Availability Notification", "SCP", "of peers that `may: [notify]`"),
     ("Modality Performed Procedure Step", "SCP", "of peers that `may: [notify]`"),
     (
@@ -63,6 +67,14 @@ NOTIFIED: Mapping[NotificationStatus, str] = {
     NotificationStatus.NO_SUCH_SOP_CLASS: "another SOP Class",
     NotificationStatus.MISSING_ATTRIBUTE: "what identifies the study or the images is missing",
     NotificationStatus.UNRECOGNIZED_OPERATION: "another operation than N-CREATE or N-SET",
+}
+REPORTED: Mapping[EventStatus, str] = {
+    EventStatus.PROCESSING_FAILURE: "the report could not be recorded",
+    EventStatus.NO_SUCH_SOP_INSTANCE: "another SOP Instance than the well-known one",
+    EventStatus.NO_SUCH_EVENT_TYPE: "another event than 1 or 2",
+    EventStatus.INVALID_ARGUMENT_VALUE: "it cannot be read, or this peer was not asked this",
+    EventStatus.NO_SUCH_SOP_CLASS: "a report of another SOP Class",
+    EventStatus.NOT_AUTHORIZED: "this peer may not report",
 }
 COMMITTED: Mapping[FailureReason, str] = {
     FailureReason.NONE: "committed: the file is there and its SHA-256 is that of reception",
@@ -130,6 +142,11 @@ def acceptor() -> str:
             "Answered by N-EVENT-REPORT, on an association to the peer of that AE title.\n",
             _statuses("status of N-ACTION", ACTED),
             _statuses("Failure Reason", COMMITTED),
+            (
+                "For what the node asked, a report is taken from the SCP as the requestor of the\n"
+                "association (SCP/SCU role selection).\n"
+            ),
+            _statuses("status of N-EVENT-REPORT", REPORTED),
             f"### {notified}\n",
             "Counts of images that are to come; nothing of a patient is kept of them.\n",
             _statuses("status of N-CREATE and N-SET", NOTIFIED),
@@ -150,6 +167,14 @@ def requestor() -> str:
         ("no answer, A-ABORT, no association", "sent again"),
         ("0122, or no context accepted", "the next form of the peer's ladder, else refused"),
         ("any other", "refused: `jobs show` says why, `jobs retry` sends again"),
+    )
+    confirmed = (
+        ("none: committed", "delivered"),
+        (
+            ", ".join(f"{reason:04X}" for reason in sorted(CURABLE)),
+            f"sent again unchanged; refused at the {MOST_FORGOTTEN}th time",
+        ),
+        ("any other", "refused"),
     )
     policy = (
         (
@@ -179,6 +204,15 @@ def requestor() -> str:
                 "C-FIND asks at study and series level (UIDs, Patient ID and its issuer, dates,\n"
                 "counts of instances); C-MOVE names one study, to the node itself.\n"
             ),
+            "### Storage Commitment\n",
+            (
+                "Of peers with `commitment`: one N-ACTION for up to "
+                f"{AT_ONCE} objects that were stored;\n"
+                "the report is taken on the same association, kept open for up to "
+                f"{STAY_S:g} s, or on any of\nthe peer's. Without one it is asked anew after "
+                f"{CommitmentSettings().answer_s:g} s (`answer_s`).\n"
+            ),
+            table(("Failure Reason of an object", "what the node does"), confirmed),
         )
     )
 

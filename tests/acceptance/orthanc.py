@@ -6,7 +6,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,17 @@ def executable() -> str | None:
 class Orthanc:
     """AE title ORTHANC; the node is known to it as AI_NODE on `node_port`."""
 
-    def __init__(self, home: Path, *, node_port: int, routing: bool = True) -> None:
+    def __init__(
+        self,
+        home: Path,
+        *,
+        node_port: int,
+        routing: bool = True,
+        settings: Mapping[str, Any] | None = None,
+    ) -> None:
+        """`settings` go beside those below, or replace them."""
         self.home = home
+        self.settings = dict(settings or {})
         self.http_port = free_port()
         self.dicom_port = free_port()
         self.node_port = node_port
@@ -82,6 +91,7 @@ class Orthanc:
             "StableAge": 1,
             "OverwriteInstances": False,
             "DicomWeb": {"Enable": True, "Root": "/dicom-web/"},
+            **self.settings,
         }
 
     def request(self, path: str, body: bytes | None = None, accept: str = "*/*") -> bytes:

@@ -275,6 +275,22 @@ def test_who_is_asked_for_counts_must_be_a_peer_that_can_answer(tmp_path: Path, 
     )
 
 
+@pytest.mark.parametrize("may", ["[echo]", "[echo, notify]"])
+def test_what_is_caught_up_must_be_allowed_to_come(tmp_path: Path, may: str) -> None:
+    peers = PEERS.replace("port: 1}", "port: 1, catch_up: {hours: 8}}")
+    accept = f"accept:\n  - {{ae_title: P, from: [10.0.0.5], may: {may}}}\n"
+    line = (
+        "peers.pacs.catch_up: what is fetched from P could not come: let it store, with an entry "
+        "of accept"
+    )
+    assert mistakes(tmp_path, a=SMALL + peers + accept) == [f"a.yaml:4: {line}"]
+    config = read(tmp_path, a=SMALL + peers + accept.replace(may, "[store]"))
+    peer = config.peers["pacs"]
+    assert isinstance(peer, DimsePeer)
+    assert peer.catch_up is not None
+    assert (peer.catch_up.hours, peer.catch_up.every_s, peer.catch_up.wait_s) == (8, 3600, 120)
+
+
 def test_a_sender_says_only_what_differs(tmp_path: Path) -> None:
     text = "accept:\n  - {ae_title: P, from: [10.0.0.5], complete: {ask: pacs, quiet_s: 5}}\n"
     config = read(tmp_path, a=SMALL + text + PEERS + "study: {longest_s: 100}\n")
@@ -282,3 +298,27 @@ def test_a_sender_says_only_what_differs(tmp_path: Path) -> None:
     said = entry.complete.over(config.study)
     assert (said.quiet_s, said.longest_s, said.incomplete_s) == (5, 100, 600)
     assert entry.may == ("echo", "store", "commitment")
+
+
+PACS = "  pacs: {kind: dimse, ae_title: PACS, host: pacs, port: 104, commitment: {}}\n"
+
+
+@pytest.mark.parametrize(
+    "accept",
+    [
+        "[]",
+        "[{ae_title: OTHER, from: [10.0.0.5/32]}]",
+        "[{ae_title: PACS, from: [10.0.0.5/32], may: [store]}]",
+    ],
+)
+def test_who_is_asked_for_commitment_must_be_let_in_to_report(tmp_path: Path, accept: str) -> None:
+    (said,) = mistakes(tmp_path, a=f"{SMALL}peers:\n{PACS}accept: {accept}\n")
+    assert said.startswith("a.yaml:3: peers.pacs.commitment: its answer could not come: ")
+
+
+def test_a_peer_that_may_report_can_be_asked_for_commitment(tmp_path: Path) -> None:
+    accept = "accept: [{ae_title: PACS, from: [10.0.0.5/32]}]"
+    peer = read(tmp_path, a=f"{SMALL}peers:\n{PACS}{accept}\n").peers["pacs"]
+    assert isinstance(peer, DimsePeer)
+    assert peer.commitment is not None
+    assert peer.commitment.answer_s == 3600

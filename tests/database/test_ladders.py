@@ -1,11 +1,12 @@
 """Rows of a job in several forms, as a peer goes down its ladder."""
 
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, update
 
 from dicom_ai_node.config.result_forms import ResultForms
 from dicom_ai_node.database import deliveries, ladders
 from dicom_ai_node.database.engine import Database
+from dicom_ai_node.database.tables import delivery
 from dicom_ai_node.job import DeliveryState, Job, JobState, OutboxObject
 from tests.database.made import IN_TWO_FORMS, NOW, TWO_FORMS, again, an_object, claimed, enqueued
 
@@ -147,3 +148,14 @@ def test_what_is_kept_back_is_no_backlog(database: Database) -> None:
         answer(connection, STORED, STORED)
         assert deliveries.backlog(connection) == {}
         assert states(connection, job)[SR] == "stored"
+
+
+def test_what_a_peer_has_committed_to_is_there(database: Database) -> None:
+    """It is never sent a form without it."""
+    with database.write() as connection:
+        job = published(connection)
+        committed = update(delivery).where(delivery.c.sop_instance_uid == LABELMAP)
+        connection.execute(committed.values(state=DeliveryState.COMMITTED))
+        assert not ladders.has_lower(connection, job.id, "pacs")
+        ladders.back_to_top(connection, job.id, "pacs")
+        assert states(connection, job)[LABELMAP] == DeliveryState.COMMITTED

@@ -10,14 +10,24 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 from sqlalchemy import Connection
 
-from dicom_ai_node.database import deliveries, jobs, ladders, leases, schema
+from dicom_ai_node.database import (
+    commitment_reports,
+    commitment_requests,
+    deliveries,
+    jobs,
+    ladders,
+    leases,
+    schema,
+    tallies,
+)
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.errors import LeaseLost
-from dicom_ai_node.job import TRANSITIONS, DeliveryState, Job, JobState
+from dicom_ai_node.job import AT_PEER, TRANSITIONS, DeliveryState, Job, JobState
 from tests.database.made import BINARY_ALONE, IN_TWO_FORMS, NOW, TWO_FORMS, a_study, new_job
 
 PENDING, STORED, REFUSED = DeliveryState.PENDING, DeliveryState.STORED, DeliveryState.REFUSED
 PEERS = ("archive", "pacs")
+COMMITS = "pacs"  # it is asked to
 MAX_ATTEMPTS = 3
 LEASE_S = 60.0
 
@@ -26,6 +36,7 @@ class JobTable(RuleBasedStateMachine):
     """Workers that are fast, slow, dead or late, around one table."""
 
     leases = Bundle("leases")
+    requests = Bundle("requests")
 
     def __init__(self) -> None:
         super().__init__()
@@ -111,8 +122,34 @@ class JobTable(RuleBasedStateMachine):
         with self.database.write() as connection:
             for delivery, _ in deliveries.due(connection, peer, now=self.now, limit=1):
                 deliveries.record(
-                    connection, delivery, state, status="", next_try_at=self.now + 5, now=self.now
+                    connection,
+                    delivery,
+                    state,
+                    status="",
+                    next_try_at=self.now + 5,
+                    now=self.now,
+                    wants_commitment=peer == COMMITS,
                 )
+
+    @rule(target=requests)
+    def ask_for_commitment(self) -> tuple[str, tuple[str, ...]]:
+        uid = f"2.25.{next(self.keys)}"
+        with self.database.write() as connection:
+            commitment_requests.expire(connection, COMMITS, now=self.now)
+            _, found = commitment_requests.ask(
+                connection, COMMITS, uid, answer_s=LEASE_S, now=self.now
+            )
+        return uid, tuple(each.sop_instance_uid for each in found)
+
+    @rule(request=requests, reason=st.sampled_from([0, 0, 0x0112, 0x0119]))
+    def report_commitment(self, request: tuple[str, tuple[str, ...]], reason: int) -> None:
+        """Of a request however old; what is said of the first object is said of all but that."""
+        uid, asked = request
+        reasons = dict.fromkeys(asked[1:], 0) | dict.fromkeys(asked[:1], reason)
+        with self.database.write() as connection:
+            commitment_reports.take(
+                connection, [COMMITS], uid, reasons, backoff_max_s=5, now=self.now
+            )
 
     @rule(peer=st.sampled_from(PEERS))
     def refuse_a_form(self, peer: str) -> None:
@@ -195,15 +232,19 @@ class JobTable(RuleBasedStateMachine):
     def a_job_is_finished_exactly_when_its_deliveries_are(self) -> None:
         with self.database.read() as connection:
             for job in jobs.listing(connection, limit=1000):
-                states = {row["state"] for row in deliveries.of_job(connection, job.id)}
+                rows = deliveries.of_job(connection, job.id)
+                states = {row["state"] for row in rows}
+                waits = any(row["wants_commitment"] and row["state"] == "stored" for row in rows)
                 if job.state is JobState.READY:
-                    assert "pending" in states
+                    assert waits or "pending" in states
                 elif job.state is JobState.DONE:
-                    assert "stored" in states
-                    assert states <= {"stored", "spare", "passed"}
+                    assert not waits
+                    assert states & {"stored", "committed"}
+                    assert states <= {"stored", "committed", "spare", "passed"}
                 elif job.state is JobState.UNDELIVERED:
                     assert "refused" in states
                     assert "pending" not in states
+                    assert not waits
                 elif job.state is not JobState.CANCELLED:
                     assert not states
 
@@ -224,9 +265,14 @@ class JobTable(RuleBasedStateMachine):
                     sent = [
                         set(row["rungs"])
                         for row in rows
-                        if row["peer"] == peer and row["state"] in ("pending", "stored")
+                        if row["peer"] == peer and row["state"] in ("pending", *AT_PEER)
                     ]
                     assert not sent or set.intersection(*sent)
+
+    @invariant()
+    def the_tallies_say_what_the_rows_say(self) -> None:
+        with self.database.read() as connection:
+            assert tallies.differences(connection) == []
 
     @invariant()
     def one_job_at_most_is_under_way_for_a_series(self) -> None:

@@ -19,7 +19,8 @@ from dicom_ai_node.cli.app import app
 from dicom_ai_node.config.settings import Config
 from dicom_ai_node.database import fetches, jobs, studies
 from dicom_ai_node.database.engine import Database
-from dicom_ai_node.database.fetches import STRAGGLERS_S, Fetch, FetchState
+from dicom_ai_node.database.fetched import STRAGGLERS_S
+from dicom_ai_node.database.fetches import Fetch, FetchState
 from dicom_ai_node.errors import InputError
 from dicom_ai_node.intake.fetcher import MAX_TRIES, Fetcher
 from dicom_ai_node.intake.intake import Intake

@@ -109,8 +109,9 @@ def _matches(query: Dataset, ds: Dataset) -> bool:
         wanted = str(query.get(keyword) or "*")
         if not fnmatchcase(str(ds[keyword].value), wanted):
             return False
-    first, dash, last = str(query.get("StudyDate") or "").partition("-")
-    return not dash or (first or "0") <= ds.StudyDate <= (last or "9")
+    first, dash, last = str(query.get("StudyDate") or "-").partition("-")
+    last = last if dash else first
+    return (first or "0") <= ds.StudyDate <= (last or "9")
 
 
 def _answer(query: Dataset, group: Sequence[Dataset], *, counts: bool) -> Dataset:

@@ -39,6 +39,7 @@ class Deed:
     after_s: float = 0
     aborts: bool = False  # with A-ABORT, when the whole of it has come
     breaks: bool = False  # the connection is closed once the command has come
+    stalls: bool = False  # nothing is read any more once the command has come
     hangs: bool = False  # nothing is answered before the PACS is shut down
 
 
@@ -59,6 +60,7 @@ KEEPS = Deed()
 FORGETS = Deed(keeps=False)  # says 0000
 ABORTS = Deed(keeps=False, aborts=True)
 BREAKS = Deed(keeps=False, breaks=True)
+STALLS = Deed(keeps=False, stalls=True)
 KEEPS_AND_ABORTS = Deed(aborts=True)  # the answer is lost
 HANGS = Deed(keeps=False, hangs=True)
 
@@ -115,8 +117,11 @@ class BadPacs(Pacs):
             assoc.acceptor.supported_contexts = [only]
 
     def _on_pdu(self, event: evt.Event) -> None:
-        if self.deeds and self.deeds[0].breaks and _begins_a_store(event.pdu):
-            self.deeds.pop(0)
+        """In the thread that reads the connection."""
+        interferes = bool(self.deeds) and (self.deeds[0].breaks or self.deeds[0].stalls)
+        if interferes and _begins_a_store(event.pdu):
+            if self.deeds.pop(0).stalls:
+                self._end.wait()
             event.assoc.dul.socket.close()
 
     def _on_store(self, event: evt.Event) -> int:

@@ -1,6 +1,8 @@
 """A folder as a destination."""
 
+import threading
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pydicom
 import pytest
@@ -82,3 +84,49 @@ def test_a_folder_is_opened_by_its_kind(tmp_path: Path) -> None:
     opened = open_peer(settings, configuration(tmp_path).node)
     (outcomes,) = opened.store([offer(objects(tmp_path / "outbox"))])
     assert [outcome.state for outcome in outcomes] == ["stored"] * 2
+
+
+def test_another_file_of_the_same_name_is_neither_replaced_nor_taken_for_the_object(
+    tmp_path: Path,
+) -> None:
+    path, other = objects(tmp_path / "outbox")
+    folder = tmp_path / "results"
+    peer(folder).store([offer([path])])
+    (there,) = folder.iterdir()
+    there.write_bytes(there.read_bytes() + b"x")
+    (outcomes,) = peer(folder).store([offer([path, other])])
+    assert [outcome.state for outcome in outcomes] == [DeliveryState.REFUSED, DeliveryState.STORED]
+    assert "move it away, then `jobs retry`" in outcomes[0].status
+    assert there.read_bytes() == path.read_bytes() + b"x"
+    there.unlink()
+    (outcomes,) = peer(folder).store([offer([path])])
+    assert [outcome.state for outcome in outcomes] == [DeliveryState.STORED]
+
+
+def test_nobody_ever_sees_half_a_file(tmp_path: Path) -> None:
+    """On another file system than the outbox, too, where a file cannot simply be moved."""
+    elsewhere = Path("/dev/shm")  # noqa: S108 - a folder of our own is made there
+    if not elsewhere.is_dir() or elsewhere.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("there is no second file system")
+    paths = objects(tmp_path / "outbox")
+    with paths[0].open("ab") as file:
+        file.write(bytes(20_000_000))
+    with TemporaryDirectory(dir=elsewhere) as name:
+        folder = Path(name) / "results"
+        seen: set[int] = set()
+        done = threading.Event()
+
+        def look() -> None:
+            while not done.is_set():
+                seen.update(each.stat().st_size for each in folder.glob("*.dcm"))
+
+        watching = threading.Thread(target=look)
+        watching.start()
+        try:
+            (outcomes,) = peer(folder).store([offer(paths)])
+        finally:
+            done.set()
+            watching.join()
+        assert [outcome.state for outcome in outcomes] == [DeliveryState.STORED] * 2
+        assert seen <= {path.stat().st_size for path in paths}
+        assert not list(folder.glob(".*.part"))

@@ -1,6 +1,7 @@
 """TLS towards a DICOM peer: real servers, real handshakes, certificates of a test's own."""
 
 import shutil
+import socket
 import ssl
 import subprocess
 import warnings
@@ -22,7 +23,7 @@ from pynetdicom.sop_class import (
 
 from dicom_ai_node.config.peers import DimsePeer
 from dicom_ai_node.database.engine import Database
-from dicom_ai_node.errors import ConfigError, PeerUnreachable
+from dicom_ai_node.errors import ConfigError, PeerRefusesUs, PeerUnreachable
 from dicom_ai_node.header import data_of
 from dicom_ai_node.peers.dimse import DimseStore
 from dicom_ai_node.peers.find import count_series
@@ -205,12 +206,21 @@ def test_it_is_said_which_side_distrusts_which(
     expected: str,
     version: ssl.TLSVersion,
 ) -> None:
-    """And once that is mended, the peer is reached."""
+    """That is an alarm, for a person must act; and once that is mended, the peer is reached."""
     context = hospital.server_context(getattr(hospital, shown), version=version)
-    with answering(context) as port, pytest.raises(PeerUnreachable, match=expected):
+    with answering(context) as port, pytest.raises(PeerRefusesUs, match=expected):
         echo(port, hospital.tls(**changes))
     with answering(hospital.server_context(version=version)) as port:
         echo(port, hospital.tls())
+
+
+def test_a_peer_that_is_silent_instead_of_shaking_hands_may_be_busy(hospital: Hospital) -> None:
+    """No alarm: it is tried again."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        with pytest.raises(PeerUnreachable, match="does not finish the TLS handshake") as told:
+            echo(port, hospital.tls(), connect_timeout_s=0.3)
+    assert not isinstance(told.value, PeerRefusesUs)
 
 
 @pytest.mark.parametrize("version", VERSIONS, ids=lambda each: each.name)
@@ -232,7 +242,7 @@ def test_a_peer_without_tls_is_never_spoken_to_in_the_clear(
     with Pacs().running() as pacs:
         store = DimseStore(peer(pacs.port, hospital.tls()), calling_ae_title="AI_NODE")
         with pytest.raises(PeerUnreachable, match="speaks no TLS"):
-            store.store([offer])
+            list(store.store([offer]))
     assert pacs.received == []
 
 

@@ -237,3 +237,19 @@ def test_rows_of_before_are_named_by_their_files(here: Site) -> None:
     here.deliver()
     (note,) = notes(here.pacs)
     assert named(note) == {key(ds) for ds in received(here.pacs) if is_of(ds, MODEL)}
+
+
+@pytest.mark.parametrize(
+    ("state", "is_sure"), [(DeliveryState.COMMITTED, True), (DeliveryState.REFUSED, False)]
+)
+def test_what_was_stored_is_rejected_whatever_became_of_its_commitment(
+    here: Site, state: DeliveryState, is_sure: bool
+) -> None:
+    """A peer that has not committed to it may have it all the same."""
+    here.come("one")
+    here.deliver("pacs")
+    with here.road.database.write() as connection:
+        at_pacs = update(delivery).where(delivery.c.peer == "pacs")
+        connection.execute(at_pacs.values(state=state, wants_commitment=True))
+    told = here.retract()["notes"]
+    assert [(each["peer"], each["is_sure"]) for each in told] == [("pacs", is_sure)]

@@ -10,8 +10,8 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError, LocationParseError
 
 from dicom_ai_node.config.peers import PeerTlsSettings, is_plain
-from dicom_ai_node.errors import ConfigError, PeerUnreachable
-from dicom_ai_node.peers.tls import PeerContext, peer_context, why_no_tls
+from dicom_ai_node.errors import PeerUnreachable
+from dicom_ai_node.peers.tls import PeerContext, current_context, no_tls
 from dicom_ai_node.uids import IMPLEMENTATION_VERSION_NAME
 
 
@@ -50,7 +50,7 @@ class Connections:
     """Reused while they are open; `close()` ends them. Paths start at the root of the host."""
 
     def __init__(self, url: str, tls: PeerTlsSettings | None, timeouts: Timeouts) -> None:
-        """Files of certificates are read now; raises PeerUnreachable where they are not usable."""
+        """Files of certificates are read now; raises PeerRefusesUs where they are not usable."""
         self.name = url
         self._tls = tls or PeerTlsSettings()
         self._context: PeerContext | None = None
@@ -66,7 +66,7 @@ class Connections:
             self._pool = urllib3.HTTPConnectionPool(**options)
             connection_class: type[_Patient] = _Plain
         else:
-            self._context = self._load()
+            self._context = current_context(url, self._tls)
             self._pool = urllib3.HTTPSConnectionPool(
                 **options, ssl_context=self._context, server_hostname=self._tls.server_name
             )
@@ -74,12 +74,6 @@ class Connections:
         self._pool.ConnectionCls = type(
             connection_class.__name__, (connection_class,), {"answer_s": timeouts.answer_s}
         )
-
-    def _load(self) -> PeerContext:
-        try:
-            return peer_context(self._tls)
-        except (ConfigError, OSError) as error:  # OSError: replaced while they were read
-            raise PeerUnreachable(f"{self.name} is not asked: {error}") from None
 
     def request(
         self,
@@ -107,7 +101,7 @@ class Connections:
         """What it means; its text may hold what was asked for, and is left out."""
         tls_error = self._context.trouble if self._context is not None else None
         if tls_error is not None:
-            return PeerUnreachable(f"{self.name} {why_no_tls(tls_error, self._tls)}")
+            return no_tls(self.name, tls_error, self._tls)
         if isinstance(error, urllib3.exceptions.NameResolutionError):
             return PeerUnreachable(f"{self.name} has a host name that nobody knows: check url")
         if isinstance(error, urllib3.exceptions.NewConnectionError | LocationParseError):

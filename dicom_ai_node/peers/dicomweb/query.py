@@ -9,7 +9,7 @@ from dicom_ai_node.config.peers import DicomwebPeer
 from dicom_ai_node.errors import PeerRefusesUs, PeerUnreachable
 from dicom_ai_node.peers.dicomweb.dicom_json import number, text, values
 from dicom_ai_node.peers.dicomweb.service import Service, Session
-from dicom_ai_node.peers.recent_study import RecentStudy
+from dicom_ai_node.peers.recent_study import RecentSeries, RecentStudy
 from dicom_ai_node.uids import derived_uid, is_uid
 
 _PAGE = 200
@@ -26,7 +26,7 @@ class DicomwebQuery:
     def echo(self) -> None:
         """Asks for a study that nobody has: no patient's data come."""
         with self._service.session() as session:
-            self._page(session, {"StudyInstanceUID": _NOBODYS, "limit": "1"})
+            self._page(session, "/studies", {"StudyInstanceUID": _NOBODYS, "limit": "1"})
 
     def recent(self, since: datetime, until: datetime, limit: int) -> list[RecentStudy]:
         """The newest studies of these days, by StudyDate as the peer writes it; whole days."""
@@ -39,6 +39,21 @@ class DicomwebQuery:
         newest_first = sorted(found.items(), key=lambda each: (each[1][0], each[0]), reverse=True)
         return [study for _, (_, study) in newest_first[:limit]]
 
+    def series(self, study_instance_uid: str) -> list[RecentSeries]:
+        """All of a study, as the peer counts them."""
+        asked = {"includefield": "Modality,NumberOfSeriesRelatedInstances"}
+        with self._service.session() as session:
+            found = self._page(session, f"/studies/{study_instance_uid}/series", asked)
+        return [
+            RecentSeries(
+                series_instance_uid=text(item, "SeriesInstanceUID"),
+                modality=text(item, "Modality"),
+                instances=number(item, "NumberOfSeriesRelatedInstances"),
+            )
+            for item in found
+            if is_uid(text(item, "SeriesInstanceUID"))
+        ]
+
     def _studies(self, days: str) -> Iterator[object]:
         asked = {
             "StudyDate": days,
@@ -49,7 +64,7 @@ class DicomwebQuery:
         offset = 0
         with self._service.session() as session:
             while True:
-                page = self._page(session, {**asked, "offset": str(offset)})
+                page = self._page(session, "/studies", {**asked, "offset": str(offset)})
                 new = {text(item, "StudyInstanceUID") for item in page} - seen
                 yield from page
                 if len(page) < _PAGE or not new:  # without any, it does not know `offset`
@@ -61,8 +76,8 @@ class DicomwebQuery:
                         f"{self._service.name} answers QIDO-RS with more than {_MOST} studies"
                     )
 
-    def _page(self, session: Session, asked: dict[str, str]) -> Sequence[object]:
-        answer = session.ask("GET", f"/studies?{urlencode(asked, safe=',')}")
+    def _page(self, session: Session, path: str, asked: dict[str, str]) -> Sequence[object]:
+        answer = session.ask("GET", f"{path}?{urlencode(asked, safe=',')}")
         if answer.status == 204:
             return []
         if answer.status != 200:

@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from dicom_ai_node.durable_steps import Step, reached
 from dicom_ai_node.errors import PeerRefusesUs, PeerUnreachable
 from dicom_ai_node.job import DeliveryState
 from dicom_ai_node.peers.dicomweb.connection import AnswerMissing
@@ -44,6 +45,7 @@ class StowRequests:
                     raise
                 continue
             self._is_heard = True
+            reached(Step.OBJECT_SENT)
             if outcomes is None:
                 waiting.extendleft([path] for path in reversed(paths))
             else:

@@ -76,9 +76,9 @@ class Token:
                 "oauth2.client_secret_file", self._settings.client_secret_file
             ).decode()
         except (ConfigError, OSError) as error:
-            raise PeerUnreachable(str(error)) from None
+            raise PeerRefusesUs(str(error)) from None
         except UnicodeDecodeError:
-            raise PeerUnreachable("oauth2.client_secret_file is not UTF-8 text") from None
+            raise PeerRefusesUs("oauth2.client_secret_file is not UTF-8 text") from None
         both = f"{quote_plus(self._settings.client_id)}:{quote_plus(secret.strip())}"
         return b64encode(both.encode()).decode()
 

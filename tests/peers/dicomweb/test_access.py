@@ -67,6 +67,17 @@ def test_a_service_without_tls_is_never_spoken_to_in_the_clear(hospital: Hospita
     assert server.requests == []
 
 
+def test_a_silence_after_the_handshake_is_no_matter_of_tls(
+    hospital: Hospital, tmp_path: Path
+) -> None:
+    silent = DicomwebServer(context=hospital.server_context(), answer=lambda _: Reply(status=None))
+    with silent.running():
+        peer = DicomwebStore(silent.settings(tls=hospital.tls(), timeout_s=0.3))
+        ((outcome,),) = peer.store([Offer(paths=objects(tmp_path)[:1])])
+    assert outcome.state == "pending"
+    assert outcome.status.endswith("gave no answer in time")
+
+
 @dataclass
 class Giver:
     """Gives tokens by client credentials, and a service that takes the last one."""
