@@ -1,16 +1,18 @@
 """APScheduler wakes things up; it stores nothing, and every tick may be repeated or missed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from dicom_ai_node.config.settings import Config
-from dicom_ai_node.database import jobs, leases
+from dicom_ai_node.database import jobs, leases, soundness
+from dicom_ai_node.database.books import books
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.intake.intake import Intake
 from dicom_ai_node.job import JobState
 from dicom_ai_node.log import get_logger
-from dicom_ai_node.purge import purge_expired
+from dicom_ai_node.purge import purge_unless_clock_jumped
 from dicom_ai_node.spool import Spool
 
 log = get_logger(__name__)
@@ -18,6 +20,8 @@ log = get_logger(__name__)
 SETTLE_EVERY_S = 0.1
 REAP_EVERY_S = 5
 PURGE_EVERY_S = 3600
+REMIND_EVERY_S = 86_400
+SOUNDNESS_EVERY_S = 3600
 
 
 def start(config: Config, spool: Spool, database: Database, intake: Intake) -> BackgroundScheduler:
@@ -32,13 +36,31 @@ def start(config: Config, spool: Spool, database: Database, intake: Intake) -> B
         (
             "purge",
             PURGE_EVERY_S,
-            lambda: purge_expired(config, spool, database, now=database.now()),
+            lambda: purge_unless_clock_jumped(config, spool, database, now=database.now()),
         ),
+        (
+            "soundness",
+            SOUNDNESS_EVERY_S,  # due once a week
+            lambda: soundness.check_weekly(
+                database.path, spool.incoming, spool.root / "database-checked", now=database.now()
+            ),
+        ),
+        ("dead_letters", REMIND_EVERY_S, lambda: remind(database)),
     )
     for name, seconds, tick in ticks:
         scheduler.add_job(_guarded(name, tick), "interval", seconds=seconds, id=name)
+    scheduler.modify_job("dead_letters", next_run_time=datetime.now(UTC))  # and at every start
     scheduler.start()
     return scheduler
+
+
+def remind(database: Database) -> Mapping[str, int]:
+    """What waits for a person is alarmed when it comes about, and every day until it is gone."""
+    with database.read() as connection:
+        waiting = books(connection).dead_letters
+    if any(waiting.values()):
+        log.error("dead_letters", **waiting)
+    return waiting
 
 
 def reap_leases(config: Config, spool: Spool, database: Database, *, now: float) -> int:

@@ -8,7 +8,7 @@ from typing import Protocol, cast
 
 from sqlalchemy import Connection, bindparam, func, insert, select, update
 
-from dicom_ai_node.database import jobs
+from dicom_ai_node.database import jobs, tallies
 from dicom_ai_node.database.open_studies import next_change
 from dicom_ai_node.database.tables import instance, study
 from dicom_ai_node.study import StudyState
@@ -98,13 +98,26 @@ def compare(received: Stored, before: Stored) -> Arrival:
     return Arrival.DUPLICATE if same else Arrival.CONFLICT
 
 
-def add(connection: Connection, received: ReceivedInstance, file: str, *, now: float) -> Arrival:
+def add(
+    connection: Connection,
+    received: ReceivedInstance,
+    file: str,
+    *,
+    now: float,
+    how: str = tallies.STORED,
+) -> Arrival:
     """Commit the row of a durable file; `file` is not taken over unless the answer is NEW."""
-    return add_all(connection, [Kept(received=received, file=file, received_at=now)])[0]
+    kept = Kept(received=received, file=file, received_at=now)
+    return add_all(connection, [kept], how=how)[0]
 
 
-def add_all(connection: Connection, batch: Sequence[Kept]) -> list[Arrival]:
-    """The same for many, in the order in which they came; a file that has its row is NEW again."""
+def add_all(
+    connection: Connection, batch: Sequence[Kept], *, how: str = tallies.STORED
+) -> list[Arrival]:
+    """The same for many, in the order in which they came; a file that has its row is NEW again.
+
+    `how` is the word of the books for those that get a row.
+    """
     known = known_of(connection, [kept.received.sop_instance_uid for kept in batch])
     found = []
     fresh: dict[str, list[Kept]] = {}  # by study
@@ -121,6 +134,15 @@ def add_all(connection: Connection, batch: Sequence[Kept]) -> list[Arrival]:
             found.append(Arrival.NEW if is_mine else again)
     for group in fresh.values():
         _insert(connection, group)
+    tallies.add(
+        connection,
+        tallies.RECEPTION,
+        {
+            how: sum(len(group) for group in fresh.values()),
+            tallies.DUPLICATE: found.count(Arrival.DUPLICATE),
+            tallies.CONFLICT: found.count(Arrival.CONFLICT),
+        },
+    )
     for kept, each in zip(batch, found, strict=True):
         if each is Arrival.CONFLICT:
             conflict(connection, kept.received.sop_instance_uid, now=kept.received_at)
@@ -196,13 +218,6 @@ def file_of(connection: Connection, sop_instance_uid: str) -> str:
     return str(connection.execute(query).scalar_one())
 
 
-def replace_file(connection: Connection, sop_instance_uid: str, file: str) -> None:
-    """The same bytes under another name: for an instance whose file was lost and came again."""
-    connection.execute(
-        update(instance).where(instance.c.sop_instance_uid == sop_instance_uid).values(file=file)
-    )
-
-
 def files(connection: Connection) -> set[str]:
     """Every file name that a row speaks of; for the rescan."""
     return set(connection.execute(select(instance.c.file)).scalars())
@@ -223,7 +238,9 @@ def _touch(connection: Connection, group: Sequence[Kept]) -> int:
         study_id = _open(connection, first, group[0].received_at, now)
     else:
         study_id = int(row["id"])
-        patients.add(row["patient_digest"])
+        known = row["patient_digest"]
+        if known:  # "" where a person discarded what was there
+            patients.add(known)
         # never the same time twice, whatever the clock says: settle() sees by it that it grew
         later = math.nextafter(row["last_received_at"], math.inf)
         changes: dict[str, object] = {
@@ -233,6 +250,7 @@ def _touch(connection: Connection, group: Sequence[Kept]) -> int:
         }
         if len(patients) == 1 and row["state"] != StudyState.NEEDS_REVIEW:
             changes |= {"state": StudyState.RECEIVING, "reason": None}
+            changes["patient_digest"] = next(iter(patients))
         connection.execute(update(study).where(study.c.id == study_id).values(**changes))
     if len(patients) > 1:
         _stop(connection, study_id, PATIENT_DIFFERS, now)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Column, MetaData, String, Table, insert, inspect, select
 from sqlalchemy.exc import DatabaseError
 
+from dicom_ai_node.database import tallies
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.database.tables import metadata
 from dicom_ai_node.durable_steps import Step, reached
@@ -27,10 +28,13 @@ def upgrade(database: Database, version: str = "head") -> str:
     """
     from alembic import command
 
-    with database.write() as connection:
+    with database.migrate() as connection:
         config = _alembic()
         config.attributes["connection"] = connection
+        tallies.drop(connection)
         command.upgrade(config, version)
+        if version == "head":
+            tallies.install(connection)
         reached(Step.SCHEMA_WRITTEN)
     return head() if version == "head" else version
 
@@ -48,7 +52,7 @@ def require_current(database: Database) -> None:
     elif found != head():
         raise ConfigError(
             f"{database.path} has schema {found} and this program needs {head()}: "
-            "back it up, then run `dicom-ai-node db upgrade`"
+            "run `dicom-ai-node db upgrade`, which keeps a copy of it as it is"
         )
 
 
@@ -58,6 +62,7 @@ def _create(database: Database) -> None:
         if inspect(connection).has_table(_VERSION.name):
             return
         metadata.create_all(connection)
+        tallies.install(connection)
         _VERSION.create(connection)
         connection.execute(insert(_VERSION).values(version_num=head()))
 
@@ -71,8 +76,9 @@ def current(database: Database) -> str | None:
             return connection.execute(select(_VERSION.c.version_num)).scalar_one_or_none()
     except DatabaseError as error:
         raise ConfigError(
-            f"{database.path} cannot be read as a database ({error.orig}): "
-            "restore a backup, or check who may write there"
+            f"{database.path} cannot be read as a database ({error.orig}): check who may write "
+            "there; restore a backup (`dicom-ai-node restore`), or have it made anew from the "
+            "spool (`dicom-ai-node db rebuild`)"
         ) from None
 
 

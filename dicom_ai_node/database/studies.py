@@ -14,7 +14,7 @@ from sqlalchemy import (
 )
 
 from dicom_ai_node.database.open_studies import next_change
-from dicom_ai_node.database.tables import fetch, instance, job, study, verdict
+from dicom_ai_node.database.tables import delivery, fetch, instance, job, study, verdict
 from dicom_ai_node.job import FINAL_STATES, JobState
 from dicom_ai_node.spool import Spool
 from dicom_ai_node.study import OPEN_STATES, Instance, StudyState
@@ -161,14 +161,9 @@ def reopen(connection: Connection, study_instance_uid: str) -> bool:
 
 def listing(connection: Connection, *, limit: int = 100) -> Sequence[RowMapping]:
     """The newest studies first, with the number of their instances."""
-    counted = (
-        select(instance.c.study_id, func.count().label("instances"))
-        .group_by(instance.c.study_id)
-        .subquery()
-    )
+    counted = select(func.count()).where(instance.c.study_id == study.c.id).scalar_subquery()
     query = (
-        select(study, func.coalesce(counted.c.instances, 0).label("instances"))
-        .outerjoin(counted, counted.c.study_id == study.c.id)
+        select(study, counted.label("instances"))
         .order_by(study.c.last_received_at.desc())
         .limit(limit)
     )
@@ -192,14 +187,22 @@ def waiting(connection: Connection) -> int:
 
 
 def expired(connection: Connection, *, before: float) -> Sequence[RowMapping]:
-    """Studies that may be purged: quiet since `before`, and no job that still needs them."""
+    """Studies that may be purged: nothing came and nothing was delivered since `before`, and no
+    job still needs them."""
     busy = select(job.c.study_id).where(job.c.state.not_in(FINAL_STATES))
+    delivered_since = (
+        select(delivery.c.id)
+        .join_from(delivery, job)
+        .where(job.c.study_id == study.c.id, delivery.c.finished_at >= before)
+        .exists()
+    )
     compared = select(fetch.c.study_instance_uid).where(fetch.c.for_study_id.in_(busy))
     query = select(study).where(
         study.c.last_received_at < before,
-        study.c.state.in_(_SETTLED),
+        study.c.state.in_((*_SETTLED, StudyState.DISCARDED)),  # of which results are left
         study.c.id.not_in(busy),
         study.c.study_instance_uid.not_in(compared),
+        ~delivered_since,
     )
     return connection.execute(query).mappings().all()
 

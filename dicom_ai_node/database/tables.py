@@ -47,6 +47,7 @@ study = Table(
     # not looked at has a greater one
     Column("changed", Integer, nullable=False, default=0),
     Index(None, "state", "last_received_at"),
+    Index(None, "last_received_at"),
     Index(None, "changed"),
     Index(None, "patient_digest"),
 )
@@ -64,6 +65,7 @@ instance = Table(
     Column("size", Integer, nullable=False),
     Column("file", String(64), nullable=False, unique=True),  # a name of ours in the spool
     Column("received_at", Float, nullable=False),
+    Column("is_lost", Boolean, nullable=False, default=False),  # gone or damaged: see `lost`
     Index(None, "study_id", "series_instance_uid"),
 )
 

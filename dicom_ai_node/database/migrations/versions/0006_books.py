@@ -25,6 +25,9 @@ def upgrade() -> None:
         "commitment_request",
         ["peer", "state", "expires_at"],
     )
+    op.add_column(
+        "instance", sa.Column("is_lost", sa.Boolean(), nullable=False, server_default=sa.false())
+    )
     with op.batch_alter_table("delivery") as table:
         table.add_column(
             sa.Column("wants_commitment", sa.Boolean(), nullable=False, server_default=sa.false())
@@ -50,3 +53,4 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("book", "state", name="pk_tally"),
     )
     op.add_column("fetch", sa.Column("there", sa.Integer()))
+    op.create_index("ix_study_last_received_at", "study", ["last_received_at"])
