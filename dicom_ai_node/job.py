@@ -25,13 +25,15 @@ TRANSITIONS: Mapping[JobState, frozenset[JobState]] = {
     JobState.READY: frozenset(
         {JobState.DONE, JobState.UNDELIVERED, JobState.CANCELLED, JobState.QUEUED}
     ),
-    JobState.UNDELIVERED: frozenset({JobState.READY}),
-    JobState.QUARANTINED: frozenset({JobState.QUEUED}),
+    JobState.UNDELIVERED: frozenset({JobState.READY, JobState.CANCELLED}),
+    JobState.QUARANTINED: frozenset({JobState.QUEUED, JobState.CANCELLED}),
     JobState.DONE: frozenset(),
     JobState.CANCELLED: frozenset(),
 }
 
 FINAL_STATES = frozenset(state for state, targets in TRANSITIONS.items() if not targets)
+
+DEAD = (JobState.UNDELIVERED, JobState.QUARANTINED)  # only a person moves these on
 
 
 # error kinds of jobs that have to do without one of their instances

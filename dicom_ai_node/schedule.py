@@ -1,11 +1,13 @@
 """APScheduler wakes things up; it stores nothing, and every tick may be repeated or missed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from dicom_ai_node.config.settings import Config
 from dicom_ai_node.database import jobs, leases, soundness
+from dicom_ai_node.database.books import books
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.intake.intake import Intake
 from dicom_ai_node.job import JobState
@@ -18,6 +20,7 @@ log = get_logger(__name__)
 SETTLE_EVERY_S = 0.1
 REAP_EVERY_S = 5
 PURGE_EVERY_S = 3600
+REMIND_EVERY_S = 86_400
 SOUNDNESS_EVERY_S = 3600
 
 
@@ -42,11 +45,22 @@ def start(config: Config, spool: Spool, database: Database, intake: Intake) -> B
                 database.path, spool.incoming, spool.root / "database-checked", now=database.now()
             ),
         ),
+        ("dead_letters", REMIND_EVERY_S, lambda: remind(database)),
     )
     for name, seconds, tick in ticks:
         scheduler.add_job(_guarded(name, tick), "interval", seconds=seconds, id=name)
+    scheduler.modify_job("dead_letters", next_run_time=datetime.now(UTC))  # and at every start
     scheduler.start()
     return scheduler
+
+
+def remind(database: Database) -> Mapping[str, int]:
+    """What waits for a person is alarmed when it comes about, and every day until it is gone."""
+    with database.read() as connection:
+        waiting = books(connection).dead_letters
+    if any(waiting.values()):
+        log.error("dead_letters", **waiting)
+    return waiting
 
 
 def reap_leases(config: Config, spool: Spool, database: Database, *, now: float) -> int:

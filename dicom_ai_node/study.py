@@ -21,6 +21,7 @@ class StudyState(enum.StrEnum):
     NEEDS_REVIEW = "needs_review"
     PRIOR = "prior"  # fetched for comparison: no job of its own
     PURGED = "purged"
+    DISCARDED = "discarded"  # by a person: what is sent under its UID is a new study
 
 
 OPEN_STATES = (StudyState.RECEIVING, StudyState.INCOMPLETE)

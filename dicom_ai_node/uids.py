@@ -12,6 +12,8 @@ IMPLEMENTATION_VERSION_NAME = "DICOM_AI_NODE"
 # who vouches for the private information in the meta group of a received file (PS3.10 7.1)
 SEAL_UID = "2.25.99204513872095364403417208838604180513"
 
+OURS = "2.25."  # begins UIDs that we derive
+
 _UID = re.compile(r"[0-9]+(?:\.[0-9]+)*")
 
 
@@ -23,7 +25,7 @@ def is_uid(text: str) -> bool:
 def derived_uid(*parts: object) -> str:
     """A UID under 2.25 (PS3.5 B.2): the same parts, the same UID, on any machine."""
     digest = hashlib.sha256("\x1f".join(str(part) for part in parts).encode()).digest()
-    return f"2.25.{int.from_bytes(digest[:16], 'big')}"
+    return f"{OURS}{int.from_bytes(digest[:16], 'big')}"
 
 
 def is_image_class(sop_class_uid: str) -> bool:

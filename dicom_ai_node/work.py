@@ -11,6 +11,7 @@ from dicom_ai_node.config.settings import Config
 from dicom_ai_node.damage import take_out_damaged
 from dicom_ai_node.database import leases, studies
 from dicom_ai_node.database.engine import Database
+from dicom_ai_node.draining import is_draining
 from dicom_ai_node.durable_steps import Step, reached
 from dicom_ai_node.endings import Endings
 from dicom_ai_node.engines.engine import (
@@ -163,7 +164,7 @@ class Worker:
     def _claim(self, *, untried_only: bool) -> Job | None:
         now = self.database.now()
         disabled = self._disabled()
-        if disabled is None:
+        if disabled is None or is_draining(self.spool):
             return None
         with self.database.read() as connection:
             first = leases.next_runnable(connection, now=now, disabled=disabled)

@@ -9,6 +9,8 @@ from dicom_ai_node.cli import (
     backup,
     check,
     demo,
+    doctor,
+    drain,
     importing,
     jobs,
     maintenance,
@@ -29,7 +31,10 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,  # locals may hold patient data
     add_completion=True,
 )
-for module in (roles, importing, check, predict, status, maintenance, backup, demo):
+for module in (
+    *(roles, importing, check, predict, status, drain, doctor),
+    *(maintenance, backup, demo),
+):
     module.add_to(app)
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(studies.app, name="studies")

@@ -8,25 +8,30 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
+from dicom_ai_node import next_step
 from dicom_ai_node.cli.node import DEFAULT_CONFIG, AsJson, ConfigDir, open_node
 from dicom_ai_node.cli.show import console, moment, print_json, state_in_words
 from dicom_ai_node.config.disabled import Disabled, read_disabled
-from dicom_ai_node.database import deliveries
+from dicom_ai_node.database import dead_letters, deliveries
 from dicom_ai_node.database import jobs as job_table
-from dicom_ai_node.database.retracted import is_retracted
 from dicom_ai_node.errors import NodeError
-from dicom_ai_node.job import DeliveryState, Job, JobState, Priority
+from dicom_ai_node.job import DEAD, FINAL_STATES, DeliveryState, Job, JobState, Priority
 
 app = typer.Typer(help="The queue: see, retry, cancel, prioritise.", no_args_is_help=True)
 
-# what is of another form than that which the peer is sent
-
 JobId = Annotated[int, typer.Argument(max=2**62, help="The job's number, as `jobs list` shows it.")]
+_MOMENTS = ("created_at", "run_after", "lease_expires_at")
+_WAITS_FOR_A_MASK = "when the result that it builds on is there"
+JobIds = Annotated[
+    list[int] | None, typer.Argument(max=2**62, help="Numbers, as `jobs list` shows them.")
+]
+Dead = Annotated[bool, typer.Option("--dead", help="Those undelivered or quarantined.")]
 
 
 @app.command(name="list")
 def list_(
     state: Annotated[JobState | None, typer.Option(help="Only jobs in this state.")] = None,
+    dead: Dead = False,
     limit: Annotated[int, typer.Option(min=1, help="At most so many, the newest first.")] = 50,
     as_json: AsJson = False,
     config: ConfigDir = DEFAULT_CONFIG,
@@ -34,10 +39,11 @@ def list_(
     """List jobs, the newest first."""
     node = open_node(config)
     with node.database.read() as connection:
-        found = job_table.listing(connection, state=state, limit=limit)
+        states = DEAD if dead else ()
+        found = job_table.listing(connection, state=state, states=states, limit=limit)
     disabled = read_disabled(node.config.node.models)
     if as_json:
-        print_json([asdict(job) | {"waits": _waits(job, disabled)} for job in found])
+        print_json([_as_dict(job, _waits(job, disabled)) for job in found])
         return
     table = Table("Job", "Created", "Model", "Priority", "State", "Outcome", "Tries", "Why")
     for job in found:
@@ -64,12 +70,12 @@ def show(job_id: JobId, as_json: AsJson = False, config: ConfigDir = DEFAULT_CON
         sent = [dict(row) for row in deliveries.of_job(connection, job_id)]
     waits = _waits(job, read_disabled(node.config.node.models))
     if as_json:
-        print_json({**asdict(job), "waits": waits, "events": events, "deliveries": sent})
+        print_json({**_as_dict(job, waits), "events": events, "deliveries": sent})
         return
     out = console()
-    for key, value in (asdict(job) | ({"waits": waits} if waits else {})).items():
-        if key != "inputs":
-            out.print(f"{key:>20}  {json.dumps(value) if isinstance(value, dict) else value}")
+    for key, value in _as_dict(job, waits).items():
+        if key != "inputs" and (key != "waits" or waits):
+            out.print(f"{key:>20}  {_in_words(key, value)}", soft_wrap=True)
     table = Table("When", "From", "To", "Why", title="Events")
     for event in events:
         table.add_row(
@@ -89,49 +95,40 @@ def show(job_id: JobId, as_json: AsJson = False, config: ConfigDir = DEFAULT_CON
 
 
 @app.command()
-def retry(job_id: JobId, config: ConfigDir = DEFAULT_CONFIG) -> None:
-    """Run a quarantined job again, or send an undelivered one again with the same objects."""
+def retry(
+    job_ids: JobIds = None,
+    dead: Dead = False,
+    peer: Annotated[
+        str | None, typer.Option(help="Only what this peer did not take; with --dead, only that.")
+    ] = None,
+    config: ConfigDir = DEFAULT_CONFIG,
+) -> None:
+    """Run quarantined jobs again, or send undelivered ones again with the same objects."""
     database = open_node(config).database
-    now = database.now()
     with database.write() as connection:
-        job = _find(connection, job_id)
-        if is_retracted(connection, job_id):
-            raise NodeError(
-                f"the results of job {job_id} were retracted and are not sent again: for new ones, "
-                "enable the model and judge the study again (`studies judge`)"
-            )
-        if job.state is JobState.UNDELIVERED:
-            number = deliveries.retry(connection, job, now=now)
-            typer.echo(f"Job {job_id}: {number} objects are sent again.")
-        elif job.state is JobState.QUARANTINED:
-            job_table.move(
-                connection,
-                job,
-                JobState.QUEUED,
-                now=now,
-                why="operator",
-                attempts=0,
-                run_after=now,
-                error_kind=None,
-                error_text=None,
-            )
-            typer.echo(f"Job {job_id} is queued again.")
+        if dead:
+            states = (JobState.UNDELIVERED,) if peer else DEAD
+            chosen = dead_letters.retriable(connection, states, peer=peer)
         else:
-            raise NodeError(
-                f"job {job_id} is {job.state}: only undelivered and quarantined jobs can be retried"
-            )
+            chosen = [_find(connection, job_id) for job_id in _named(job_ids)]
+        for job in chosen:
+            typer.echo(dead_letters.retry(connection, job, now=database.now(), peer=peer))
+    if not chosen:
+        typer.echo("There is nothing to be retried.")
 
 
 @app.command()
-def cancel(job_id: JobId, config: ConfigDir = DEFAULT_CONFIG) -> None:
-    """Cancel a job that is queued, running, or still being delivered."""
+def cancel(job_ids: JobIds = None, config: ConfigDir = DEFAULT_CONFIG) -> None:
+    """Cancel jobs that have not ended, undelivered and quarantined ones included."""
     database = open_node(config).database
     with database.write() as connection:
-        job = _find(connection, job_id)
-        if job.state not in (JobState.QUEUED, JobState.RUNNING, JobState.READY):
-            raise NodeError(f"job {job_id} is {job.state} and cannot be cancelled any more")
-        job_table.move(connection, job, JobState.CANCELLED, now=database.now(), why="operator")
-    typer.echo(f"Job {job_id} is cancelled.")
+        for job_id in _named(job_ids):
+            job = _find(connection, job_id)
+            if job.state in FINAL_STATES:
+                raise NodeError(f"job {job_id} is {job.state} and cannot be cancelled any more")
+            job_table.move(connection, job, JobState.CANCELLED, now=database.now(), why="operator")
+    for job_id in _named(job_ids):
+        typer.echo(f"Job {job_id} is cancelled.")
 
 
 @app.command()
@@ -155,6 +152,24 @@ def _waits(job: Job, disabled: Mapping[tuple[str, str], Disabled]) -> str | None
     if marker is None or job.state is not JobState.QUEUED:
         return None
     return f"waits: {marker.sentence}"
+
+
+def _as_dict(job: Job, waits: str | None) -> dict[str, Any]:
+    return asdict(job) | {"waits": waits, "next_step": next_step.of_job(job, waits)}
+
+
+def _in_words(key: str, value: Any) -> str:
+    if isinstance(value, dict):
+        return json.dumps(value)
+    if key in _MOMENTS and value is not None:
+        return _WAITS_FOR_A_MASK if value >= job_table.NOT_YET else moment(value)
+    return str(value)
+
+
+def _named(job_ids: list[int] | None) -> list[int]:
+    if not job_ids:
+        raise NodeError("name the jobs by their numbers: see `dicom-ai-node jobs list`")
+    return list(dict.fromkeys(job_ids))
 
 
 def _find(connection: Any, job_id: int) -> Job:

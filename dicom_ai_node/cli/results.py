@@ -9,8 +9,9 @@ from rich.table import Table
 from dicom_ai_node.cli import retract
 from dicom_ai_node.cli.node import DEFAULT_CONFIG, AsJson, ConfigDir, open_node
 from dicom_ai_node.cli.show import console, print_json, state_in_words
-from dicom_ai_node.database import retractions
-from dicom_ai_node.database.retractions import Produced
+from dicom_ai_node.database.produced import Produced, ResultsOf, notes_of, produced
+from dicom_ai_node.database.retracted import is_corrected
+from dicom_ai_node.errors import NodeError
 from dicom_ai_node.job import DeliveryState, Job, JobState
 from dicom_ai_node.spool import Spool
 
@@ -26,24 +27,36 @@ _NOTE = {
 
 @app.command(name="list")
 def list_(
-    model: Annotated[str, typer.Option(help="The model's name.")],
+    model: Annotated[str | None, typer.Option(help="The model's name.")] = None,
     version: Annotated[str | None, typer.Option(help="Only this version; else all.")] = None,
+    study: Annotated[str | None, typer.Option(help="Only on this Study Instance UID.")] = None,
     as_json: AsJson = False,
     config: ConfigDir = DEFAULT_CONFIG,
 ) -> None:
-    """List every object that a model produced, where it is, and whether it was taken back."""
+    """List every object that a model produced, or that was made of a study, where it is, and
+    whether it was taken back."""
+    if model is None and study is None:
+        raise NodeError("say whose results: --model, --study or both")
+    of = ResultsOf(model=model, version=version, study_instance_uid=study)
     node = open_node(config)
     with node.database.read() as connection:
-        produced = retractions.produced(connection, model, version)
-        notes = retractions.notes_of(connection, model)
-    rows = [_row(each, notes, node.spool) for each in produced]
+        objects = produced(connection, of)
+        notes = notes_of(connection, of)
+        wrong = {job for job in {each.job.id for each in objects} if is_corrected(connection, job)}
+    rows = [_row(each, notes, node.spool) | {"is_wrong": each.job.id in wrong} for each in objects]
     if as_json:
         print_json(rows)
         return
     if not rows:
-        console().print(f"No object of {model} here: see `models list`.")
+        console().print("No such object here: see `models list` and `studies list`.")
         return
-    console(soft_wrap=True).print(_table(rows))
+    out = console(soft_wrap=True)
+    out.print(_table(rows))
+    if any(row["is_wrong"] and row["may_be_there"] and not row["retracted"] for row in rows):
+        out.print(
+            "wrong images: they were rejected, or the study names another patient by now. Take "
+            "such results back by `dicom-ai-node results retract --study UID`."
+        )
 
 
 def _row(each: Produced, notes: Mapping[tuple[str, str], Job], spool: Spool) -> dict[str, Any]:
@@ -77,7 +90,7 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> Table:
             row["peer"],
             row["kind"],
             state_in_words(DeliveryState(row["state"])),
-            row["retracted"] or "",
+            row["retracted"] or ("wrong images" if row["is_wrong"] else ""),
             f"{row['study_instance_uid']}\n{row['sop_instance_uid']}",
         )
     return table

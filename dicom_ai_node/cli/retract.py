@@ -1,4 +1,4 @@
-"""`results retract`: the recall of a model, told before it is done."""
+"""`results retract`: of a model that is recalled, a study or a job; told before it is done."""
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,6 +9,7 @@ from rich.table import Table
 
 from dicom_ai_node.cli.node import DEFAULT_CONFIG, AsJson, ConfigDir, Node, open_node
 from dicom_ai_node.cli.show import console, print_json
+from dicom_ai_node.database.produced import ResultsOf
 from dicom_ai_node.errors import NodeError
 from dicom_ai_node.job import Job, JobState
 from dicom_ai_node.retraction.plan import ByHand, PlannedNote, Rejection
@@ -23,8 +24,12 @@ def add_to(app: typer.Typer) -> None:
 
 
 def retract(
-    model: Annotated[str, typer.Option(help="The model's name.")],
+    model: Annotated[str | None, typer.Option(help="The model's name.")] = None,
     version: Annotated[str | None, typer.Option(help="Only this version; else all.")] = None,
+    study: Annotated[str | None, typer.Option(help="Only on this Study Instance UID.")] = None,
+    job: Annotated[
+        list[int] | None, typer.Option(help="Only of this job; may be repeated.")
+    ] = None,
     reason: Annotated[
         str, typer.Option(help="For those who read the note: nothing about a patient.")
     ] = "its results are not to be relied on",
@@ -39,8 +44,10 @@ def retract(
     as_json: AsJson = False,
     config: ConfigDir = DEFAULT_CONFIG,
 ) -> None:
-    """Take back what a recalled model produced: disable it, stop what is not sent, and send each
-    peer a rejection note for each study; exit 1 where something is left to do by hand.
+    """Take back results of a model, a study or a job: stop what is not sent, and send each peer a
+    rejection note for each study; exit 1 where something is left to do by hand.
+
+    A model that is named alone is recalled, and disabled.
 
     Run it as often as you like: nothing is sent twice.
     """
@@ -48,30 +55,33 @@ def retract(
 
     if as_json and not (yes or dry_run):
         raise NodeError("--json asks no questions: add --yes, or --dry-run to look first")
+    if model is None and study is None and not job:
+        raise NodeError("say whose results: --model, --study or --job")
     node = open_node(config)
     recall = Recall(
         config=node.config,
         spool=node.spool,
         database=node.database,
-        model=model,
-        version=version,
+        of=ResultsOf(
+            model=model,
+            version=version,
+            study_instance_uid=study,
+            job_ids=tuple(job) if job else None,
+        ),
         rejection=rejected_for,
         why=" ".join(reason.split()).rstrip("."),
     )
     with node.spool.lock("retract"):
         outlook = recall.look()
         if not outlook.jobs and not _installed(node, recall):
-            raise NodeError(
-                f"{_label(recall)} has no job here and is not installed: see `models list`, and "
-                "`jobs list` for the names of models that have gone"
-            )
+            raise NodeError(_nothing(recall))
         if dry_run or not as_json:
             _tell_outlook(outlook, recall, as_json=as_json)
         if dry_run:
             return
         if not yes:
-            typer.confirm(f"Take back what {_label(recall)} produced?", abort=True)
-        disabled = _disable(node, recall)
+            typer.confirm(f"Take back the results of {_label(recall)}?", abort=True)
+        disabled = _disable(node, recall) if recall.of.is_of_model else []
         done = recall.do(wait_s=wait)
     _tell_done(done, disabled, recall, outlook, as_json=as_json)
     if done.by_hand or done.still_running:
@@ -84,7 +94,9 @@ def _installed(node: Node, recall: "Recall") -> list["InstalledModel"]:
     return [
         each
         for each in read_store(node.config.node.models).models
-        if each.package.name == recall.model and recall.version in (None, each.package.version)
+        if recall.of.is_of_model
+        and each.package.name == recall.of.model
+        and recall.of.version in (None, each.package.version)
     ]
 
 
@@ -100,7 +112,23 @@ def _disable(node: Node, recall: "Recall") -> list[str]:
 
 
 def _label(recall: "Recall") -> str:
-    return recall.model if recall.version is None else f"{recall.model} {recall.version}"
+    """As a sentence has it that speaks of results, or jobs, "of" it."""
+    of = recall.of
+    words = [word for word in (of.model, of.version) if word is not None]
+    if of.job_ids is not None:
+        words.append("job " + ", ".join(str(each) for each in of.job_ids))
+    if of.study_instance_uid is not None:
+        words.append(f"study {of.study_instance_uid}")
+    return " ".join(words)
+
+
+def _nothing(recall: "Recall") -> str:
+    if recall.of.is_of_model:
+        return (
+            f"{_label(recall)} has no job here and is not installed: see `models list`, and "
+            "`jobs list` for the names of models that have gone"
+        )
+    return f"there is no job of {_label(recall)} here: see `jobs list` and `studies list`"
 
 
 def _jobs(number: int) -> str:
@@ -129,7 +157,9 @@ def _tell_outlook(outlook: "Outlook", recall: "Recall", *, as_json: bool) -> Non
     if outlook.unsent:
         out.print(f"{outlook.unsent} objects of ready jobs are not sent any more.")
     if waiting := outlook.number(JobState.QUEUED, JobState.RUNNING):
-        out.print(f"{_jobs(waiting)} queued or running: none runs on while the model is disabled.")
+        then = "none runs on while the model is disabled"
+        then = then if recall.of.is_of_model else "they are cancelled"
+        out.print(f"{_jobs(waiting)} queued or running: {then}.")
     if plan.rejected or plan.waiting:
         named = plan.rejected + plan.waiting
         out.print(f"{named} objects are named by notes already.")
@@ -158,7 +188,7 @@ def _tell_done(
     out = console(soft_wrap=True)
     for label in disabled:
         out.print(f"{label} is disabled.")
-    if not disabled:
+    if recall.of.is_of_model and not disabled:
         out.print(f"{_label(recall)} is not installed: nothing new can come of it.")
     out.print(f"{_jobs(done.stopped)} marked as retracted.")
     out.print(
@@ -171,7 +201,10 @@ def _tell_done(
             number = str(len(note.objects))
             table.add_row(str(job.id), note.peer, number, note.study_instance_uid)
         out.print(table)
-        out.print(f"See what became of them: `dicom-ai-node results list --model {recall.model}`.")
+        of = recall.of
+        which = f"--study {of.study_instance_uid}" if of.model is None else f"--model {of.model}"
+        which = which if of.job_ids is None else f"--study {done.notes[0][0].study_instance_uid}"
+        out.print(f"See what became of them: `dicom-ai-node results list {which}`.")
     if done.still_running:
         out.print(
             f"{_jobs(done.still_running)} still running: run this again when `jobs list --state "

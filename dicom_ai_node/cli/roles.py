@@ -122,9 +122,10 @@ def _listen(node: Node, stop: threading.Event, hung_up: "SimpleQueue[None]") -> 
 
 
 def work(config: ConfigDir = DEFAULT_CONFIG, supervised: Supervised = False) -> None:
-    """Run models on queued jobs."""
+    """Run models on queued jobs; takes back what corrections make wrong."""
     from dicom_ai_node.config.disabled import read_disabled
     from dicom_ai_node.engines.local import LocalEngine
+    from dicom_ai_node.retraction.due import DueRecalls
     from dicom_ai_node.work import Worker
 
     with _role("work", config, supervised, need_models=True) as (node, stop):
@@ -143,6 +144,7 @@ def work(config: ConfigDir = DEFAULT_CONFIG, supervised: Supervised = False) -> 
         )
         try:
             engine.start()
+            _started(DueRecalls(config=node.config, spool=spool, database=node.database).run, stop)
             Worker(
                 name=socket.gethostname()[:64],
                 config=node.config,

@@ -29,6 +29,14 @@ def moment(seconds: float | None) -> str:
     return datetime.fromtimestamp(seconds).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
+def age(seconds: float) -> str:
+    """In the largest unit that leaves more than one: 90 s, 3 h, 2 d."""
+    for unit, length in (("d", 86_400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{max(0.0, seconds):.0f} s"
+
+
 _IN_WORDS = {DeliveryState.SPARE: "kept back", DeliveryState.PASSED: "not taken"}
 
 

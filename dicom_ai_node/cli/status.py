@@ -1,11 +1,14 @@
 """`status`: the books on one screen."""
 
+from collections.abc import Iterator, Mapping
+
 import typer
 from rich.table import Table
 
 from dicom_ai_node.cli.node import DEFAULT_CONFIG, AsJson, ConfigDir, open_node
-from dicom_ai_node.cli.show import console, print_json
-from dicom_ai_node.database.books import books
+from dicom_ai_node.cli.show import age, console, print_json
+from dicom_ai_node.database.books import Books, books
+from dicom_ai_node.draining import is_draining
 
 
 def add_to(app: typer.Typer) -> None:
@@ -13,19 +16,42 @@ def add_to(app: typer.Typer) -> None:
 
 
 def status(as_json: AsJson = False, config: ConfigDir = DEFAULT_CONFIG) -> None:
-    """Print how many studies, jobs and deliveries are where."""
-    with open_node(config).database.read() as connection:
+    """Print where everything is that was received, and whether the books balance."""
+    node = open_node(config)
+    with node.database.read() as connection:
         found = books(connection)
+    drained = is_draining(node.spool)
     if as_json:
-        print_json(found.as_dict())
+        print_json(found.as_dict() | {"draining": drained})
         return
     table = Table("", "", "Number", show_header=False)
-    table.add_row("instances", "stored", str(found.instances))
-    for title, numbers in (
-        ("studies", found.studies),
-        ("jobs", found.jobs),
-        ("objects waiting for", found.waiting_for),
-    ):
-        for name, number in numbers.items():
-            table.add_row(title, name, str(number))
+    for row in _rows(found, now=node.database.now()):
+        table.add_row(*row)
     console().print(table)
+    if drained:
+        typer.echo("The node is drained: it takes nothing new (`drain --off` ends that).")
+    if any(found.dead_letters.values()):
+        typer.echo(
+            "Dead letters wait for a person: `jobs list --dead`, and `studies list` for those that "
+            "need a review."
+        )
+    typer.echo(f"balanced: {'yes' if found.balanced else 'no: run `dicom-ai-node doctor`'}")
+
+
+def _rows(found: Books, *, now: float) -> Iterator[tuple[str, str, str]]:
+    yield "received", "in all", str(sum(found.received.values()))
+    yield from _numbers("received", found.received)
+    yield "instances", "stored", str(found.instances)
+    yield from _numbers("instances of studies", found.instances_of)
+    yield "instances", "deleted since", str(found.deleted)
+    yield from _numbers("studies", found.studies)
+    yield from _numbers("jobs", found.jobs)
+    for peer, waiting in found.waiting.items():
+        since = f", the oldest for {age(now - waiting.since)}" if waiting.since else ""
+        yield "objects waiting for", peer, f"{waiting.objects}{since}"
+    yield from _numbers("not committed to by", found.uncommitted)
+    yield from _numbers("dead letters", found.dead_letters)
+
+
+def _numbers(title: str, numbers: Mapping[str, int]) -> Iterator[tuple[str, str, str]]:
+    return ((title, name, str(number)) for name, number in numbers.items())

@@ -1,27 +1,31 @@
-"""`studies list`, `show`, `explain` and `judge`; `missed` has a file of its own."""
+"""`studies list`, `show`, `explain`; `missed` and what a person decides have files of their own."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 from sqlalchemy import Connection, RowMapping
 
-from dicom_ai_node.cli import missed
+from dicom_ai_node import next_step
+from dicom_ai_node.cli import missed, reviewing
 from dicom_ai_node.cli.node import DEFAULT_CONFIG, AsJson, ConfigDir, open_node
+from dicom_ai_node.cli.reviewing import StudyUid
 from dicom_ai_node.cli.show import console, moment, print_json
 from dicom_ai_node.cli.verdicts import print_verdicts
-from dicom_ai_node.database import expectations, fetches
+from dicom_ai_node.database import expectations, fetches, recalls
 from dicom_ai_node.database import jobs as job_table
 from dicom_ai_node.database import missed as missed_table
 from dicom_ai_node.database import studies as study_table
+from dicom_ai_node.database.corrections import wrong_results
 from dicom_ai_node.errors import NodeError
-from dicom_ai_node.study import Expected
+from dicom_ai_node.study import Expected, StudyState
 
 app = typer.Typer(help="What came, and what was decided about it.", no_args_is_help=True)
 missed.add_to(app)
 
-StudyUid = Annotated[str, typer.Argument(help="Study Instance UID.")]
+reviewing.add_to(app)
+_WAITS = StudyState.NEEDS_REVIEW
 
 
 @app.command(name="list")
@@ -32,49 +36,59 @@ def list_(
 ) -> None:
     """List studies, the newest first."""
     with open_node(config).database.read() as connection:
-        found = study_table.listing(connection, limit=limit)
+        found = [
+            dict(row) | {"next_step": _next_step(connection, row)}
+            for row in study_table.listing(connection, limit=limit)
+        ]
     if as_json:
-        print_json([dict(row) for row in found])
+        print_json(found)
         return
-    table = Table("Last instance", "Study Instance UID", "From", "Instances", "State", "Why")
+    out = console(soft_wrap=True)  # a UID is never cut, so that it can be copied
+    out.print("Last instance        Study Instance UID")
     for row in found:
-        table.add_row(
-            moment(row["last_received_at"]),
-            row["study_instance_uid"],
-            row["calling_ae_title"],
-            str(row["instances"]),
-            row["state"],
-            row["reason"] or "",
-        )
-    console().print(table)
+        out.print(f"{moment(row['last_received_at'])}  {row['study_instance_uid']}")
+        out.print(f"    {row['instances']} instances from {row['calling_ae_title']}; {_state(row)}")
+        out.print(f"    next: {row['next_step']}")
 
 
 @app.command()
 def show(
     study_instance_uid: StudyUid, as_json: AsJson = False, config: ConfigDir = DEFAULT_CONFIG
 ) -> None:
-    """Show one study: when it came, its state, and its jobs."""
-    with open_node(config).database.read() as connection:
+    """Show one study: when it came, its state, what is to be done, and its jobs."""
+    node = open_node(config)
+    with node.database.read() as connection:
         row = _find(connection, study_instance_uid)
         jobs = job_table.listing(connection, study_instance_uid=study_instance_uid)
         number = len(study_table.instance_rows(connection, row["id"]))
         fetched = fetches.of_study(connection, row["id"])
         was_missed = missed_table.of_study(connection, study_instance_uid)
+        wrong = wrong_results(connection, study_instance_uid)
+        unfinished = recalls.unfinished(connection, study_instance_uid)
+    step = next_step.of_study(StudyState(row["state"]), jobs)
+    aside = reviewing.aside(node, study_instance_uid) if row["state"] == _WAITS else []
     if as_json:
         print_json(
             {
                 **row,
+                "next_step": step,
+                "kept_aside": [str(path) for path in aside],
                 "instances": number,
                 "jobs": [asdict(job) for job in jobs],
                 "fetches": [asdict(each) for each in fetched],
                 "missed": [asdict(each) for each in was_missed],
+                "wrong_results_at": wrong,
+                "retractions_waiting": list(unfinished),
             }
         )
         return
     out = console(soft_wrap=True)
     out.print(f"{row['study_instance_uid']} from {row['calling_ae_title']}")
     out.print(f"{number} instances, the last at {moment(row['last_received_at'])}")
-    out.print(f"{row['state']}{': ' + row['reason'] if row['reason'] else ''}")
+    out.print(_state(row))
+    out.print(f"next: {step}")
+    for path in aside:
+        out.print(f"came under a UID of this study with other contents, and is kept aside: {path}")
     if row["evidence"]:
         out.print(_completeness(row))
     for job in jobs:
@@ -83,6 +97,13 @@ def show(
         out.print(
             f"looked for at {each.peer}, in case it was missed: {each.state} {each.reason or ''}"
         )
+    if wrong:
+        out.print(
+            f"Results of images that are not to be used are at {', '.join(wrong)}: take them back "
+            f"by `dicom-ai-node results retract --study {row['study_instance_uid']}`"
+        )
+    for why in unfinished:
+        out.print(f"Results that are being taken back: {why}")
     for each in fetched:
         what = "which priors there are" if each.is_question else f"prior {each.study_instance_uid}"
         out.print(f"asked {each.peer} for {what}: {each.state} {each.reason or ''}")
@@ -113,7 +134,7 @@ def explain(
         )
         return
     out = console(soft_wrap=True)
-    out.print(f"The study is {row['state']}{': ' + row['reason'] if row['reason'] else ''}.")
+    out.print(f"The study is {_state(row)}.")
     if row["evidence"]:
         out.print(_completeness(row))
     for each in expected:
@@ -127,6 +148,15 @@ def explain(
             out.print(f"  - {job.reason}")
 
 
+def _state(row: Mapping[str, Any]) -> str:
+    return f"{row['state']}{': ' + row['reason'] if row['reason'] else ''}"
+
+
+def _next_step(connection: Connection, row: RowMapping) -> str:
+    jobs = job_table.listing(connection, study_instance_uid=row["study_instance_uid"])
+    return next_step.of_study(StudyState(row["state"]), jobs)
+
+
 def _completeness(row: dict[str, Any]) -> str:
     again = f", for the {row['revision']}. time" if row["revision"] > 1 else ""
     return f"Taken as complete{again}: {row['evidence']}."
@@ -135,18 +165,6 @@ def _completeness(row: dict[str, Any]) -> str:
 def _expected(each: Expected) -> dict[str, Any]:
     named = each.sop_instance_uids
     return {**asdict(each), "sop_instance_uids": None if named is None else sorted(named)}
-
-
-@app.command()
-def judge(study_instance_uid: StudyUid, config: ConfigDir = DEFAULT_CONFIG) -> None:
-    """Judge a study again, by the routes as they are now; what is known already is not repeated."""
-    with open_node(config).database.write() as connection:
-        row = _find(connection, study_instance_uid)
-        if not study_table.reopen(connection, study_instance_uid):
-            raise NodeError(
-                f"the study is {row['state']}: only routed and refused ones are settled"
-            )
-    typer.echo("The running node judges it again now: see `dicom-ai-node studies explain`.")
 
 
 def _find(connection: Connection, study_instance_uid: str) -> dict[str, Any]:

@@ -111,6 +111,14 @@ class WorkSettings(Strict):
     user: Annotated[str, Field(min_length=1)] | None = None  # of the processes; root starts them
 
 
+class CorrectionSettings(Strict):
+    """What becomes of results that are out already: rejection notes are sent to every peer that has
+    them, or they are marked here, and a person decides."""
+
+    rejected: Literal["retract", "mark"] = "retract"  # made of images that a note rejects
+    patient: Literal["retract", "mark"] = "mark"  # the study names another patient by now
+
+
 class DeliverySettings(Strict):
     """How long, and how often, an unreachable peer is tried."""
 
@@ -221,6 +229,7 @@ class Config(Strict):
     study: StudySettings = StudySettings()
     work: WorkSettings = WorkSettings()
     delivery: DeliverySettings = DeliverySettings()
+    corrections: CorrectionSettings = CorrectionSettings()
     limits: LimitsSettings = LimitsSettings()
     web: WebSettings = WebSettings()
     log: LogSettings = LogSettings()

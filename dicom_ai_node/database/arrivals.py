@@ -8,12 +8,14 @@ from typing import Protocol, cast
 
 from sqlalchemy import Connection, bindparam, func, insert, select, update
 
-from dicom_ai_node.database import jobs
+from dicom_ai_node.database import jobs, rejections, retractions, tallies
 from dicom_ai_node.database.open_studies import next_change
 from dicom_ai_node.database.tables import instance, study
 from dicom_ai_node.study import StudyState
+from dicom_ai_node.uids import OURS
 
 _AT_ONCE = 500  # bound parameters of one statement
+_SETTLED = (StudyState.ROUTED, StudyState.REFUSED, StudyState.PRIOR)
 
 
 PATIENT_DIFFERS = (
@@ -98,13 +100,26 @@ def compare(received: Stored, before: Stored) -> Arrival:
     return Arrival.DUPLICATE if same else Arrival.CONFLICT
 
 
-def add(connection: Connection, received: ReceivedInstance, file: str, *, now: float) -> Arrival:
+def add(
+    connection: Connection,
+    received: ReceivedInstance,
+    file: str,
+    *,
+    now: float,
+    how: str = tallies.STORED,
+) -> Arrival:
     """Commit the row of a durable file; `file` is not taken over unless the answer is NEW."""
-    return add_all(connection, [Kept(received=received, file=file, received_at=now)])[0]
+    kept = Kept(received=received, file=file, received_at=now)
+    return add_all(connection, [kept], how=how)[0]
 
 
-def add_all(connection: Connection, batch: Sequence[Kept]) -> list[Arrival]:
-    """The same for many, in the order in which they came; a file that has its row is NEW again."""
+def add_all(
+    connection: Connection, batch: Sequence[Kept], *, how: str = tallies.STORED
+) -> list[Arrival]:
+    """The same for many, in the order in which they came; a file that has its row is NEW again.
+
+    `how` is the word of the books for those that get a row.
+    """
     known = known_of(connection, [kept.received.sop_instance_uid for kept in batch])
     found = []
     fresh: dict[str, list[Kept]] = {}  # by study
@@ -121,9 +136,19 @@ def add_all(connection: Connection, batch: Sequence[Kept]) -> list[Arrival]:
             found.append(Arrival.NEW if is_mine else again)
     for group in fresh.values():
         _insert(connection, group)
+    tallies.add(
+        connection,
+        tallies.RECEPTION,
+        {
+            how: sum(len(group) for group in fresh.values()),
+            tallies.DUPLICATE: found.count(Arrival.DUPLICATE),
+            tallies.CONFLICT: found.count(Arrival.CONFLICT),
+        },
+    )
     for kept, each in zip(batch, found, strict=True):
         if each is Arrival.CONFLICT:
-            conflict(connection, kept.received.sop_instance_uid, now=kept.received_at)
+            uid = kept.received.sop_instance_uid
+            conflict(connection, uid, now=kept.received_at, came=kept.received)
     return found
 
 
@@ -175,10 +200,23 @@ def count_of(connection: Connection, study_instance_uid: str) -> int:
     return int(connection.execute(query).scalar_one())
 
 
-def conflict(connection: Connection, sop_instance_uid: str, *, now: float) -> None:
-    """Stop the study of the instance that was kept: a person must say which one is right."""
-    query = select(instance.c.study_id).where(instance.c.sop_instance_uid == sop_instance_uid)
-    _stop(connection, connection.execute(query).scalar_one(), BYTES_DIFFER, now)
+def conflict(
+    connection: Connection,
+    sop_instance_uid: str,
+    *,
+    now: float,
+    came: ReceivedInstance | None = None,
+) -> None:
+    """Stop the study of the instance that was kept: a person must say which one is right.
+
+    Where what `came` beside it is of the same study and another patient, that is what is wrong.
+    """
+    query = select(study).join(instance).where(instance.c.sop_instance_uid == sop_instance_uid)
+    row = connection.execute(query).mappings().one()
+    of_study = came is not None and came.study_instance_uid == row["study_instance_uid"]
+    patient = came.patient_digest if came is not None and of_study else row["patient_digest"]
+    differs = patient != row["patient_digest"] or row["reason"] == PATIENT_DIFFERS
+    _stop(connection, row["id"], PATIENT_DIFFERS if differs else BYTES_DIFFER, now)
 
 
 def _stop(connection: Connection, study_id: int, reason: str, now: float) -> None:
@@ -186,8 +224,10 @@ def _stop(connection: Connection, study_id: int, reason: str, now: float) -> Non
     connection.execute(
         update(study)
         .where(study.c.id == study_id)
-        .values(state=StudyState.NEEDS_REVIEW, reason=reason)
+        .values(state=StudyState.NEEDS_REVIEW, reason=reason, changed=next_change())
     )
+    for job_id in jobs.ready_of_study(connection, study_id):
+        retractions.count_as_tried(connection, job_id)
     jobs.cancel_of_study(connection, study_id, why=reason, now=now)
 
 
@@ -216,7 +256,11 @@ def _touch(connection: Connection, group: Sequence[Kept]) -> int:
         study_id = _open(connection, first, group[0].received_at, now)
     else:
         study_id = int(row["id"])
-        patients.add(row["patient_digest"])
+        known = row["patient_digest"]
+        if known:  # "" where a person discarded what was there
+            patients.add(known)
+        if len(patients) == 1 and row["state"] in _SETTLED and _are_ours(connection, group):
+            return study_id  # a result came back: there is nothing to judge
         # never the same time twice, whatever the clock says: settle() sees by it that it grew
         later = math.nextafter(row["last_received_at"], math.inf)
         changes: dict[str, object] = {
@@ -226,10 +270,17 @@ def _touch(connection: Connection, group: Sequence[Kept]) -> int:
         }
         if len(patients) == 1 and row["state"] != StudyState.NEEDS_REVIEW:
             changes |= {"state": StudyState.RECEIVING, "reason": None}
+            changes["patient_digest"] = next(iter(patients))
         connection.execute(update(study).where(study.c.id == study_id).values(**changes))
     if len(patients) > 1:
         _stop(connection, study_id, PATIENT_DIFFERS, now)
     return study_id
+
+
+def _are_ours(connection: Connection, group: Sequence[Kept]) -> bool:
+    """Objects that this node made; their UIDs tell at once which ones it has not."""
+    uids = [kept.received.sop_instance_uid for kept in group]
+    return all(uid.startswith(OURS) for uid in uids) and rejections.is_ours(connection, uids)
 
 
 def _open(connection: Connection, first: ReceivedInstance, since: float, until: float) -> int:

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from math import inf
 from types import MappingProxyType
 
-from sqlalchemy import Connection, RowMapping, func, insert, or_, select, update
+from sqlalchemy import Connection, RowMapping, insert, or_, select, update
 
 from dicom_ai_node.config.result_forms import ResultForms
-from dicom_ai_node.database import jobs
+from dicom_ai_node.database import jobs, tallies
 from dicom_ai_node.database.rungs import planned
 from dicom_ai_node.database.tables import delivery, job
 from dicom_ai_node.durable_steps import Step, reached
@@ -156,13 +156,16 @@ def _what_is_missing(refused: Sequence[RowMapping], there: Sequence[RowMapping])
     return f"{missing} (delivered: {delivered})"
 
 
-def retry(connection: Connection, current: Job, *, now: float) -> int:
-    """Send again what was refused, unchanged: UNDELIVERED to READY."""
+def retry(connection: Connection, current: Job, *, now: float, peer: str | None = None) -> int:
+    """Send again what was refused, by all or by one peer, unchanged: UNDELIVERED to READY."""
     why = "retried by an operator"
     jobs.move(connection, current, JobState.READY, now=now, why=why, **NO_ERROR)
+    refused = [delivery.c.job_id == current.id, delivery.c.state == DeliveryState.REFUSED]
+    if peer is not None:
+        refused.append(delivery.c.peer == peer)
     again = connection.execute(
         update(delivery)
-        .where(delivery.c.job_id == current.id, delivery.c.state == DeliveryState.REFUSED)
+        .where(*refused)
         .values(
             state=DeliveryState.PENDING,
             next_try_at=now,
@@ -181,13 +184,7 @@ def of_job(connection: Connection, job_id: int) -> Sequence[RowMapping]:
 
 def backlog(connection: Connection) -> dict[str, int]:
     """How many objects wait for each peer."""
-    query = (
-        select(delivery.c.peer, func.count())
-        .join(job)
-        .where(delivery.c.state == DeliveryState.PENDING, job.c.state == JobState.READY)
-        .group_by(delivery.c.peer)
-    )
-    return dict(connection.execute(query).all())
+    return tallies.by_peer(connection, DeliveryState.PENDING)
 
 
 def of_row(row: RowMapping) -> Delivery:

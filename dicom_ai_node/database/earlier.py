@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, select
 
-from dicom_ai_node.database.retracted import was_retracted
+from dicom_ai_node.database.retracted import was_corrected, was_retracted
 from dicom_ai_node.database.tables import job, study
 from dicom_ai_node.job import Job, JobState, Outcome
 
@@ -26,6 +26,7 @@ def keys_of_patient(connection: Connection, current: Job, *, most: int) -> Seque
             job.c.state.in_(WITH_RESULT),
             job.c.outcome.in_(MARKED),
             ~was_retracted(),
+            ~was_corrected(),
         )
         .order_by(job.c.id.desc())
         .limit(most)

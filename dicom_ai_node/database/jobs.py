@@ -4,12 +4,24 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, func, insert, select, update
+from sqlalchemy import Connection, RowMapping, insert, select, update
 
-from dicom_ai_node.database.retracted import is_note, is_retracted, was_retracted
-from dicom_ai_node.database.tables import job, job_event
+from dicom_ai_node.database import tallies
+from dicom_ai_node.database.retracted import (
+    AGAIN,
+    DISCARDED,
+    is_corrected,
+    is_discarded,
+    is_note,
+    is_retracted,
+    was_corrected,
+    was_discarded,
+    was_retracted,
+)
+from dicom_ai_node.database.tables import job, job_event, study
 from dicom_ai_node.errors import LeaseLost
 from dicom_ai_node.job import (
+    FINAL_STATES,
     HEAD_START_S,
     TRANSITIONS,
     Job,
@@ -22,6 +34,7 @@ from dicom_ai_node.job import (
 # why the node itself cancels a job
 NOT_WANTED = "the study has grown, and no route wants this any more"
 SUPERSEDED_BY = "superseded by job "
+FOR_A_PERSON = "the study waits for a person: "
 NOT_YET = 1e18  # run_after of a job that waits for another one's mask
 
 _WITH_RESULT = (JobState.READY, JobState.DONE, JobState.UNDELIVERED)
@@ -52,9 +65,9 @@ def enqueue(connection: Connection, new: NewJob, *, now: float) -> Job | None:
     """None when there is a job with this key already: the same work is never queued twice.
 
     But for work that the node itself had stopped, whose result another one replaced, or was
-    retracted, and that is wanted after all. None, too, where the mask that it needs will never be
-    there. An earlier job of the same model on the same subject is superseded, and cancelled unless
-    its results are out already.
+    retracted and is asked for again, and that is wanted after all. None, too, where the mask that
+    it needs will never be there. An earlier job of the same model on the same subject is
+    superseded, and cancelled unless its results are out already.
     """
     known = standing(connection, new.key)
     replaced_by = _replacing(connection, known) if known else None
@@ -162,6 +175,7 @@ def listing(
     connection: Connection,
     *,
     state: JobState | None = None,
+    states: Collection[JobState] = (),
     study_instance_uid: str | None = None,
     limit: int = 100,
 ) -> Sequence[Job]:
@@ -169,8 +183,11 @@ def listing(
     query = select(job).order_by(job.c.id.desc()).limit(limit)
     if state is not None:
         query = query.where(job.c.state == state)
+    if states:
+        query = query.where(job.c.state.in_(states))
     if study_instance_uid is not None:
-        query = query.where(job.c.study_instance_uid == study_instance_uid)
+        of = select(study.c.id).where(study.c.study_instance_uid == study_instance_uid)
+        query = query.where(job.c.study_id == of.scalar_subquery())
     return [of_row(row) for row in connection.execute(query).mappings()]
 
 
@@ -181,16 +198,40 @@ def events(connection: Connection, job_id: int) -> Sequence[RowMapping]:
 
 def cancel_of_study(connection: Connection, study_id: int, *, why: str, now: float) -> None:
     """Stop what is queued, running or still to be sent for a study that needs a person; but not
-    the note that takes a result back."""
+    the note that takes a result back. Once the person has looked, the work may begin anew."""
     live = (JobState.QUEUED, JobState.RUNNING, JobState.READY)
     query = select(job).where(job.c.study_id == study_id, job.c.state.in_(live), ~is_note())
-    for row in connection.execute(query).mappings().all():
-        move(connection, of_row(row), JobState.CANCELLED, now=now, why=why)
+    # those that depend on another one come after it, and would go with it
+    for row in connection.execute(query.order_by(job.c.id.desc())).mappings().all():
+        why_now = f"{FOR_A_PERSON}{why}"
+        move(connection, of_row(row), JobState.CANCELLED, now=now, why=why_now)
+
+
+def discard_of_study(connection: Connection, study_id: int, *, now: float) -> None:
+    """Nothing of a study's jobs stands any more, but for notes that take results back; what has
+    ended says so. Raises LeaseLost where one runs."""
+    query = select(job).where(job.c.study_id == study_id, ~is_note())
+    for row in connection.execute(query.order_by(job.c.id.desc())).mappings().all():
+        current = of_row(row)
+        if current.state in FINAL_STATES:
+            note(connection, current.id, current.state, current.state, DISCARDED, now)
+        elif current.state is JobState.RUNNING:
+            raise LeaseLost(f"job {current.id} runs")
+        else:
+            move(connection, current, JobState.CANCELLED, now=now, why=DISCARDED)
+
+
+def ready_of_study(connection: Connection, study_id: int) -> Sequence[int]:
+    """Jobs of a study whose results are being sent."""
+    query = select(job.c.id).where(
+        job.c.study_id == study_id, job.c.state == JobState.READY, ~is_note()
+    )
+    return connection.execute(query).scalars().all()
 
 
 def standing_results(connection: Connection, study_id: int) -> Sequence[Job]:
-    """Jobs of a study that have said something of its images, that no other supersedes, and that
-    nobody retracted."""
+    """Jobs of a study that have said something of its images, that no other supersedes, that
+    nobody retracted, and whose images nobody rejected."""
     superseded = select(job.c.supersedes).where(
         job.c.study_id == study_id,
         job.c.supersedes.is_not(None),
@@ -203,6 +244,7 @@ def standing_results(connection: Connection, study_id: int) -> Sequence[Job]:
         job.c.outcome.in_(said),
         job.c.id.not_in(superseded),
         ~was_retracted(),
+        ~was_corrected(),
     )
     return [of_row(row) for row in connection.execute(query.order_by(job.c.id)).mappings()]
 
@@ -247,9 +289,8 @@ def prioritise(connection: Connection, current: Job, priority: Priority) -> None
 
 
 def counts(connection: Connection) -> Mapping[JobState, int]:
-    query = select(job.c.state, func.count()).group_by(job.c.state)
-    found = {JobState(state): number for state, number in connection.execute(query)}
-    return {state: found.get(state, 0) for state in JobState}
+    kept = tallies.read(connection)
+    return {state: kept.get((tallies.JOB, state), 0) for state in JobState}
 
 
 def standing(connection: Connection, key: str) -> Job | None:
@@ -278,15 +319,14 @@ def _replacing(connection: Connection, replaced: Job) -> Job | None:
 
 def _is_over(connection: Connection, known: Job) -> bool:
     """Its result is not there, or not to be used: the same work makes objects of its own."""
-    return _stopped_by_node(connection, known) or is_retracted(connection, known.id)
-
-
-def _stopped_by_node(connection: Connection, stopped: Job) -> bool:
-    if stopped.state is not JobState.CANCELLED:
-        return False
-    last = select(job_event.c.why).where(job_event.c.job_id == stopped.id)
-    why = connection.scalar(last.order_by(job_event.c.id.desc()).limit(1))
-    return why is not None and why.startswith((NOT_WANTED, SUPERSEDED_BY))
+    last = select(job_event.c.why).where(job_event.c.job_id == known.id)
+    why = connection.scalar(last.order_by(job_event.c.id.desc()).limit(1)) or ""
+    if why == AGAIN:
+        return is_retracted(connection, known.id) or is_corrected(connection, known.id)
+    if is_discarded(connection, known.id):
+        return True
+    stopped = (NOT_WANTED, SUPERSEDED_BY, FOR_A_PERSON)
+    return known.state is JobState.CANCELLED and why.startswith(stopped)
 
 
 def _latest(connection: Connection, new: NewJob) -> Job | None:
@@ -297,6 +337,7 @@ def _latest(connection: Connection, new: NewJob) -> Job | None:
             job.c.model == new.model,
             job.c.subject == new.subject,
             job.c.state != JobState.CANCELLED,
+            ~was_discarded(),  # it was about other images
         )
         .order_by(job.c.id.desc())
         .limit(1)

@@ -13,6 +13,10 @@ def next_change() -> ScalarSelect[int]:
     return select(func.coalesce(func.max(study.c.changed), 0) + 1).scalar_subquery()
 
 
+def last_change(connection: Connection) -> int:
+    return int(connection.scalar(select(func.coalesce(func.max(study.c.changed), 0))) or 0)
+
+
 def changed(connection: Connection, *, after: int) -> Sequence[RowMapping]:
     """Open studies of which something changed after that number, in the order of the changes."""
     query = (

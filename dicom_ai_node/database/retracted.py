@@ -1,10 +1,17 @@
-"""How rows say that results were taken back; see `retractions`."""
+"""How rows say that results were taken back, or rest on images that are not to be used; see
+`retractions` and `corrections`."""
 
 from sqlalchemy import ColumnElement, Connection, select
 
 from dicom_ai_node.database.tables import job, job_event
 
-RETRACTED = "retracted by an operator: "  # begins the event of a job whose results are
+DISCARDED = "its study was discarded by an operator"  # begins the event of a job whose study was
+# begins the event of a job whose results are; by whom
+RETRACTED = "retracted by an operator: "
+RETRACTED_BY_NODE = "retracted by the node: "
+_RETRACTED = "retracted by "
+CORRECTED = "its images are not to be used: "  # begins the event of a job that was made of them
+AGAIN = "the study is judged again: what was retracted is made anew, where a route wants it"
 SUBJECT = "retraction: "  # begins the subject of a job that is a rejection note
 
 
@@ -14,12 +21,35 @@ def is_note() -> ColumnElement[bool]:
 
 def was_retracted() -> ColumnElement[bool]:
     """Of a row of the job table: by its events, which are found by the job's id."""
-    events = select(job_event.c.id).where(
-        job_event.c.job_id == job.c.id, job_event.c.why.startswith(RETRACTED, autoescape=True)
-    )
-    return events.exists()
+    return _has_event(_RETRACTED)
+
+
+def was_corrected() -> ColumnElement[bool]:
+    """Its images were rejected, or are said to be of two patients."""
+    return _has_event(CORRECTED)
 
 
 def is_retracted(connection: Connection, job_id: int) -> bool:
     query = select(job.c.id).where(job.c.id == job_id, was_retracted())
     return connection.scalar(query) is not None
+
+
+def was_discarded() -> ColumnElement[bool]:
+    return _has_event(DISCARDED)
+
+
+def is_discarded(connection: Connection, job_id: int) -> bool:
+    query = select(job.c.id).where(job.c.id == job_id, was_discarded())
+    return connection.scalar(query) is not None
+
+
+def is_corrected(connection: Connection, job_id: int) -> bool:
+    query = select(job.c.id).where(job.c.id == job_id, was_corrected())
+    return connection.scalar(query) is not None
+
+
+def _has_event(beginning: str) -> ColumnElement[bool]:
+    events = select(job_event.c.id).where(
+        job_event.c.job_id == job.c.id, job_event.c.why.startswith(beginning, autoescape=True)
+    )
+    return events.exists()

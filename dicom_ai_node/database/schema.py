@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Column, MetaData, String, Table, insert, inspect, select
 from sqlalchemy.exc import DatabaseError
 
+from dicom_ai_node.database import tallies
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.database.tables import metadata
 from dicom_ai_node.durable_steps import Step, reached
@@ -30,7 +31,10 @@ def upgrade(database: Database, version: str = "head") -> str:
     with database.migrate() as connection:
         config = _alembic()
         config.attributes["connection"] = connection
+        tallies.drop(connection)
         command.upgrade(config, version)
+        if version == "head":
+            tallies.install(connection)
         reached(Step.SCHEMA_WRITTEN)
     return head() if version == "head" else version
 
@@ -58,6 +62,7 @@ def _create(database: Database) -> None:
         if inspect(connection).has_table(_VERSION.name):
             return
         metadata.create_all(connection)
+        tallies.install(connection)
         _VERSION.create(connection)
         connection.execute(insert(_VERSION).values(version_num=head()))
 

@@ -8,19 +8,21 @@ from sqlalchemy import (
     delete,
     func,
     insert,
-    or_,
     select,
     update,
 )
 
 from dicom_ai_node.database.open_studies import next_change
+from dicom_ai_node.database.rejections import is_rejected
 from dicom_ai_node.database.tables import delivery, fetch, instance, job, study, verdict
 from dicom_ai_node.job import FINAL_STATES, JobState
 from dicom_ai_node.spool import Spool
 from dicom_ai_node.study import OPEN_STATES, Instance, StudyState
 
 _WITH_STUDY = select(instance, study.c.study_instance_uid).join(study)
+_OF_STUDY = _WITH_STUDY.order_by(instance.c.sop_instance_uid)
 _SETTLED = (StudyState.ROUTED, StudyState.REFUSED, StudyState.PRIOR)
+_LIVE = tuple(state for state in JobState if state not in FINAL_STATES)
 _AT_ONCE = 500  # bound parameters of one statement
 
 
@@ -63,8 +65,9 @@ def settle(
 
 
 def instances(connection: Connection, spool: Spool, study_id: int) -> Sequence[Instance]:
-    """Of a study, in the order of their UIDs."""
-    return [_instance(row, spool) for row in instance_rows(connection, study_id)]
+    """Of a study, those that no note rejects, in the order of their UIDs."""
+    query = _OF_STUDY.where(instance.c.study_id == study_id, ~is_rejected())
+    return [_instance(row, spool) for row in connection.execute(query).mappings()]
 
 
 def instances_after(
@@ -91,7 +94,8 @@ def instances_named(
 
 
 def instance_rows(connection: Connection, study_id: int) -> Sequence[RowMapping]:
-    query = _WITH_STUDY.where(instance.c.study_id == study_id).order_by(instance.c.sop_instance_uid)
+    """All that is here of a study."""
+    query = _OF_STUDY.where(instance.c.study_id == study_id)
     return connection.execute(query).mappings().all()
 
 
@@ -161,16 +165,12 @@ def reopen(connection: Connection, study_instance_uid: str) -> bool:
 
 def listing(connection: Connection, *, limit: int = 100) -> Sequence[RowMapping]:
     """The newest studies first, with the number of their instances."""
-    counted = (
-        select(instance.c.study_id, func.count().label("instances"))
-        .group_by(instance.c.study_id)
-        .subquery()
-    )
+    newest = select(study.c.id).order_by(study.c.last_received_at.desc()).limit(limit)
+    counted = select(func.count()).where(instance.c.study_id == study.c.id).scalar_subquery()
     query = (
-        select(study, func.coalesce(counted.c.instances, 0).label("instances"))
-        .outerjoin(counted, counted.c.study_id == study.c.id)
+        select(study, counted.label("instances"))
+        .where(study.c.id.in_(newest))
         .order_by(study.c.last_received_at.desc())
-        .limit(limit)
     )
     return connection.execute(query).mappings().all()
 
@@ -182,19 +182,17 @@ def verdicts(connection: Connection, study_id: int) -> Sequence[RowMapping]:
 
 def waiting(connection: Connection) -> int:
     """Studies that are still coming, or of which a job has not begun."""
+    # one after the other: for a condition with OR, SQLite looks at every study
+    coming = select(func.count()).where(study.c.state.in_(OPEN_STATES))
     queued = select(job.c.study_id).where(job.c.state == JobState.QUEUED)
-    query = (
-        select(func.count())
-        .select_from(study)
-        .where(or_(study.c.state.in_(OPEN_STATES), study.c.id.in_(queued)))
-    )
-    return int(connection.execute(query).scalar_one())
+    others = select(func.count()).where(study.c.id.in_(queued), study.c.state.not_in(OPEN_STATES))
+    return int(connection.scalar(coming) or 0) + int(connection.scalar(others) or 0)
 
 
 def expired(connection: Connection, *, before: float) -> Sequence[RowMapping]:
     """Studies that may be purged: nothing came and nothing was delivered since `before`, and no
     job still needs them."""
-    busy = select(job.c.study_id).where(job.c.state.not_in(FINAL_STATES))
+    busy = select(job.c.study_id).where(job.c.state.in_(_LIVE))
     delivered_since = (
         select(delivery.c.id)
         .join_from(delivery, job)
@@ -204,7 +202,7 @@ def expired(connection: Connection, *, before: float) -> Sequence[RowMapping]:
     compared = select(fetch.c.study_instance_uid).where(fetch.c.for_study_id.in_(busy))
     query = select(study).where(
         study.c.last_received_at < before,
-        study.c.state.in_(_SETTLED),
+        study.c.state.in_((*_SETTLED, StudyState.DISCARDED)),  # of which results are left
         study.c.id.not_in(busy),
         study.c.study_instance_uid.not_in(compared),
         ~delivered_since,

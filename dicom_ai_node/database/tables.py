@@ -13,6 +13,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 metadata = MetaData(
@@ -23,6 +24,12 @@ metadata = MetaData(
         "pk": "pk_%(table_name)s",
     }
 )
+
+# a Key Object Selection, which a rejection note is: in the very words of its index, or SQLite does
+# not use that
+IS_KEY_OBJECT = text("sop_class_uid = '1.2.840.10008.5.1.4.1.1.88.59'")
+# a rejection note of ours, as `retracted.is_note` has it
+IS_NOTE = text("subject LIKE 'retraction: %'")
 
 study = Table(
     "study",
@@ -47,6 +54,7 @@ study = Table(
     # not looked at has a greater one
     Column("changed", Integer, nullable=False, default=0),
     Index(None, "state", "last_received_at"),
+    Index(None, "last_received_at"),
     Index(None, "changed"),
     Index(None, "patient_digest"),
 )
@@ -66,6 +74,26 @@ instance = Table(
     Column("received_at", Float, nullable=False),
     Column("is_lost", Boolean, nullable=False, default=False),  # gone or damaged: see `lost`
     Index(None, "study_id", "series_instance_uid"),
+    Index("ix_instance_key_objects", "id", sqlite_where=IS_KEY_OBJECT),
+)
+
+# Key Object Selections that were read
+rejection_note = Table(
+    "rejection_note",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("sop_instance_uid", String(64), nullable=False, unique=True),
+    Column("code", String(16), nullable=False),  # why (CID 7011); "": it rejects nothing
+    Column("read_at", Float, nullable=False),
+)
+
+# what a note rejects, whether it has come or not
+rejection = Table(
+    "rejection",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("rejection_note_id", ForeignKey("rejection_note.id"), nullable=False, index=True),
+    Column("sop_instance_uid", String(64), nullable=False, index=True),
 )
 
 verdict = Table(
@@ -119,7 +147,10 @@ job = Table(
     Column("created_at", Float, nullable=False),
     Column("timings", JSON, nullable=False),
     Index(None, "state", "rank", "id"),
+    Index(None, "state", "id"),
+    Index("ix_job_notes", "created_at", sqlite_where=IS_NOTE),
     Index(None, "study_id", "model", "subject"),
+    Index(None, "study_instance_uid"),
 )
 
 job_event = Table(
@@ -160,6 +191,23 @@ delivery = Table(
     UniqueConstraint("job_id", "peer", "sop_instance_uid"),
     Index(None, "state", "peer", "next_try_at"),
     Index(None, "wants_commitment", "peer", "state", "next_try_at"),
+    Index(None, "sop_instance_uid"),
+)
+
+# results that the node takes back by itself: jobs whose rejection notes are to be written
+recall = Table(
+    "recall",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("job_id", ForeignKey("job.id"), nullable=False, unique=True),
+    Column("rejection", String(16), nullable=False),  # as Rejection has it
+    Column("why", Text, nullable=False),
+    Column("tries", Integer, nullable=False, default=0),
+    Column("next_try_at", Float, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("finished_at", Float),
+    Column("status", Text),  # why it is not finished, in a sentence
+    Index(None, "finished_at", "next_try_at"),
 )
 
 # how many instances there are, from somebody who knows (PS3.4 C.6, F.7, R.4)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, Connection, RowMapping, and_, select, true, update
 
 from dicom_ai_node.database import deliveries
-from dicom_ai_node.database.retractions import GIVEN_UP
+from dicom_ai_node.database.produced import GIVEN_UP
 from dicom_ai_node.database.tables import delivery, job
 from dicom_ai_node.job import DeliveryState, JobState
 

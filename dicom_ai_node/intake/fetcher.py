@@ -11,6 +11,7 @@ from dicom_ai_node.config.peers import DimsePeer
 from dicom_ai_node.database import arrivals, fetches, studies
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.database.fetches import Fetch, FetchState
+from dicom_ai_node.draining import is_draining
 from dicom_ai_node.errors import InputError, PeerUnreachable
 from dicom_ai_node.intake.priors import examined, worth_fetching
 from dicom_ai_node.log import get_logger, pseudonym, where
@@ -49,7 +50,7 @@ class Fetcher:
         """Until told to stop; trouble with the database ends no queue."""
         while not stop.is_set():
             try:
-                did = self.fetch_due(now=self.database.now())
+                did = not is_draining(self.spool) and self.fetch_due(now=self.database.now())
             except Exception:
                 log.exception("fetcher_failed", peer=self.name)
                 did = False

@@ -7,13 +7,14 @@ from sqlalchemy import Connection, RowMapping
 
 from dicom_ai_node.config.installed import InstalledModel
 from dicom_ai_node.config.settings import Config, Route
-from dicom_ai_node.database import jobs, missed, studies
+from dicom_ai_node.database import jobs, missed, rejections, studies
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.database.jobs import NewJob
 from dicom_ai_node.durable_steps import Step, reached
 from dicom_ai_node.intake import came
 from dicom_ai_node.intake.ask import Asker
 from dicom_ai_node.intake.comparison import Comparison
+from dicom_ai_node.intake.corrections import Corrections
 from dicom_ai_node.intake.headers import Headers
 from dicom_ai_node.intake.missed import behind_live
 from dicom_ai_node.intake.plan import Decided, Plan, Planner, side_by_side
@@ -48,12 +49,14 @@ class Intake:
         asker = Asker(config.peers, database, calling_ae_title=config.node.ae_title[0])
         self.watch = Watch(config, spool, database, self.headers, asker)
         self._planner = Planner(models=models, side_by_side=side_by_side(config.routes))
+        self._corrections = Corrections(config=config, spool=spool, database=database)
         self._comparison = Comparison(
             config=config, spool=spool, database=database, headers=self.headers
         )
 
     def settle_quiet(self, *, now: float) -> int:
         """Judge every study that is complete, or has waited long enough; the number of them."""
+        self._corrections.look(now=now)
         self._comparison.settle_fetched(now=now)
         look = self.watch.look(now=now)
         for each in look.open:
@@ -110,6 +113,9 @@ class Intake:
         plan = self._plan(closed, decided, now)
         with self.database.read() as connection:
             standing = jobs.standing_results(connection, row["id"])
+            rejected = [str(each) for each in rejections.of_study(connection, row["id"])]
+            if rejected:  # what was made of those, its note has decided about
+                standing = [e for e in standing if not rejections.names_any(connection, e.inputs)]
         refused = self._planner.refusals(row["id"], decided, series)
         taken_back = self._planner.retractions(row["id"], standing, plan, decided, series)
         wanted = [*plan.jobs, *taken_back, *refused]
@@ -119,7 +125,7 @@ class Intake:
                 connection,
                 row,
                 state,
-                reason=None if plan.jobs else _why_not(series, plan, decided),
+                reason=_reason(series, plan, decided, rejected),
                 verdicts=[row_of(each) for _, decision in decided for each in decision.verdicts],
                 evidence=closed.decision.evidence,
                 now=now,
@@ -162,6 +168,16 @@ class Intake:
             )
             for each in routes
         ]
+
+
+def _reason(
+    series: Sequence[Series], plan: Plan, decided: Decided, rejected: Sequence[str]
+) -> str | None:
+    if not series:
+        return "; ".join(rejected)
+    return (
+        "; ".join(rejected if plan.jobs else [*rejected, _why_not(series, plan, decided)]) or None
+    )
 
 
 def _why_not(series: Sequence[Series], plan: Plan, decided: Decided) -> str:

@@ -91,7 +91,7 @@ class Planner:
         taken_back = []
         for earlier in standing:
             of_model = [each for each in decided if each[0].model == earlier.model]
-            if (earlier.model, earlier.subject) in wanted or not of_model:
+            if (earlier.model, earlier.subject) in wanted or not of_model or not series:
                 continue
             if (earlier.model, earlier.version, earlier.inputs) in work:
                 continue  # the same by another name: the routes have changed, and not the study

@@ -3,6 +3,8 @@
 import enum
 from dataclasses import dataclass
 
+from dicom_ai_node.database import tallies
+
 
 class Status(enum.IntEnum):
     """PS3.7 Annex C, PS3.4 Table B.2-1; 0xA700 only where sending again can help."""
@@ -63,3 +65,12 @@ class Answer:
 
 
 SUCCESS = Answer(Status.SUCCESS)
+
+
+def in_books(answer: Answer) -> str:
+    """The word of the books for an instance that was answered so, and is not stored."""
+    if answer.status is Status.SUCCESS:
+        return tallies.DUPLICATE
+    if answer.status is Status.DUPLICATE_SOP_INSTANCE:
+        return tallies.CONFLICT
+    return f"{tallies.REFUSED}{answer.status:04X}"

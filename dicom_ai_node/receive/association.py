@@ -19,7 +19,7 @@ from dicom_ai_node.log import get_logger
 from dicom_ai_node.peers.commitment import Report
 from dicom_ai_node.receive import command as dimse
 from dicom_ai_node.receive.action import Action
-from dicom_ai_node.receive.answer import ActionStatus, Answer, Status
+from dicom_ai_node.receive.answer import ActionStatus, Answer, Status, in_books
 from dicom_ai_node.receive.brought import Brought
 from dicom_ai_node.receive.command import Command
 from dicom_ai_node.receive.commitment import Commitments
@@ -212,11 +212,19 @@ class Association:
         try:
             answer = self._feed(under_way, data, is_last=is_last)
         except TooLarge:
+            self._count(under_way, TOO_LARGE)
             self._answer(context_id, under_way.command, TOO_LARGE)
             raise ProtocolError(UNEXPECTED_PDU, "an object larger than allowed") from None
         if answer is not None:
             self._under_way = None
+            self._count(under_way, answer)
             self._answer(context_id, under_way.command, answer)
+
+    def _count(self, under_way: _UnderWay, answer: Answer) -> None:
+        """An instance that is not stored; one that is, is counted with its row."""
+        is_store = under_way.command.number(dimse.COMMAND_FIELD) == dimse.C_STORE_RQ
+        if is_store and answer.status is not Status.SUCCESS:
+            self._store.ledger.count(in_books(answer))
 
     def _feed(self, under_way: _UnderWay, data: memoryview, *, is_last: bool) -> Answer | None:
         """The DIMSE boundary: whatever goes wrong with one instance, the association goes on."""

@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from dicom_ai_node.config.settings import AcceptEntry, Config
+from dicom_ai_node.draining import is_draining
 from dicom_ai_node.log import get_logger
 from dicom_ai_node.receive.admission import (
     APPLICATION_CONTEXT,
@@ -24,7 +25,7 @@ from dicom_ai_node.receive.backlog import Backlog
 from dicom_ai_node.receive.commitment import Commitments
 from dicom_ai_node.receive.commitment_report import Reports
 from dicom_ai_node.receive.negotiated import Negotiations
-from dicom_ai_node.receive.negotiation import Request
+from dicom_ai_node.receive.negotiation import STORAGE_COMMITMENT, VERIFICATION, Request
 from dicom_ai_node.receive.space import Space, is_short_of_descriptors
 from dicom_ai_node.receive.store import Store
 from dicom_ai_node.receive.wire import (
@@ -46,6 +47,8 @@ _REJECT = struct.Struct(">xBBB")
 _BY_PROVIDER = 2
 _NO_REASON = 0
 _VERSION_1 = 0x0001  # a bit field (PS3.8 9.3.2)
+# served while the node is drained: reports of storage commitment are awaited even then
+_NOTHING_NEW = frozenset({VERIFICATION, STORAGE_COMMITMENT})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,7 +141,7 @@ class Connection:
                 address=self._address,
                 certificate=self._certificate,
             ) as entry:
-                self._check_room()
+                self._check_room(request)
                 self._associate(wire, request, entry)
         except Rejected as rejected:
             self._complain(
@@ -154,9 +157,11 @@ class Connection:
         if request.application_context_name != APPLICATION_CONTEXT:
             raise Rejected(APPLICATION_CONTEXT_UNKNOWN)
 
-    def _check_room(self) -> None:
+    def _check_room(self, request: Request) -> None:
         """P9, P13, P14: later, the same association may be welcome."""
         services = self._services
+        if is_draining(services.store.spool) and request.proposes_beyond(_NOTHING_NEW):
+            raise Rejected(TEMPORARY_CONGESTION)
         if services.draining.is_set() or services.space.is_low() or services.store.ledger.is_down():
             raise Rejected(TEMPORARY_CONGESTION)
         if is_short_of_descriptors():

@@ -6,6 +6,7 @@ whose rows are on their way, exists only while it holds a lock, which a rescan t
 
 import hashlib
 import threading
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -15,10 +16,10 @@ from time import monotonic
 from sqlalchemy.exc import DBAPIError
 
 from dicom_ai_node.config.settings import Config
-from dicom_ai_node.database import arrivals
+from dicom_ai_node.database import arrivals, tallies
 from dicom_ai_node.database.engine import BUSY_TIMEOUT_S, Database
 from dicom_ai_node.log import get_logger
-from dicom_ai_node.receive.answer import SUCCESS, Answer, Status
+from dicom_ai_node.receive.answer import SUCCESS, Answer, Status, in_books
 from dicom_ai_node.receive.backlog import Backlog
 from dicom_ai_node.receive.import_check import UNREADABLE, Check, Fate, Outcome
 from dicom_ai_node.receive.part10_file import Part10File, pieces_of
@@ -76,10 +77,11 @@ class Importer:
     def _judge(self, paths: Sequence[Path], fresh: list[Part10File]) -> Iterator[Outcome]:
         """What can be said without a lock; the rest is added to `fresh`."""
         found: list[Part10File] = []
+        judged: list[Outcome] = []
         for path in paths:
             looked = self._check.look_at(path)
             if isinstance(looked, Outcome):
-                yield looked
+                judged.append(looked)
             else:
                 found.append(looked)
         known = self._known(found)
@@ -87,9 +89,23 @@ class Importer:
         before = (known[each.sop_instance_uid][0] for each in again)
         answer = self._say_known(each.study_instance_uid for each in before)
         fate = Fate.KNOWN if answer is SUCCESS else Fate.REFUSED
-        for each in again:
-            yield Outcome(path=each.path, fate=fate, answer=answer)
+        judged += [Outcome(path=each.path, fate=fate, answer=answer) for each in again]
+        self._count(judged)
+        yield from judged
         fresh.extend(each for each in found if each not in again)
+
+    def _count(self, judged: Sequence[Outcome]) -> None:
+        """What needs no row is in the books all the same."""
+        counted = Counter(
+            in_books(each.answer) for each in judged if each.fate in (Fate.KNOWN, Fate.REFUSED)
+        )
+        if not counted:
+            return
+        try:
+            with self._database.write() as connection:
+                tallies.add(connection, tallies.RECEPTION, counted)
+        except DBAPIError:  # the files are where they were, and nothing was promised of them
+            log.exception("database_not_written")
 
     def _say_known(self, study_instance_uids: Iterable[str]) -> Answer:
         try:
@@ -161,6 +177,8 @@ class Importer:
         answer = self._send(store, found, batch)
         if answer is not None:
             fate = Fate.KNOWN if answer is SUCCESS else Fate.REFUSED
+            if fate is Fate.REFUSED:
+                store.ledger.count(in_books(answer))
             batch.outcomes.append(Outcome(path=found.path, fate=fate, answer=answer))
 
     def _send(self, store: Store, found: Part10File, batch: _Batch) -> Answer | None:

@@ -15,7 +15,7 @@ from typing import TypeVar
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from dicom_ai_node.database import arrivals, lost, open_studies
+from dicom_ai_node.database import arrivals, lost, open_studies, tallies
 from dicom_ai_node.database.arrivals import Arrival, Kept, ReceivedInstance
 from dicom_ai_node.database.engine import BUSY_TIMEOUT_S, Database
 from dicom_ai_node.durable_steps import Step, reached
@@ -26,6 +26,7 @@ from dicom_ai_node.spool import Spool
 log = get_logger(__name__)
 
 GROUP_S = 0.25  # between two commits while instances stream in
+_COUNTED_S = 2.0  # what is only to be counted waits so long for a row to go with
 _RETRY_S = 1.0
 _MAX_PENDING = 20_000  # rows, when the database cannot be written
 _MAX_STUDIES = 1000  # whose instances are counted without asking the table
@@ -76,6 +77,7 @@ class Ledger:
         self._bringing: Counter[str] = Counter()  # associations of this process, by study
         self._ended: dict[str, float] = {}  # studies that no association brings any more: since
         self._ends = 0  # of associations, that are yet to be recorded
+        self._answered: Counter[str] = Counter()  # what gets no row, by the books' words for it
         self._thread = threading.Thread(target=self._run, name="ledger", daemon=True)
 
     def start(self) -> None:
@@ -118,6 +120,16 @@ class Ledger:
             if len(self._pending) == 1:  # woken for each, the thread would want the lock each time
                 self._changed.notify_all()
         return found
+
+    def count(self, word: str) -> None:
+        """One more that was answered and gets no row: the next commit puts it into the books.
+
+        What is counted when the process is killed is lost: the peer has its answer all the same.
+        """
+        with self._changed:
+            self._answered[word] += 1
+            if self._answered.total() == 1:
+                self._changed.notify_all()
 
     def _arrival(self, received: ReceivedInstance) -> Arrival:
         pending = self._pending.get(received.sop_instance_uid)
@@ -196,15 +208,20 @@ class Ledger:
     def _run(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._pending or self._ends or self._stopping)
+                self._changed.wait_for(lambda: self._has_rows() or self._answered)
+                self._changed.wait_for(self._has_rows, timeout=_COUNTED_S)
                 batch = [each.kept for each in self._pending.values()]
                 ended, ends = dict(self._ended), self._ends
+                answered = Counter(self._answered)
                 stopping = self._stopping
-            if not batch and not ends:
+            if not batch and not ends and not answered:
                 return
-            if not self._commit(batch, ended, ends) and stopping:
+            if not self._commit(batch, ended, ends, answered) and stopping:
                 return
             self._pause()
+
+    def _has_rows(self) -> bool:
+        return bool(self._pending or self._ends or self._stopping)
 
     def _pause(self) -> None:
         """Let a group gather, unless somebody waits for it."""
@@ -213,12 +230,19 @@ class Ledger:
                 lambda: self._stopping or self._waited_for > self._committed, timeout=GROUP_S
             )
 
-    def _commit(self, batch: Sequence[Kept], ended: Mapping[str, float], ends: int) -> bool:
+    def _commit(
+        self,
+        batch: Sequence[Kept],
+        ended: Mapping[str, float],
+        ends: int,
+        answered: Counter[str],
+    ) -> bool:
         try:
             with self._database.write() as connection:
                 found = arrivals.add_all(connection, batch)
                 for uid, at in ended.items():
                     open_studies.association_ended(connection, uid, at=at)
+                tallies.add(connection, tallies.RECEPTION, answered)
                 reached(Step.ROWS_WRITTEN)
         except SQLAlchemyError:  # locked, full, gone: what is on disk waits, and is tried again
             log.exception("rows_not_committed", pending=len(batch))
@@ -235,6 +259,7 @@ class Ledger:
                 if self._ended.get(uid) == at:
                     del self._ended[uid]
             self._ends -= ends
+            self._answered -= answered
             self._committed += len(batch) + ends
             self._changed.notify_all()
         return True

@@ -115,6 +115,10 @@ class Request:
         item = self.parameter(MaximumLengthNotification)
         return item.maximum_length_received if item else 0
 
+    def proposes_beyond(self, abstract_syntaxes: frozenset[str]) -> bool:
+        proposed = self.primitive.presentation_context_definition_list
+        return any(context.abstract_syntax not in abstract_syntaxes for context in proposed)
+
 
 def read_request(body: memoryview) -> Request:
     """Decode with pynetdicom, but for the titles, of which it drops what is not ASCII.

@@ -9,7 +9,7 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_file_meta_info
 
-from dicom_ai_node.database import arrivals, lost, studies
+from dicom_ai_node.database import arrivals, lost, studies, tallies
 from dicom_ai_node.database.arrivals import Arrival, Kept, ReceivedInstance
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.durable_steps import Step, reached
@@ -64,7 +64,10 @@ def _rescan(spool: Spool, database: Database) -> Found:
     for name, path in on_disk.items():
         if name not in known:
             found = _look_at(path)
-            if isinstance(found, Kept):
+            if isinstance(found, Kept) and _is_purged(path, found.received, database):
+                path.unlink()
+                fates[_PURGED] += 1
+            elif isinstance(found, Kept):
                 of_study.setdefault(found.received.study_instance_uid, []).append(found)
             else:
                 fates[found] += 1
@@ -111,17 +114,13 @@ def _look_at(path: Path) -> Kept | str:
 def _adopt(group: list[Kept], spool: Spool, database: Database) -> list[Arrival | str]:
     """What was found of one study, in one transaction: a tick that judges studies meanwhile, in
     another process, never takes a part of it for the whole."""
-    if stale := [kept for kept in group if _is_purged(kept, database)]:
-        for kept in stale:
-            spool.instance_path(kept.file).unlink()
-        fresh = [kept for kept in group if kept not in stale]
-        return [_PURGED] * len(stale) + (_adopt(fresh, spool, database) if fresh else [])
     group.sort(key=lambda kept: kept.received_at)
     for kept in group:
         spool.make_durable(kept.file)  # killed before the sync, perhaps: no row without (P1)
     fates: list[Arrival | str] = []
     with database.write() as connection:
-        for kept, found in zip(group, arrivals.add_all(connection, group), strict=True):
+        found_of = arrivals.add_all(connection, group, how=tallies.ADOPTED)
+        for kept, found in zip(group, found_of, strict=True):
             uid = kept.received.sop_instance_uid
             before = arrivals.file_of(connection, uid) if found is Arrival.DUPLICATE else kept.file
             if before != kept.file and not spool.instance_path(before).is_file():
@@ -130,7 +129,7 @@ def _adopt(group: list[Kept], spool: Spool, database: Database) -> list[Arrival 
             else:
                 fates.append(found)
     reached(Step.ORPHAN_ADOPTED)
-    for kept, fate in zip(group, fates, strict=True):  # after the commit
+    for kept, fate in zip(group, fates, strict=True):
         if fate is Arrival.DUPLICATE:
             spool.instance_path(kept.file).unlink()
         elif fate is Arrival.CONFLICT:
@@ -157,13 +156,14 @@ def _put_back(there: list[Path], database: Database) -> list[Arrival | str]:
     return fates
 
 
-def _is_purged(kept: Kept, database: Database) -> bool:
-    """Left over by a purge that was killed; what came after the purge is younger than its study."""
+def _is_purged(path: Path, received: ReceivedInstance, database: Database) -> bool:
+    """Left over by a purge or a discard that was killed; what came after it is younger than its
+    study."""
     with database.read() as connection:
-        row = studies.find(connection, kept.received.study_instance_uid)
-    if row is None or row["state"] != StudyState.PURGED:
+        row = studies.find(connection, received.study_instance_uid)
+    if row is None or row["state"] not in (StudyState.PURGED, StudyState.DISCARDED):
         return False
-    return bool(kept.received_at <= row["last_received_at"])
+    return bool(path.stat().st_mtime <= row["last_received_at"])
 
 
 def describe(path: Path) -> ReceivedInstance:

@@ -13,7 +13,7 @@ from dicom_ai_node.database.engine import BUSY_TIMEOUT_S, Database
 from dicom_ai_node.durable_steps import Step, reached
 from dicom_ai_node.log import get_logger
 from dicom_ai_node.receive import part10
-from dicom_ai_node.receive.answer import SUCCESS, Answer, Status
+from dicom_ai_node.receive.answer import SUCCESS, Answer, Status, in_books
 from dicom_ai_node.receive.brought import Brought
 from dicom_ai_node.receive.elements import Malformed
 from dicom_ai_node.receive.identity import Identity, identify, walk_for
@@ -222,8 +222,9 @@ class Reception:
                 calling_ae_title=received.calling_ae_title,
                 called_ae_title=received.called_ae_title,
             )
-        if found is Arrival.DUPLICATE and not self._restored(file, received):
-            file.discard()
+            if not self._restored(file, received):
+                file.discard()
+            self._store.ledger.count(in_books(SUCCESS))
         if found is Arrival.TOO_MANY:
             return self._refuse(
                 Answer(Status.TOO_MANY_INSTANCES, "the study has more instances than allowed here")
@@ -237,7 +238,8 @@ class Reception:
         """First kept, second kept aside, and a person decides (P3)."""
         self._settle()
         with self._store.database.write() as connection:
-            arrivals.conflict(connection, received.sop_instance_uid, now=self._store.database.now())
+            uid, now = received.sop_instance_uid, self._store.database.now()
+            arrivals.conflict(connection, uid, now=now, came=received)
         reached(Step.CONFLICT_RECORDED)
         self._store.spool.set_aside(file.name, f"{received.sha256}.dcm")
         self._file = None

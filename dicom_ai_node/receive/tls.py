@@ -102,16 +102,16 @@ def _load(settings: TlsSettings) -> _Loaded:
     context = _context()
     show(context, "node.tls", settings.certificate, settings.key)
     trust(context, "node.tls.ca", settings.ca)
-    crl_ends = None
+    crl_end = None
     if settings.crl is not None:
-        crl_ends = _crl_ends(settings.crl)
+        crl_end = crl_ends(settings.crl)
         trust(context, "node.tls.crl", settings.crl)
         context.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
     certificates = (
         *(("node.tls.certificate", each) for each in own),
         *(("node.tls.ca", each) for each in authorities),
     )
-    return _Loaded(context=context, certificates=certificates, crl_ends=crl_ends)
+    return _Loaded(context=context, certificates=certificates, crl_ends=crl_end)
 
 
 def _context() -> ssl.SSLContext:
@@ -125,7 +125,7 @@ def _context() -> ssl.SSLContext:
     return context
 
 
-def _crl_ends(path: Path) -> datetime | None:
+def crl_ends(path: Path) -> datetime | None:
     """When the first of the lists is too old: OpenSSL then takes none of that CA's peers."""
     data = read_file("node.tls.crl", path)
     # OpenSSL would trust a certificate in this file like those in node.tls.ca

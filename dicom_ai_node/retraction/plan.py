@@ -6,13 +6,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
-from dicom_ai_node.database.retractions import Produced
+from dicom_ai_node.database.produced import Produced
 from dicom_ai_node.encoders.words.words import say
 from dicom_ai_node.header import DAMAGED, read_header
 from dicom_ai_node.job import Job, JobState
 from dicom_ai_node.language import Language
 from dicom_ai_node.spool import Spool
 
+RECALLED = "{model} was recalled: {why}. Do not use the objects that are named here."
+TAKEN_BACK = (
+    "Results of {model} on this study were taken back: {why}. "
+    "Do not use the objects that are named here."
+)
 _NAMES = ("SOPClassUID", "SeriesInstanceUID")
 NOTE_REFUSED = "it did not take the rejection note (`jobs show {job}`): hide or delete them there"
 NOT_NAMED = "the node no longer knows the series of some of its objects: reject them by hand there"
@@ -38,6 +43,7 @@ class PlannedNote:
     objects: tuple[Produced, ...]
     is_sure: bool
     rejection: Rejection
+    sentence: str  # RECALLED or TAKEN_BACK
     why: str
 
     @property
@@ -55,7 +61,7 @@ class PlannedNote:
         """As the note says it; `why` is in the words of who recalled."""
         return say(
             language,
-            "{model} was recalled: {why}. Do not use the objects that are named here.",
+            self.sentence,
             model=f"{self.of.model} {self.of.version}",
             why=self.why,
         )
@@ -87,6 +93,7 @@ def plan(
     spool: Spool,
     *,
     rejection: Rejection,
+    sentence: str,
     why: str,
 ) -> Plan:
     """For what is at a peer, or may be, and no note rejects yet."""
@@ -94,7 +101,7 @@ def plan(
     new = [each for each in there if (each.peer, each.sop_instance_uid) not in noted]
     notes: list[PlannedNote] = []
     by_hand: list[ByHand] = []
-    for (study, peer, _, is_sure), group in groupby(sorted(new, key=_note_of), key=_note_of):
+    for (study, peer, *_, is_sure), group in groupby(sorted(new, key=_note_of), key=_note_of):
         objects = [named(each, spool) for each in group]
         known = tuple(each for each in objects if each.sop_class_uid and each.series_instance_uid)
         unknown = tuple(each for each in objects if each not in known)
@@ -106,6 +113,7 @@ def plan(
                     objects=known,
                     is_sure=is_sure,
                     rejection=rejection,
+                    sentence=sentence,
                     why=why,
                 )
             )
@@ -154,5 +162,6 @@ def named(each: Produced, spool: Spool) -> Produced:
     return replace(each, sop_class_uid=sop_class_uid, series_instance_uid=series_instance_uid)
 
 
-def _note_of(each: Produced) -> tuple[str, str, str, bool]:
-    return each.job.study_instance_uid, each.peer, each.job.version, each.is_there
+def _note_of(each: Produced) -> tuple[str, str, str, str, bool]:
+    of = each.job
+    return of.study_instance_uid, each.peer, of.model, of.version, each.is_there

@@ -1,4 +1,4 @@
-"""A recall from its beginning to its end: what it would do, and doing it."""
+"""Results are taken back, from the beginning to the end: what that would do, and doing it."""
 
 import time
 from collections import Counter
@@ -8,12 +8,22 @@ from dataclasses import dataclass
 
 from dicom_ai_node.config.installed import model_label
 from dicom_ai_node.config.settings import Config
-from dicom_ai_node.database import retractions
+from dicom_ai_node.database import corrections, retractions
 from dicom_ai_node.database.engine import Database
+from dicom_ai_node.database.produced import ResultsOf, jobs_of, notes_of, produced
+from dicom_ai_node.database.retracted import RETRACTED
 from dicom_ai_node.errors import AlreadyRunning, InputError
 from dicom_ai_node.job import DeliveryState, Job, JobState
 from dicom_ai_node.log import get_logger, pseudonym
-from dicom_ai_node.retraction.plan import ByHand, Plan, PlannedNote, Rejection, plan
+from dicom_ai_node.retraction.plan import (
+    RECALLED,
+    TAKEN_BACK,
+    ByHand,
+    Plan,
+    PlannedNote,
+    Rejection,
+    plan,
+)
 from dicom_ai_node.retraction.write import Notes
 from dicom_ai_node.spool import Spool
 
@@ -51,22 +61,22 @@ class Done:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recall:
-    """Of one version of a model, or of all. `why` is a reason that anybody may read."""
+    """Of all that a model produced, of a study, or of some jobs. `why` is a reason that anybody may
+    read."""
 
     config: Config
     spool: Spool
     database: Database
-    model: str
-    version: str | None
+    of: ResultsOf
     rejection: Rejection
     why: str
 
     def look(self) -> Outlook:
         with self.database.read() as connection:
-            jobs = retractions.jobs_of_model(connection, self.model, self.version)
-            produced = retractions.produced(connection, self.model, self.version)
+            jobs = jobs_of(connection, self.of)
+            objects = produced(connection, self.of)
             built_on = retractions.built_on(connection, jobs)
-        ready = [each for each in produced if each.job.state is JobState.READY]
+        ready = [each for each in objects if each.job.state is JobState.READY]
         return Outlook(
             jobs=tuple(jobs),
             plan=self._plan(),
@@ -75,10 +85,14 @@ class Recall:
         )
 
     def do(self, *, wait_s: float) -> Done:
-        """May be repeated: what is done already is not done again. The model is disabled before.
+        """May be repeated: what is done already is not done again. A model that is recalled is
+        disabled before.
 
-        Attempts that run are given `wait_s` to be ended by that.
+        Attempts that run are given `wait_s` to be ended by that; those of some jobs or one study
+        are ended here, and so is what is queued.
         """
+        if not self.of.is_of_model:
+            self._cancel()
         still_running = self._await_end(wait_s)
         stopped = self._stop()
         found = self._plan()
@@ -110,9 +124,22 @@ class Recall:
 
     def _plan(self) -> Plan:
         with self.database.read() as connection:
-            produced = retractions.produced(connection, self.model, self.version)
-            noted = retractions.notes_of(connection, self.model)
-        return plan(produced, noted, self.spool, rejection=self.rejection, why=self.why)
+            objects = produced(connection, self.of)
+            noted = notes_of(connection, self.of)
+        return plan(
+            objects,
+            noted,
+            self.spool,
+            rejection=self.rejection,
+            sentence=RECALLED if self.of.is_of_model else TAKEN_BACK,
+            why=self.why,
+        )
+
+    def _cancel(self) -> None:
+        with self.database.write() as connection:
+            known = jobs_of(connection, self.of)
+            why = f"{RETRACTED}{self.why}"
+            corrections.stop(connection, known, why, now=self.database.now())
 
     def _await_end(self, wait_s: float) -> int:
         """The worker ends them at its next look; how many run nevertheless."""
@@ -123,7 +150,7 @@ class Recall:
 
     def _running(self) -> Sequence[Job]:
         with self.database.read() as connection:
-            jobs = retractions.jobs_of_model(connection, self.model, self.version)
+            jobs = jobs_of(connection, self.of)
         return [each for each in jobs if each.state is JobState.RUNNING]
 
     def _stop(self) -> int:
@@ -135,7 +162,7 @@ class Recall:
             except AlreadyRunning:
                 is_delivering = True
             with self.database.read() as connection:
-                jobs = retractions.unmarked(connection, self.model, self.version)
+                jobs = retractions.unmarked(connection, self.of)
             for at in range(0, len(jobs), _AT_ONCE):
                 with self.database.write() as connection:
                     retractions.mark(

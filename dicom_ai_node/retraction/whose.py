@@ -46,8 +46,11 @@ def header_for(note: PlannedNote, config: Config, spool: Spool, database: Databa
 def _files(
     connection: Connection, config: Config, spool: Spool, note: PlannedNote
 ) -> Iterator[Path]:
-    """Of the study, what is known: images, then results, here and in folders."""
-    for row in studies.instance_rows(connection, note.of.study_id):
+    """Of the study, what is known: images that the results were made of, for others may name
+    another patient; then results, here and in folders; then other images."""
+    used = {uid for uids in note.of.inputs.values() for uid in uids}
+    rows = studies.instance_rows(connection, note.of.study_id)
+    for row in (row for row in rows if row["sop_instance_uid"] in used):
         yield spool.instance_path(row["file"])
     study_instance_uid = note.study_instance_uid
     every = jobs.listing(connection, study_instance_uid=study_instance_uid, limit=_JOBS)
@@ -57,6 +60,8 @@ def _files(
     for folder in (peer for peer in config.peers.values() if isinstance(peer, FolderPeer)):
         for each in note.objects:
             yield folder.path / f"{each.sop_instance_uid}.dcm"
+    for row in (row for row in rows if row["sop_instance_uid"] not in used):
+        yield spool.instance_path(row["file"])
 
 
 def _read(path: Path) -> Dataset | None:

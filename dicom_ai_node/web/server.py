@@ -87,6 +87,8 @@ def _page(database: Database) -> tuple[str, str]:
         "Studies": found.studies,
         "Jobs": found.jobs,
         "Objects waiting for": found.waiting_for,
+        "Received": found.received,
+        "Waiting for a person": found.dead_letters,
     }
     parts = [
         "<!doctype html><html lang=en><meta charset=utf-8>",
@@ -97,6 +99,8 @@ def _page(database: Database) -> tuple[str, str]:
     for title, numbers in counts.items():
         shown = ", ".join(f"{escape(name)} {number}" for name, number in numbers.items() if number)
         parts.append(f"<p><b>{title}:</b> {shown or 'none'}</p>")
+    balanced = "balanced" if found.balanced else "not balanced: run dicom-ai-node doctor"
+    parts.append(f"<p><b>The books are</b> {balanced}.</p>")
     parts.append(_job_table(latest))
     return "text/html", "\n".join(parts)
 

@@ -120,6 +120,13 @@ class NodeProcess:
         )
         return json.loads(done.stdout)
 
+    def said(self, *arguments: str) -> int:
+        """The exit status of a verb."""
+        command = [sys.executable, "-m", "dicom_ai_node", *arguments]
+        return subprocess.run(
+            [*command, "--config", str(self.config)], capture_output=True, check=False
+        ).returncode
+
     def status(self) -> dict[str, Any]:
         url = f"http://127.0.0.1:{self.web_port}/status.json"
         with urllib.request.urlopen(url, timeout=10) as answer:

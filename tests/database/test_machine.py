@@ -18,6 +18,7 @@ from dicom_ai_node.database import (
     ladders,
     leases,
     schema,
+    tallies,
 )
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.errors import LeaseLost
@@ -267,6 +268,11 @@ class JobTable(RuleBasedStateMachine):
                         if row["peer"] == peer and row["state"] in ("pending", *AT_PEER)
                     ]
                     assert not sent or set.intersection(*sent)
+
+    @invariant()
+    def the_tallies_say_what_the_rows_say(self) -> None:
+        with self.database.read() as connection:
+            assert tallies.differences(connection) == []
 
     @invariant()
     def one_job_at_most_is_under_way_for_a_series(self) -> None:

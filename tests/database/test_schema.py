@@ -7,6 +7,7 @@ import pytest
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, text
+from sqlalchemy.engine.interfaces import ReflectedIndex
 
 from dicom_ai_node.database import deliveries, jobs, ladders, schema, studies
 from dicom_ai_node.database.engine import Database, journal_mode
@@ -130,13 +131,18 @@ def described(database: Database) -> dict[str, object]:
                     each["name"]: (str(each["type"]), each["nullable"])
                     for each in found.get_columns(table)
                 },
-                sorted(str(each) for each in found.get_indexes(table)),
+                sorted(_index(each) for each in found.get_indexes(table)),
                 sorted(str(each) for each in found.get_unique_constraints(table)),
                 sorted(str(each) for each in found.get_foreign_keys(table)),
             )
             for table in found.get_table_names()
             if table != "alembic_version"
         }
+
+
+def _index(index: ReflectedIndex) -> str:
+    where = index.get("dialect_options", {}).get("sqlite_where")
+    return str({**index, "dialect_options": str(where)})
 
 
 def shape(database: Database) -> dict[str, object]:

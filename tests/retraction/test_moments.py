@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import update
 
 from dicom_ai_node.database import deliveries, jobs, studies
-from dicom_ai_node.database.retractions import GIVEN_UP
+from dicom_ai_node.database.produced import GIVEN_UP
 from dicom_ai_node.database.tables import delivery
 from dicom_ai_node.errors import NodeError
 from dicom_ai_node.job import DeliveryState, JobState

@@ -77,6 +77,11 @@ SENTENCES: Mapping[str, str] = {
     "{model} was recalled: {why}. Do not use the objects that are named here.": (
         "{model} wurde zurückgerufen: {why}. Die hier genannten Objekte nicht verwenden."
     ),
+    "Results of {model} on this study were taken back: {why}. Do not use the objects that are "
+    "named here.": (
+        "Ergebnisse von {model} zu dieser Studie wurden zurückgezogen: {why}. "
+        "Die hier genannten Objekte nicht verwenden."
+    ),
     # the page
     "ANSWER": "ANTWORT",
     "WHAT": "WAS",

@@ -76,6 +76,11 @@ SENTENCES: Mapping[str, str] = {
     "{model} was recalled: {why}. Do not use the objects that are named here.": (
         "{model} ha sido retirado: {why}. No utilice los objetos que se nombran aquí."
     ),
+    "Results of {model} on this study were taken back: {why}. Do not use the objects that are "
+    "named here.": (
+        "Se retiraron resultados de {model} sobre este estudio: {why}. "
+        "No utilizar los objetos nombrados aquí."
+    ),
     # the page
     "ANSWER": "RESPUESTA",
     "WHAT": "QUÉ",

@@ -76,6 +76,11 @@ SENTENCES: Mapping[str, str] = {
     "{model} was recalled: {why}. Do not use the objects that are named here.": (
         "{model} a été rappelé : {why}. Ne pas utiliser les objets nommés ici."
     ),
+    "Results of {model} on this study were taken back: {why}. Do not use the objects that are "
+    "named here.": (
+        "Des résultats de {model} sur cette étude ont été retirés : {why}. "
+        "Ne pas utiliser les objets nommés ici."
+    ),
     # the page
     "ANSWER": "RÉPONSE",
     "WHAT": "QUOI",

@@ -1,0 +1,60 @@
+"""`doctor`: is the node well?"""
+
+import os
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from dicom_ai_node.cli.node import DEFAULT_CONFIG, AsJson, ConfigDir, configure_log
+from dicom_ai_node.cli.show import console, print_json
+from dicom_ai_node.config.load import load
+from dicom_ai_node.database import tallies
+from dicom_ai_node.database.engine import Database
+from dicom_ai_node.log import get_logger
+from dicom_ai_node.spool import Spool
+
+log = get_logger(__name__)
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command()(doctor)
+
+
+def doctor(
+    every: Annotated[
+        bool, typer.Option("--all", help="Read every stored file, and the whole database.")
+    ] = False,
+    correct: Annotated[
+        bool, typer.Option("--correct", help="Have the books say what is counted.")
+    ] = False,
+    as_json: AsJson = False,
+    config: ConfigDir = DEFAULT_CONFIG,
+) -> None:
+    """Check database, files, books, space, clock, versions, certificates, models and peers; exit 1
+    if something has failed."""
+    from dicom_ai_node.doctor import database as checks
+    from dicom_ai_node.doctor.examine import examine
+    from dicom_ai_node.doctor.finding import Level
+
+    os.umask(0o077)
+    settings = load(config)
+    spool = Spool(settings.node.spool)
+    configure_log(settings, spool)
+    database = Database(settings.node.database)
+    if correct and checks.is_usable(database):
+        with database.write() as connection:
+            wrong = tallies.correct(connection)
+        log.warning("books_corrected", tallies=len(wrong))
+    findings = list(examine(settings, spool, database, every=every))
+    database.close()
+    if as_json:
+        print_json([asdict(each) for each in findings])
+    else:
+        out = console(soft_wrap=True)
+        for each in findings:
+            out.print(f"{each.level:4}  {each.check}: {each.text}")
+            if each.next_step:
+                out.print(f"      → {each.next_step}")
+    if any(each.level is Level.FAIL for each in findings):
+        raise typer.Exit(1)

@@ -1,0 +1,175 @@
+"""A study that waits for a person: the person has seen that it is right, or takes it out."""
+
+import copy
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from pydicom import Dataset
+
+from dicom_ai_node import review
+from dicom_ai_node.config.settings import Config
+from dicom_ai_node.database import jobs, studies, tallies
+from dicom_ai_node.database.books import books
+from dicom_ai_node.database.engine import Database
+from dicom_ai_node.errors import NodeError
+from dicom_ai_node.job import JobState
+from dicom_ai_node.spool import Spool
+from tests.dicom_factory import series
+from tests.intake.in_process import Road
+from tests.made import arrive, bright
+from tests.receive.scu import store
+
+LONG_AGO = 1_600_000_000.0
+
+
+@pytest.fixture
+def road(config: Config, spool: Spool, database: Database, tmp_path: Path) -> Road:
+    return Road(config, spool, database, {"bright": bright(tmp_path)})
+
+
+def study(*, patient: str = "", contents: int = 0) -> list[Dataset]:
+    made = [copy.deepcopy(ds) for ds in series(name="reviewed", shape=(6, 8, 8))]
+    for ds in made:
+        ds.PatientID = patient or ds.PatientID
+        ds.ContentTime = f"12000{contents}"
+    return made
+
+
+UID = str(study()[0].StudyInstanceUID)
+
+
+def come(road: Road, instances: list[Dataset], *, after: float = 0) -> None:
+    arrive(road.spool, road.database, instances, now=LONG_AGO + after)
+
+
+def judge(road: Road) -> None:
+    road.intake.settle_quiet(now=road.database.now())
+
+
+def state(road: Road) -> str:
+    with road.database.read() as connection:
+        row = studies.find(connection, UID)
+    assert row is not None
+    return str(row["state"])
+
+
+def refusal(act: Callable[[], object]) -> str:
+    with pytest.raises(NodeError) as caught:
+        act()
+    return str(caught.value)
+
+
+def files(spool: Spool) -> int:
+    return len(list(spool.instance_files()))
+
+
+def test_what_a_person_has_looked_at_is_analysed(road: Road) -> None:
+    """The conflict came while the job was queued: it was cancelled, and is made anew."""
+    come(road, study())
+    judge(road)
+    assert [job.state for job in road.jobs()] == [JobState.QUEUED]
+    store(road.spool, road.database, study(contents=1)[2])
+    assert (state(road), road.jobs()[0].state) == ("needs_review", JobState.CANCELLED)
+
+    assert review.accept_first(road.spool, road.database, UID) == 6
+    judge(road)
+    assert road.work() == 1
+    assert (state(road), road.jobs()[-1].state) == ("routed", JobState.READY)
+
+
+def test_what_is_kept_aside_is_named(road: Road) -> None:
+    come(road, study())
+    store(road.spool, road.database, study(contents=1)[2])
+    store(road.spool, road.database, series(name="another", shape=(1, 4, 4))[0])
+    with road.database.read() as connection:
+        stored = studies.instances(connection, road.spool, 1)
+    (aside,) = review.kept_aside(road.spool, stored)
+    assert aside.is_relative_to(road.spool.conflict)
+
+
+def test_mixed_patients_are_never_accepted(road: Road) -> None:
+    come(road, study()[:3])
+    come(road, study(patient="SOMEBODY-ELSE")[3:], after=1)
+    assert state(road) == "needs_review"
+    said = refusal(lambda: review.accept_first(road.spool, road.database, UID))
+    assert "different patients" in said
+    assert "studies discard" in said
+    assert "SOMEBODY" not in said
+    assert state(road) == "needs_review"
+
+
+def test_a_file_that_is_not_what_was_received_is_not_accepted(road: Road) -> None:
+    come(road, study())
+    store(road.spool, road.database, study(contents=1)[2])
+    path = next(iter(road.spool.instance_files()))
+    path.write_bytes(path.read_bytes()[:-2] + b"\1\1")
+    said = refusal(lambda: review.accept_first(road.spool, road.database, UID))
+    assert "not what was received" in said
+
+
+def test_only_what_needs_a_review_is_reviewed(road: Road) -> None:
+    come(road, study())
+    judge(road)
+    said = refusal(lambda: review.accept_first(road.spool, road.database, UID))
+    assert "is routed" in said
+
+
+def test_after_a_discard_the_right_one_is_taken_and_analysed(road: Road) -> None:
+    """The wrong patient's result was made; the same SOP Instance UIDs come with the right one."""
+    come(road, study(patient="WRONG"))
+    judge(road)
+    road.work()
+    (before,) = road.jobs()
+    assert review.look_at(road.spool, road.database, UID)[1] == [("bright", "1.0", "archive")]
+    assert review.discard(road.spool, road.database, UID) == 6
+    assert (state(road), files(road.spool)) == ("discarded", 0)
+    with road.database.read() as connection:
+        assert jobs.find(connection, before.id).state is JobState.CANCELLED  # type: ignore[union-attr]
+        assert books(connection).balanced
+
+    come(road, study(), after=10)
+    judge(road)
+    assert road.work() == 1
+    assert state(road) == "routed"
+    after = road.jobs()[-1]
+    assert (after.state, after.supersedes) == (JobState.READY, None)
+    assert after.key != before.key
+    with road.database.read() as connection:
+        assert tallies.differences(connection) == []
+        assert books(connection).balanced
+
+
+def test_nothing_is_discarded_while_a_job_runs(road: Road) -> None:
+    come(road, study())
+    judge(road)
+    with road.database.write() as connection:
+        connection.exec_driver_sql("UPDATE job SET state = 'running'")
+    assert "is working on it" in refusal(lambda: review.discard(road.spool, road.database, UID))
+    assert files(road.spool) == 6
+
+
+def test_what_still_comes_or_is_gone_is_not_discarded(road: Road) -> None:
+    come(road, study())
+    assert "still coming" in refusal(lambda: review.look_at(road.spool, road.database, UID))
+    judge(road)
+    review.discard(road.spool, road.database, UID)
+    assert "discarded already" in refusal(lambda: review.discard(road.spool, road.database, UID))
+
+
+def test_a_conflict_in_a_study_whose_jobs_build_on_each_other(road: Road) -> None:
+    """The one that waits for the other's mask goes with it, and that is no error."""
+    come(road, study())
+    judge(road)
+    (first,) = road.jobs()
+    with road.database.write() as connection:
+        connection.exec_driver_sql(
+            "INSERT INTO job (key, study_id, study_instance_uid, series_instance_uid, model, "
+            "version, subject, send_to, inputs, uses, maps, state, priority, rank, attempts, "
+            "run_after, created_at, timings) SELECT 'second', study_id, study_instance_uid, "
+            "series_instance_uid, 'other', version, subject, send_to, inputs, '{\"mask\": 1}', "
+            "maps, state, priority, rank, attempts, 1e18, created_at, timings FROM job"
+        )
+    assert first.id == 1
+    store(road.spool, road.database, study(contents=1)[2])
+    assert [job.state for job in road.jobs()] == [JobState.CANCELLED] * 2
