@@ -6,14 +6,14 @@ from dataclasses import asdict, dataclass
 
 from dicom_ai_node.config.result_forms import ResultForms
 from dicom_ai_node.config.settings import WorkSettings
-from dicom_ai_node.database import deliveries, jobs, leases
+from dicom_ai_node.database import deliveries, jobs, leases, retractions
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.durable_steps import Step, reached
 from dicom_ai_node.engines.engine import Failure
 from dicom_ai_node.gate.told import check_told
 from dicom_ai_node.job import Job, JobState, OutboxObject
 from dicom_ai_node.log import get_logger
-from dicom_ai_node.report import Report, read_report
+from dicom_ai_node.report import RETRACTED, Report, read_report
 from dicom_ai_node.request import Request, known_to
 from dicom_ai_node.spool import Spool
 
@@ -53,6 +53,10 @@ class Endings:
                 now=self.database.now(),
                 forms=self.forms,
             )
+            if (folder / RETRACTED).exists():
+                why = "they had been retracted before the database was lost"
+                now = self.database.now()
+                retractions.mark(connection, [job], why=why, is_delivering=False, now=now)
             reached(Step.READY_WRITTEN)
         reached(Step.READY_PUBLISHED)
         log.info("job_ready", job=job.id, outcome=report.outcome, seconds=report.timings)
@@ -71,7 +75,7 @@ class Endings:
         if state is JobState.QUARANTINED:
             log.error("job_quarantined", job=job.id, kind=failure.kind, text=failure.text)
 
-    def quarantine(self, job: Job, failure: Failure) -> None:
+    def quarantine(self, job: Job, failure: Failure, *, event: str = "result_destroyed") -> None:
         """At once: another attempt would end in the same way, or be no better to be trusted."""
         with self.database.write() as connection:
             leases.give_back(
@@ -82,7 +86,7 @@ class Endings:
                 max_attempts=0,
                 now=self.database.now(),
             )
-        log.error("result_destroyed", job=job.id, why=failure.text)
+        log.error(event, job=job.id, why=failure.text)
         log.error("job_quarantined", job=job.id, kind=failure.kind, text=failure.text)
 
     def hand_over(self, job: Job, why: str, backoff_s: float = 0) -> None:

@@ -1,5 +1,6 @@
 """Headers of stored files: some attributes, never pixels, never more of a file than is needed."""
 
+import hashlib
 import struct
 import zlib
 from collections.abc import Callable, Iterable, Mapping
@@ -41,6 +42,7 @@ _MAKE: Mapping[str, Callable[[str], str | int | float]] = {
     **dict.fromkeys(("UI", "CS", "DA", "TM", "AS", "LO", "SH"), str.rstrip),
 }
 _PREAMBLE = 132
+_BEGINNING = 144  # bytes of a file, which say where its data set begins
 _PIXEL_GROUP = 0x7FE0
 _FIRST_PIXELS = 0x0008  # FloatPixelData; then Double… and PixelData
 # PE, ELF, and Mach-O of either byte order, for one machine or several; "II" and "MM\0*" are TIFF's
@@ -124,6 +126,16 @@ def data_begins(part10: bytes) -> int:
     """Behind the file meta group (PS3.10 7.1), whose first element says how long the rest is."""
     group_length = int.from_bytes(part10[_PREAMBLE + 8 : _PREAMBLE + 12], "little")
     return _PREAMBLE + 12 + group_length
+
+
+def is_whole(path: Path, sha256: str) -> bool:
+    """Whether the data set of a Part 10 file has this hash; False, too, where there is no file."""
+    try:
+        with path.open("rb") as file:
+            file.seek(data_begins(file.read(_BEGINNING)))
+            return hashlib.file_digest(file, "sha256").hexdigest() == sha256
+    except OSError:
+        return False
 
 
 def read_values(path: Path, keywords: Iterable[str]) -> Mapping[str, Values]:

@@ -21,7 +21,10 @@ TRANSITIONS: Mapping[JobState, frozenset[JobState]] = {
     JobState.RUNNING: frozenset(
         {JobState.READY, JobState.QUEUED, JobState.QUARANTINED, JobState.CANCELLED}
     ),
-    JobState.READY: frozenset({JobState.DONE, JobState.UNDELIVERED, JobState.CANCELLED}),
+    # back to QUEUED where its results were lost before any of them was sent
+    JobState.READY: frozenset(
+        {JobState.DONE, JobState.UNDELIVERED, JobState.CANCELLED, JobState.QUEUED}
+    ),
     JobState.UNDELIVERED: frozenset({JobState.READY, JobState.CANCELLED}),
     JobState.QUARANTINED: frozenset({JobState.QUEUED, JobState.CANCELLED}),
     JobState.DONE: frozenset(),
@@ -31,6 +34,11 @@ TRANSITIONS: Mapping[JobState, frozenset[JobState]] = {
 FINAL_STATES = frozenset(state for state, targets in TRANSITIONS.items() if not targets)
 
 DEAD = (JobState.UNDELIVERED, JobState.QUARANTINED)  # only a person moves these on
+
+
+# error kinds of jobs that have to do without one of their instances
+DAMAGED = "damaged"  # a stored file is not what was received
+LOST = "lost"  # it is gone
 
 
 class Outcome(enum.StrEnum):

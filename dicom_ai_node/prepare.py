@@ -32,13 +32,15 @@ def request_of(
     font: Path | None = None,
     language: Language = Language.ENGLISH,
 ) -> Request | None:
-    """None when instances of its inputs are no longer stored; `forms` are those of its peers, and
-    `font` and `language` are the site's own."""
+    """None when instances of its inputs are no longer stored, or their files are gone; `forms` are
+    those of its peers, and `font` and `language` are the site's own."""
     inputs = {
         name: tuple(studies.instances_named(connection, spool, uids))
         for name, uids in job.inputs.items()
     }
     if any(len(inputs[name]) != len(uids) for name, uids in job.inputs.items()):
+        return None
+    if not all(each.path.is_file() for several in inputs.values() for each in several):
         return None
     masks, refusal = _masks(job, connection, spool)
     return Request(

@@ -1,15 +1,24 @@
-"""Retention: what is delivered and old is deleted, never to make room (P29)."""
+"""Retention: what is delivered and old is deleted, never to make room (P29).
+
+A clock that is wrong must not delete everything at once: see `purge_unless_clock_jumped`.
+"""
+
+import json
 
 from dicom_ai_node.config.settings import Config
 from dicom_ai_node.database import expectations, jobs, retractions, studies
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.durable_steps import Step, reached
 from dicom_ai_node.log import get_logger, pseudonym
-from dicom_ai_node.spool import Spool, remove_folder
+from dicom_ai_node.spool import Spool, durable_write, remove_folder
 
 log = get_logger(__name__)
 
 _DAY_S = 86_400
+# between two looks at the clock, which are an hour apart while the node runs
+LONGEST_GAP_S = 2 * _DAY_S
+WAIT_S = _DAY_S
+_CLOCK = "purge-clock"  # in the spool: when it was last looked at, and until when nothing goes
 
 
 def purge_expired(config: Config, spool: Spool, database: Database, *, now: float) -> int:
@@ -39,3 +48,30 @@ def purge_expired(config: Config, spool: Spool, database: Database, *, now: floa
     with database.write() as connection:
         expectations.forget(connection, before=before)
     return len(expired)
+
+
+def purge_unless_clock_jumped(
+    config: Config, spool: Spool, database: Database, *, now: float
+) -> int:
+    """What the timed purge does. Where the clock went on by more than the node can account for, it
+    stood still for days, or the clock is wrong, and by that every study would be old: nothing goes
+    for a day, in which somebody may put the clock right."""
+    if not _is_trusted(spool, now):
+        return 0
+    return purge_expired(config, spool, database, now=now)
+
+
+def _is_trusted(spool: Spool, now: float) -> bool:
+    path = spool.root / _CLOCK
+    try:
+        before, wait_until = map(float, json.loads(path.read_bytes()))
+    except (FileNotFoundError, ValueError, TypeError):
+        before, wait_until = now, now  # the first look
+    if now - before > LONGEST_GAP_S:
+        wait_until = now + WAIT_S
+        log.error("clock_jumped", seconds=round(now - before), nothing_is_purged_for_s=WAIT_S)
+    wait_until = min(wait_until, now + WAIT_S)  # the clock was put back
+    part = spool.incoming / _CLOCK
+    part.unlink(missing_ok=True)  # of a process that was killed
+    durable_write(path, [json.dumps([now, wait_until]).encode()], part)
+    return now >= wait_until

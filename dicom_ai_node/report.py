@@ -9,6 +9,7 @@ from dicom_ai_node.job import Outcome
 from dicom_ai_node.tracked import TrackedStudy, tracked_study
 
 REPORT = "report.json"
+RETRACTED = "retracted"  # beside a report whose objects were rejected: see `outbox_rescan`
 # what `read_report` may raise over one that is damaged
 UNREADABLE = (
     *(OSError, ValueError, KeyError, TypeError),

@@ -6,13 +6,13 @@ from datetime import UTC, datetime
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from dicom_ai_node.config.settings import Config
-from dicom_ai_node.database import jobs, leases
+from dicom_ai_node.database import jobs, leases, soundness
 from dicom_ai_node.database.books import books
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.intake.intake import Intake
 from dicom_ai_node.job import JobState
 from dicom_ai_node.log import get_logger
-from dicom_ai_node.purge import purge_expired
+from dicom_ai_node.purge import purge_unless_clock_jumped
 from dicom_ai_node.spool import Spool
 
 log = get_logger(__name__)
@@ -21,6 +21,7 @@ SETTLE_EVERY_S = 0.1
 REAP_EVERY_S = 5
 PURGE_EVERY_S = 3600
 REMIND_EVERY_S = 86_400
+SOUNDNESS_EVERY_S = 3600
 
 
 def start(config: Config, spool: Spool, database: Database, intake: Intake) -> BackgroundScheduler:
@@ -35,7 +36,14 @@ def start(config: Config, spool: Spool, database: Database, intake: Intake) -> B
         (
             "purge",
             PURGE_EVERY_S,
-            lambda: purge_expired(config, spool, database, now=database.now()),
+            lambda: purge_unless_clock_jumped(config, spool, database, now=database.now()),
+        ),
+        (
+            "soundness",
+            SOUNDNESS_EVERY_S,  # due once a week
+            lambda: soundness.check_weekly(
+                database.path, spool.incoming, spool.root / "database-checked", now=database.now()
+            ),
         ),
         ("dead_letters", REMIND_EVERY_S, lambda: remind(database)),
     )

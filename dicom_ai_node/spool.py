@@ -63,7 +63,7 @@ class Spool:
             for _ in range(number):
                 name = f"{prefix}{uuid.uuid4().hex[2:]}.dcm"
                 made.append(Place(name, os.open(folder / name, _CREATE, 0o600)))
-            _sync_folder(folder)
+            sync_folder(folder)
         except OSError:
             self.give_back(made)
             raise
@@ -82,7 +82,7 @@ class Spool:
         target = self.conflict / name[:2] / name
         make_durable_folder(target.parent)
         self.instance_path(file).replace(target)
-        _sync_folder(target.parent)
+        sync_folder(target.parent)
 
     def make_durable(self, file: str) -> None:
         """An instance that a killed receiver may have written, and not synced."""
@@ -92,11 +92,15 @@ class Spool:
             os.fdatasync(descriptor)
         finally:
             os.close(descriptor)
-        _sync_folder(path.parent)
-        _sync_folder(path.parent.parent)
+        sync_folder(path.parent)
+        sync_folder(path.parent.parent)
 
     def instance_files(self) -> Iterator[Path]:
         return (path for path in self._instance_paths() if path.stat().st_size)
+
+    def holds_anything(self) -> bool:
+        """Instances or results, of which a database would know."""
+        return any(self.instance_files()) or any(self.outbox.glob("??/*"))
 
     def sweep_places(self) -> None:
         """Remove the empty files that a killed receiver had made ahead."""
@@ -122,7 +126,7 @@ class Spool:
             remove_folder(attempt)
         else:
             attempt.rename(target)
-            _sync_folder(target.parent)
+            sync_folder(target.parent)
         return target
 
     def sweep_incoming(self, pattern: str) -> None:
@@ -164,7 +168,7 @@ def durable_write(target: Path, chunks: Iterable[bytes], part: Path) -> None:
         part.rename(target)
     finally:
         part.unlink(missing_ok=True)  # after the rename there is none
-    _sync_folder(target.parent)
+    sync_folder(target.parent)
 
 
 def remove_folder(folder: Path) -> None:
@@ -195,14 +199,14 @@ def make_durable_folder(folder: Path) -> None:
         make_durable_folder(folder.parent)
         folder.mkdir(mode=0o700, exist_ok=True)
         try:
-            _sync_folder(folder.parent)
+            sync_folder(folder.parent)
         except OSError:
             with suppress(OSError):  # somebody may use it already
                 folder.rmdir()  # else it would pass for durable
             raise
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

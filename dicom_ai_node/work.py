@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from dicom_ai_node.config.disabled import Disabled, disable, read_disabled
 from dicom_ai_node.config.installed import InstalledModel, model_label
 from dicom_ai_node.config.settings import Config
-from dicom_ai_node.database import leases
+from dicom_ai_node.damage import take_out_damaged
+from dicom_ai_node.database import leases, studies
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.draining import is_draining
 from dicom_ai_node.durable_steps import Step, reached
@@ -23,7 +24,7 @@ from dicom_ai_node.engines.engine import (
     Room,
 )
 from dicom_ai_node.errors import ConfigError, LeaseLost, ResultMismatch
-from dicom_ai_node.job import Job
+from dicom_ai_node.job import DAMAGED, LOST, Job
 from dicom_ai_node.log import get_logger, pseudonym, where
 from dicom_ai_node.prepare import request_of
 from dicom_ai_node.report import Report, read_report
@@ -33,6 +34,10 @@ from dicom_ai_node.spool import Spool, remove_folder
 log = get_logger(__name__)
 
 POLL_S = 0.05
+_LOST_TEXT = (
+    "images of this job are gone from the node's disk or damaged there: it is queued again as soon "
+    "as they are sent again"
+)
 NOT_COUNTED_AGAIN_S = 60.0  # after an attempt that was no fault of its study
 
 
@@ -203,9 +208,7 @@ class Worker:
                 self.config.node.font,
                 self.config.node.language,
             )
-        return request or Failure(
-            kind="lost", text="stored instances of this job are no longer there"
-        )
+        return request or Failure(kind=LOST, text=_LOST_TEXT)
 
     def _model(self, job: Job) -> InstalledModel | None:
         label = model_label(job.model, job.version)
@@ -267,8 +270,19 @@ class Worker:
         if failure.kind == MISMATCH:
             self._endings.quarantine(job, failure)
             return
+        if failure.kind in (LOST, DAMAGED) and self._is_short_of_instances(job):
+            lost = Failure(kind=failure.kind, text=_LOST_TEXT)
+            self._endings.quarantine(job, lost, event="job_without_instances")
+            return
         log.warning("attempt_without_result", job=job.id, kind=failure.kind, text=failure.text)
         self._endings.give_back(job, failure, self.config.work.retry_after_s * job.attempts)
+
+    def _is_short_of_instances(self, job: Job) -> bool:
+        """All of them are read: an attempt says that one is damaged, and not which."""
+        uids = [uid for several in job.inputs.values() for uid in several]
+        with self.database.read() as connection:
+            there = studies.instances_named(connection, self.spool, uids)
+        return take_out_damaged(there, self.spool, self.database) > 0 or len(there) < len(uids)
 
     def _disable(self, model: InstalledModel, failure: Failure) -> bool:
         """P26: no result of a model that is not the one that was installed. False where the store

@@ -1,7 +1,7 @@
 """The worker: one job to its end under a lease, whatever happens to the attempt."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,8 +14,9 @@ from dicom_ai_node import attempt
 from dicom_ai_node.config.disabled import disable, enable, read_disabled
 from dicom_ai_node.config.installed import InstalledModel
 from dicom_ai_node.config.settings import Config
-from dicom_ai_node.database import deliveries, earlier, jobs, leases
+from dicom_ai_node.database import deliveries, earlier, jobs, leases, studies
 from dicom_ai_node.database.engine import Database
+from dicom_ai_node.database.lost import LOST_INSTANCES
 from dicom_ai_node.database.retracted import RETRACTED
 from dicom_ai_node.database.tables import job_event
 from dicom_ai_node.engines.engine import Failure, Room
@@ -23,6 +24,8 @@ from dicom_ai_node.engines.local import LocalEngine
 from dicom_ai_node.intake.intake import Intake
 from dicom_ai_node.job import Job, JobState, Outcome
 from dicom_ai_node.models.adapters import open_model
+from dicom_ai_node.receive.answer import Answer, Status
+from dicom_ai_node.receive.rescan import describe
 from dicom_ai_node.report import REPORT, Report, read_report
 from dicom_ai_node.request import Request
 from dicom_ai_node.spool import Spool
@@ -31,6 +34,7 @@ from dicom_ai_node.work import Worker
 from tests.dicom_factory import series
 from tests.gate.told import hand_over, object_of
 from tests.made import arrive, bright
+from tests.receive.scu import store
 
 
 def report(request: Request, name: str = "1-seg.dcm") -> Report:
@@ -252,27 +256,54 @@ def test_no_folder_of_an_attempt_is_left_when_publishing_fails(
     assert list(spool.incoming.iterdir()) == []
 
 
-def test_a_damaged_image_is_reported_as_not_suitable(
+def damage(path: Path, how: str) -> None:
+    """A file of the spool after it was acknowledged."""
+    content = bytearray(path.read_bytes())
+    if how == "deleted":
+        path.unlink()
+        return
+    if how == "a bit flipped":
+        content[-1] ^= 1
+    path.write_bytes(content[: -100 if how == "cut off" else None])
+
+
+@pytest.mark.fault("G11")
+@pytest.mark.parametrize("how", ["deleted", "cut off", "a bit flipped"])
+def test_what_was_damaged_on_the_disk_is_not_analysed_and_heals_when_it_is_sent_again(
     worker: Callable[..., Worker],
     job: Job,
     engine: LocalEngine,
     spool: Spool,
     database: Database,
     stop: threading.Event,
+    how: str,
 ) -> None:
     path = next(spool.instance_files())
-    content = bytearray(path.read_bytes())
-    content[-1] ^= 1
-    path.write_bytes(content)
+    uid = describe(path).sop_instance_uid
+    (sent,) = (ds for ds in series() if uid == ds.SOPInstanceUID)
+    damage(path, how)
+    with capture_logs() as logs:
+        worker(engine).work_once(stop)
+    found = now_is(database, job)
+    assert (found.state, found.outcome) == (JobState.QUARANTINED, None)
+    assert "as soon as they are sent again" in (found.error_text or "")
+    assert not spool.outbox_path(job.key).exists()
+    alarms = {each["event"] for each in logs if each["log_level"] == "error"}
+    assert {"instances_lost", "job_without_instances"} <= alarms
+    assert study_of(database, job)["reason"] == LOST_INSTANCES
+
+    assert store(spool, database, sent) == Answer(Status.SUCCESS)
+    assert now_is(database, job).state is JobState.QUEUED
+    assert study_of(database, job)["reason"] is None
     worker(engine).work_once(stop)
-    done = now_is(database, job)
-    assert (done.state, done.outcome) == (JobState.READY, Outcome.NOT_SUITABLE)
-    assert "is damaged" in (done.reason or "")
-    assert [path.name for path in sorted(spool.outbox_path(job.key).iterdir())] == [
-        "1-sr.dcm",
-        "2-summary.dcm",
-        REPORT,
-    ]
+    assert now_is(database, job).state is JobState.READY
+
+
+def study_of(database: Database, job: Job) -> Mapping[str, object]:
+    with database.read() as connection:
+        row = studies.find(connection, job.study_instance_uid)
+    assert row is not None
+    return dict(row)
 
 
 def test_a_killed_attempt_process_is_a_failure_and_the_next_one_works(

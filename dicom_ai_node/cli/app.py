@@ -6,6 +6,7 @@ import typer
 
 from dicom_ai_node import __version__
 from dicom_ai_node.cli import (
+    backup,
     check,
     demo,
     doctor,
@@ -30,7 +31,10 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,  # locals may hold patient data
     add_completion=True,
 )
-for module in (roles, importing, check, predict, status, drain, doctor, maintenance, demo):
+for module in (
+    *(roles, importing, check, predict, status, drain, doctor),
+    *(maintenance, backup, demo),
+):
     module.add_to(app)
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(studies.app, name="studies")

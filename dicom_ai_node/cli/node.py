@@ -12,7 +12,7 @@ import typer
 from dicom_ai_node import log
 from dicom_ai_node.config.load import load
 from dicom_ai_node.config.settings import Config
-from dicom_ai_node.database import schema
+from dicom_ai_node.database import schema, soundness
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.spool import Spool
 
@@ -42,6 +42,8 @@ def open_node(directory: Path, *, need_models: bool = False) -> Node:
     spool = Spool(config.node.spool)
     configure_log(config, spool)
     database = Database(config.node.database)
+    if not database.path.exists() or not database.path.stat().st_size:
+        soundness.require_there(database.path, has_files=spool.holds_anything())
     schema.require_current(database)
     models = _models(config) if need_models else {}
     return Node(directory=directory, config=config, spool=spool, database=database, models=models)

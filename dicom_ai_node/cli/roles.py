@@ -17,7 +17,9 @@ from dicom_ai_node.cli.missed import catching_up
 from dicom_ai_node.cli.node import DEFAULT_CONFIG, ConfigDir, Node, open_node
 from dicom_ai_node.config.peers import DimsePeer
 from dicom_ai_node.config.settings import Config
-from dicom_ai_node.database import fetches, waiting
+from dicom_ai_node.database import fetches, soundness, waiting
+from dicom_ai_node.database.claim import claimed
+from dicom_ai_node.disks import look_at_disks
 from dicom_ai_node.errors import ConfigError
 from dicom_ai_node.log import get_logger
 from dicom_ai_node.processes import (
@@ -52,7 +54,9 @@ def run(config: ConfigDir = DEFAULT_CONFIG) -> None:
     node = open_node(config, need_models=True)
     _require_senders(node.config)
     _check_peers(node.config)
-    with node.spool.lock("run"):
+    with node.spool.lock("run"), claimed(node.database.path, node.spool.root):
+        soundness.require_sound(node.database.path)
+        look_at_disks(node.spool.root, node.database.path)
         node.database.close()  # the children have connections of their own
         commands = {role: _command(role, config) for role in ROLES}
         supervise(
@@ -159,6 +163,7 @@ def deliver(config: ConfigDir = DEFAULT_CONFIG, supervised: Supervised = False) 
     from dicom_ai_node.confirm import Confirmation, asked_peers, forget_others
     from dicom_ai_node.deliver import PeerQueue
     from dicom_ai_node.intake.intake import Intake
+    from dicom_ai_node.outbox_rescan import rescan_outbox
     from dicom_ai_node.peers.association import abort_all
     from dicom_ai_node.peers.open import open_peer
 
@@ -168,6 +173,7 @@ def deliver(config: ConfigDir = DEFAULT_CONFIG, supervised: Supervised = False) 
             config=node.config, models=node.models, spool=node.spool, database=node.database
         )
         _name_orphans(node)
+        rescan_outbox(node.spool, node.database)
         scheduler = schedule.start(node.config, node.spool, node.database, intake)
         asked = asked_peers(node.config.peers)
         forget_others(node.database, asked)
@@ -263,7 +269,10 @@ def _role(
         stop_with_parent(stop)
     node = open_node(directory, need_models=need_models)
     wait_s = node.config.node.drain_s + _LOCK_WAIT_S if supervised else 0
-    with node.spool.lock(name, wait_s=wait_s):
+    with node.spool.lock(name, wait_s=wait_s), claimed(node.database.path, node.spool.root):
+        if not supervised:
+            soundness.require_sound(node.database.path)
+            look_at_disks(node.spool.root, node.database.path)
         try:
             yield node, stop
         finally:

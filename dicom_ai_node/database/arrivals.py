@@ -236,13 +236,6 @@ def file_of(connection: Connection, sop_instance_uid: str) -> str:
     return str(connection.execute(query).scalar_one())
 
 
-def replace_file(connection: Connection, sop_instance_uid: str, file: str) -> None:
-    """The same bytes under another name: for an instance whose file was lost and came again."""
-    connection.execute(
-        update(instance).where(instance.c.sop_instance_uid == sop_instance_uid).values(file=file)
-    )
-
-
 def files(connection: Connection) -> set[str]:
     """Every file name that a row speaks of; for the rescan."""
     return set(connection.execute(select(instance.c.file)).scalars())

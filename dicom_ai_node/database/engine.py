@@ -50,6 +50,24 @@ class Database:
             yield connection
 
     @contextmanager
+    def migrate(self) -> Iterator[Connection]:
+        """As `write`, for migrations: they drop and rename whole tables that others refer to. What
+        refers to nothing at the end undoes it all."""
+        with self._writer.connect() as connection:
+            raw = connection.connection.cursor()
+            raw.execute("PRAGMA foreign_keys = OFF")  # in a transaction it would do nothing
+            try:
+                with connection.begin():
+                    yield connection
+                    if connection.exec_driver_sql("PRAGMA foreign_key_check").first():
+                        raise ConfigError(
+                            f"{self.path} has rows that refer to nothing, and was left as it was: "
+                            "restore a backup, or run `dicom-ai-node db rebuild`"
+                        )
+            finally:
+                raw.execute("PRAGMA foreign_keys = ON")
+
+    @contextmanager
     def read(self) -> Iterator[Connection]:
         """Each statement sees what was committed when it began, and locks nobody out."""
         with self._reader.connect() as connection:
@@ -62,6 +80,11 @@ class Database:
     def close(self) -> None:
         self._writer.dispose()
         self._reader.dispose()
+
+
+def sidecars(path: Path) -> tuple[Path, ...]:
+    """What SQLite may have beside a database; without them it is not what it was."""
+    return tuple(path.with_name(path.name + end) for end in ("-wal", "-shm", "-journal"))
 
 
 def journal_mode(version: tuple[int, int, int] = sqlite3.sqlite_version_info) -> str:

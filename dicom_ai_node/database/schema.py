@@ -28,7 +28,7 @@ def upgrade(database: Database, version: str = "head") -> str:
     """
     from alembic import command
 
-    with database.write() as connection:
+    with database.migrate() as connection:
         config = _alembic()
         config.attributes["connection"] = connection
         tallies.drop(connection)
@@ -52,7 +52,7 @@ def require_current(database: Database) -> None:
     elif found != head():
         raise ConfigError(
             f"{database.path} has schema {found} and this program needs {head()}: "
-            "back it up, then run `dicom-ai-node db upgrade`"
+            "run `dicom-ai-node db upgrade`, which keeps a copy of it as it is"
         )
 
 
@@ -76,8 +76,9 @@ def current(database: Database) -> str | None:
             return connection.execute(select(_VERSION.c.version_num)).scalar_one_or_none()
     except DatabaseError as error:
         raise ConfigError(
-            f"{database.path} cannot be read as a database ({error.orig}): "
-            "restore a backup, or check who may write there"
+            f"{database.path} cannot be read as a database ({error.orig}): check who may write "
+            "there; restore a backup (`dicom-ai-node restore`), or have it made anew from the "
+            "spool (`dicom-ai-node db rebuild`)"
         ) from None
 
 

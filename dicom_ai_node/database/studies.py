@@ -14,7 +14,7 @@ from sqlalchemy import (
 
 from dicom_ai_node.database.open_studies import next_change
 from dicom_ai_node.database.rejections import is_rejected
-from dicom_ai_node.database.tables import fetch, instance, job, study, verdict
+from dicom_ai_node.database.tables import delivery, fetch, instance, job, study, verdict
 from dicom_ai_node.job import FINAL_STATES, JobState
 from dicom_ai_node.spool import Spool
 from dicom_ai_node.study import OPEN_STATES, Instance, StudyState
@@ -190,14 +190,22 @@ def waiting(connection: Connection) -> int:
 
 
 def expired(connection: Connection, *, before: float) -> Sequence[RowMapping]:
-    """Studies that may be purged: quiet since `before`, and no job that still needs them."""
+    """Studies that may be purged: nothing came and nothing was delivered since `before`, and no
+    job still needs them."""
     busy = select(job.c.study_id).where(job.c.state.in_(_LIVE))
+    delivered_since = (
+        select(delivery.c.id)
+        .join_from(delivery, job)
+        .where(job.c.study_id == study.c.id, delivery.c.finished_at >= before)
+        .exists()
+    )
     compared = select(fetch.c.study_instance_uid).where(fetch.c.for_study_id.in_(busy))
     query = select(study).where(
         study.c.last_received_at < before,
         study.c.state.in_((*_SETTLED, StudyState.DISCARDED)),  # of which results are left
         study.c.id.not_in(busy),
         study.c.study_instance_uid.not_in(compared),
+        ~delivered_since,
     )
     return connection.execute(query).mappings().all()
 

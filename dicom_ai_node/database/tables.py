@@ -72,6 +72,7 @@ instance = Table(
     Column("size", Integer, nullable=False),
     Column("file", String(64), nullable=False, unique=True),  # a name of ours in the spool
     Column("received_at", Float, nullable=False),
+    Column("is_lost", Boolean, nullable=False, default=False),  # gone or damaged: see `lost`
     Index(None, "study_id", "series_instance_uid"),
     Index("ix_instance_key_objects", "id", sqlite_where=IS_KEY_OBJECT),
 )

@@ -16,6 +16,8 @@ from dicom_ai_node.config.installed import InstalledModel
 from dicom_ai_node.engines.engine import MISMATCH, MODEL_CHANGED, NO_DEVICE
 from dicom_ai_node.engines.warm import WarmModels
 from dicom_ai_node.errors import ModelChanged, NodeError, ResultMismatch
+from dicom_ai_node.job import DAMAGED
+from dicom_ai_node.loading.unread import Damaged
 from dicom_ai_node.log import get_logger, where
 from dicom_ai_node.models.protocol import Model
 from dicom_ai_node.report import content_of
@@ -92,6 +94,8 @@ class AttemptProcess:
             self._tell(number=number, failure=NO_DEVICE, text=str(error))
         except ResultMismatch as error:
             self._tell(number=number, failure=MISMATCH, text=str(error))
+        except Damaged as error:
+            self._tell(number=number, failure=DAMAGED, text=str(error))
         except Exception as error:
             log.exception("attempt_failed", model=request.model.package.name)
             kind = "memory" if isinstance(error, (MemoryError, torch.OutOfMemoryError)) else "error"

@@ -22,7 +22,8 @@ class Failure:
     `text` names classes and places in code, never values: it is logged and shown.
     """
 
-    # crash, timeout, memory, scratch, processes, error, no_output, MISMATCH, those of NOT_COUNTED
+    # crash, timeout, memory, scratch, processes, error, no_output; DAMAGED; MISMATCH; those of
+    # NOT_COUNTED
     kind: str
     text: str
 

@@ -50,14 +50,18 @@ def load(
     """
     if len(instances) > MAX_FRAMES:
         raise InputError(f"The series has {len(instances)} images; the limit is {MAX_FRAMES}.")
-    if sum(instance.path.stat().st_size for instance in instances) > MAX_FILE_BYTES:
-        raise InputError("The files of the series are larger than the limit of 2 GiB.")
     try:
+        _check_files(instances)
         return _loaded(instances, kind=kind, checked=checked)
     except Exception:  # a fault of the disk must never be told as one of the study
         for instance in instances if checked else ():
             check(instance)
         raise
+
+
+def _check_files(instances: Sequence[Instance]) -> None:
+    if sum(instance.path.stat().st_size for instance in instances) > MAX_FILE_BYTES:
+        raise InputError("The files of the series are larger than the limit of 2 GiB.")
 
 
 def _loaded(instances: Sequence[Instance], *, kind: InputKind, checked: bool) -> ModelInput:

@@ -1,23 +1,21 @@
 """Pixel data that still lies in its file: read when it is needed, and checked as it is read."""
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from dicom_ai_node.errors import InputError
-from dicom_ai_node.header import data_begins
+from dicom_ai_node.errors import NodeError
+from dicom_ai_node.header import is_whole
 from dicom_ai_node.study import Instance
 
-_BEGINNING = 144  # bytes of a file, which say where its data set begins
 
-
-class Damaged(InputError):
-    """A stored file is not what was received."""
+class Damaged(NodeError):
+    """A stored file is not what was received: the node's fault, and never told as the study's."""
 
     def __init__(self) -> None:
         super().__init__(
-            "A stored image is damaged: its checksum differs. Have the node's disk checked."
+            "a stored image is damaged, its checksum differs: have the node's disk checked, and "
+            "send the study again"
         )
 
 
@@ -70,7 +68,5 @@ def in_memory(pixels: memoryview | Unread) -> memoryview:
 
 def check(instance: Instance) -> None:
     """Damaged where the bytes of a file are not those that were acknowledged (P2)."""
-    with instance.path.open("rb") as file:
-        file.seek(data_begins(file.read(_BEGINNING)))
-        if hashlib.file_digest(file, "sha256").hexdigest() != instance.sha256:
-            raise Damaged
+    if not is_whole(instance.path, instance.sha256):
+        raise Damaged

@@ -26,7 +26,7 @@ from dicom_ai_node.receive.commitment import Commitments
 from dicom_ai_node.receive.commitment_report import Reports
 from dicom_ai_node.receive.negotiated import Negotiations
 from dicom_ai_node.receive.negotiation import STORAGE_COMMITMENT, VERIFICATION, Request
-from dicom_ai_node.receive.space import Space
+from dicom_ai_node.receive.space import Space, is_short_of_descriptors
 from dicom_ai_node.receive.store import Store
 from dicom_ai_node.receive.wire import (
     ABORT,
@@ -163,6 +163,9 @@ class Connection:
         if is_draining(services.store.spool) and request.proposes_beyond(_NOTHING_NEW):
             raise Rejected(TEMPORARY_CONGESTION)
         if services.draining.is_set() or services.space.is_low() or services.store.ledger.is_down():
+            raise Rejected(TEMPORARY_CONGESTION)
+        if is_short_of_descriptors():
+            self._complain("few_descriptors_left", next_step="raise `ulimit -n` of the node")
             raise Rejected(TEMPORARY_CONGESTION)
 
     def _associate(self, wire: Wire, request: Request, entry: AcceptEntry) -> None:

@@ -15,7 +15,7 @@ from typing import TypeVar
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from dicom_ai_node.database import arrivals, open_studies, tallies
+from dicom_ai_node.database import arrivals, lost, open_studies, tallies
 from dicom_ai_node.database.arrivals import Arrival, Kept, ReceivedInstance
 from dicom_ai_node.database.engine import BUSY_TIMEOUT_S, Database
 from dicom_ai_node.durable_steps import Step, reached
@@ -283,6 +283,6 @@ class Ledger:
         if self._spool.instance_path(before).is_file():
             return False
         with self._database.write() as connection:
-            arrivals.replace_file(connection, uid, kept.file)
+            lost.replace_file(connection, uid, kept.file, now=kept.received_at)
         log.warning("lost_instance_restored", calling_ae=kept.received.calling_ae_title)
         return True

@@ -9,8 +9,8 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_file_meta_info
 
-from dicom_ai_node.database import arrivals, studies, tallies
-from dicom_ai_node.database.arrivals import Arrival, ReceivedInstance
+from dicom_ai_node.database import arrivals, lost, studies, tallies
+from dicom_ai_node.database.arrivals import Arrival, Kept, ReceivedInstance
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.durable_steps import Step, reached
 from dicom_ai_node.header import DAMAGED, data_of
@@ -57,23 +57,45 @@ def rescan(spool: Spool, database: Database, *, wait_s: float = _IMPORT_S) -> Fo
 def _rescan(spool: Spool, database: Database) -> Found:
     spool.sweep_places()
     with database.read() as connection:
-        known = arrivals.files(connection)
+        known, lost_before = arrivals.files(connection), lost.files(connection)
     on_disk = {path.name: path for path in spool.instance_files()}
-    orphans = [path for name, path in on_disk.items() if name not in known]
-    fates = Counter(_decide(path, spool, database) for path in orphans)
+    fates: Counter[Arrival | str] = Counter()
+    of_study: dict[str, list[Kept]] = {}
+    for name, path in on_disk.items():
+        if name not in known:
+            found = _look_at(path)
+            if isinstance(found, Kept) and _is_purged(found, database):
+                path.unlink()
+                fates[_PURGED] += 1
+            elif isinstance(found, Kept):
+                of_study.setdefault(found.received.study_instance_uid, []).append(found)
+            else:
+                fates[found] += 1
+    for group in of_study.values():
+        fates.update(_adopt(group, spool, database))
+    fates.update(_put_back([on_disk[name] for name in lost_before & on_disk.keys()], database))
+    with database.read() as connection:
+        gone = arrivals.files(connection) - on_disk.keys()
+    return _told(fates, gone, len(on_disk), database)
+
+
+def _told(fates: Counter[Arrival | str], gone: set[str], on_disk: int, database: Database) -> Found:
+    if gone:
+        with database.write() as connection:
+            lost.mark(connection, gone)
     found = Found(
         adopted=fates[Arrival.NEW] + fates[_RESTORED],
         removed=fates[Arrival.DUPLICATE] + fates[_UNFINISHED] + fates[_PURGED],
         conflicts=fates[Arrival.CONFLICT],
         unreadable=fates[_UNREADABLE],
-        lost=len(known - on_disk.keys()) - fates[_RESTORED],
+        lost=len(gone),
     )
     level = log.error if found.lost or found.unreadable or found.conflicts else log.info
-    level("spool_rescanned", files=len(on_disk), **asdict(found))
+    level("spool_rescanned", files=on_disk, **asdict(found))
     return found
 
 
-def _decide(path: Path, spool: Spool, database: Database) -> Arrival | str:
+def _look_at(path: Path) -> Kept | str:
     """The row that the receiver was about to commit, where a whole instance lies."""
     try:
         received = describe(path) if (seal := part10.seal_of(_meta(path))) else None
@@ -86,34 +108,67 @@ def _decide(path: Path, spool: Spool, database: Database) -> Arrival | str:
     if seal != (received.size, received.sha256):
         log.error("orphan_damaged", file=path.name)
         return _UNREADABLE
-    if _is_purged(path, received, database):
-        path.unlink()
-        return _PURGED
-    spool.make_durable(path.name)  # it was killed before the sync, perhaps: no row without (P1)
+    return Kept(received=received, file=path.name, received_at=path.stat().st_mtime)
+
+
+def _adopt(group: list[Kept], spool: Spool, database: Database) -> list[Arrival | str]:
+    """What was found of one study, in one transaction: a tick that judges studies meanwhile, in
+    another process, never takes a part of it for the whole."""
+    if stale := [kept for kept in group if _is_purged(kept, database)]:
+        for kept in stale:
+            spool.instance_path(kept.file).unlink()
+        fresh = [kept for kept in group if kept not in stale]
+        return [_PURGED] * len(stale) + (_adopt(fresh, spool, database) if fresh else [])
+    group.sort(key=lambda kept: kept.received_at)
+    for kept in group:
+        spool.make_durable(kept.file)  # killed before the sync, perhaps: no row without (P1)
+    fates: list[Arrival | str] = []
     with database.write() as connection:
-        now = path.stat().st_mtime
-        found = arrivals.add(connection, received, path.name, now=now, how=tallies.ADOPTED)
-        if found is Arrival.DUPLICATE:
-            before = arrivals.file_of(connection, received.sop_instance_uid)
-            if not spool.instance_path(before).is_file():
-                arrivals.replace_file(connection, received.sop_instance_uid, path.name)
-                return _RESTORED
+        found_of = arrivals.add_all(connection, group, how=tallies.ADOPTED)
+        for kept, found in zip(group, found_of, strict=True):
+            uid = kept.received.sop_instance_uid
+            before = arrivals.file_of(connection, uid) if found is Arrival.DUPLICATE else kept.file
+            if before != kept.file and not spool.instance_path(before).is_file():
+                lost.replace_file(connection, uid, kept.file, now=database.now())
+                fates.append(_RESTORED)
+            else:
+                fates.append(found)
     reached(Step.ORPHAN_ADOPTED)
-    if found is Arrival.DUPLICATE:
-        path.unlink()
-    elif found is Arrival.CONFLICT:
-        spool.set_aside(path.name, f"{received.sha256}.dcm")
-    return found
+    for kept, fate in zip(group, fates, strict=True):  # after the commit
+        if fate is Arrival.DUPLICATE:
+            spool.instance_path(kept.file).unlink()
+        elif fate is Arrival.CONFLICT:
+            spool.set_aside(kept.file, f"{kept.received.sha256}.dcm")
+    return fates
 
 
-def _is_purged(path: Path, received: ReceivedInstance, database: Database) -> bool:
+def _put_back(there: list[Path], database: Database) -> list[Arrival | str]:
+    """Files that were gone and are there again, under their names: whole, or still lost."""
+    fates: list[Arrival | str] = []
+    for path in there:
+        found = _look_at(path)
+        if not isinstance(found, Kept):
+            fates.append(found)
+            continue
+        received = found.received
+        with database.write() as connection:
+            row = arrivals.known_of(connection, [received.sop_instance_uid])
+            before = row.get(received.sop_instance_uid)
+            if before and before[1] == path.name and before[0].sha256 == received.sha256:
+                uid, now = received.sop_instance_uid, database.now()
+                lost.replace_file(connection, uid, path.name, now=now)
+                fates.append(_RESTORED)
+    return fates
+
+
+def _is_purged(kept: Kept, database: Database) -> bool:
     """Left over by a purge or a discard that was killed; what came after it is younger than its
     study."""
     with database.read() as connection:
-        row = studies.find(connection, received.study_instance_uid)
+        row = studies.find(connection, kept.received.study_instance_uid)
     if row is None or row["state"] not in (StudyState.PURGED, StudyState.DISCARDED):
         return False
-    return bool(path.stat().st_mtime <= row["last_received_at"])
+    return bool(kept.received_at <= row["last_received_at"])
 
 
 def describe(path: Path) -> ReceivedInstance:

@@ -1,6 +1,7 @@
 """Watermarks on the file systems of spool and database (P9)."""
 
 import os
+import resource
 import threading
 import time
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ log = get_logger(__name__)
 
 _LOOK_AGAIN_S = 0.5
 _MB = 1_000_000
+_DESCRIPTORS = 40  # of associations that are there: files made ahead, the database, its journal
 
 
 class Space:
@@ -47,6 +49,18 @@ class Space:
                 self._free = min(_free(folder) for folder in self._folders)
                 self._looked_at = now
             return self._free
+
+
+def is_short_of_descriptors() -> bool:
+    """Few are left to this process: what is open goes on, and nobody new is let in (P9)."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        used = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - no objects for a number
+    except FileNotFoundError:  # no Linux: then accept() says it
+        return False
+    except OSError:  # not even one
+        return True
+    return soft != resource.RLIM_INFINITY and soft - used < _DESCRIPTORS
 
 
 def _free(folder: Path) -> int:

@@ -7,7 +7,7 @@ from pydicom.uid import UID
 from sqlalchemy.exc import DBAPIError
 
 from dicom_ai_node.config.settings import LimitsSettings
-from dicom_ai_node.database import arrivals
+from dicom_ai_node.database import arrivals, lost
 from dicom_ai_node.database.arrivals import Arrival, ReceivedInstance
 from dicom_ai_node.database.engine import BUSY_TIMEOUT_S, Database
 from dicom_ai_node.durable_steps import Step, reached
@@ -255,7 +255,8 @@ class Reception:
                 return False
             self._settle()
             with self._store.database.write() as connection:
-                arrivals.replace_file(connection, received.sop_instance_uid, file.name)
+                now = self._store.database.now()
+                lost.replace_file(connection, received.sop_instance_uid, file.name, now=now)
         log.warning("lost_instance_restored", calling_ae=received.calling_ae_title)
         return True
 

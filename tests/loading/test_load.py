@@ -9,8 +9,8 @@ import pytest
 from pydicom import Dataset
 from pydicom.uid import ExplicitVRBigEndian, RLELossless
 
-from dicom_ai_node.errors import InputError
 from dicom_ai_node.loading.load import load, load_headers
+from dicom_ai_node.loading.unread import Damaged
 from tests.dicom_factory import AXIAL, CORONAL, SAGITTAL, asymmetric, series, write
 from tests.loading.loaded import (
     everywhere_without,
@@ -204,7 +204,10 @@ def test_a_changed_file_is_not_analysed(tmp_path: Path) -> None:
     content = bytearray(paths[3].read_bytes())
     content[-1] ^= 1
     paths[3].write_bytes(content)
-    with pytest.raises(InputError, match="A stored image is damaged: its checksum differs"):
+    with pytest.raises(Damaged, match="a stored image is damaged, its checksum differs"):
+        load(instances)
+    paths[3].unlink()
+    with pytest.raises(Damaged):
         load(instances)
 
 

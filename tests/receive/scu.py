@@ -114,3 +114,10 @@ def rejection(assoc: Association) -> tuple[int, int, int]:
     assert assoc.is_rejected
     answer = assoc.acceptor.primitive
     return answer.result, answer.result_source, answer.diagnostic
+
+
+def refusal(assoc: Association) -> tuple[object, object, object]:
+    """Result, source and reason of an A-ASSOCIATE-RJ (PS3.8 Table 9-21)."""
+    said = assoc.acceptor.primitive
+    assert said is not None
+    return said.result, said.result_source, said.diagnostic

@@ -8,6 +8,7 @@ from pydicom.filereader import read_file_meta_info
 from dicom_ai_node.database import arrivals, studies
 from dicom_ai_node.database.arrivals import Arrival
 from dicom_ai_node.database.engine import Database
+from dicom_ai_node.database.lost import LOST_INSTANCES
 from dicom_ai_node.receive import part10
 from dicom_ai_node.receive.answer import Answer, Status
 from dicom_ai_node.receive.rescan import Found, describe, rescan
@@ -45,6 +46,7 @@ def rows(database: Database) -> list[dict[str, object]]:
                 "received_at",
                 "first_received_at",
                 "last_received_at",
+                "changed",
             ):
                 del entry[column]
             shown.append(entry)
@@ -104,10 +106,54 @@ def test_a_file_that_is_cut_off_is_left_for_a_person(spool: Spool, database: Dat
     assert rows(database) == []
 
 
-def test_a_row_without_its_file_is_counted_as_lost(spool: Spool, database: Database) -> None:
+@pytest.mark.fault("G16")
+@pytest.mark.parametrize("comes", ["sent again", "put back"])
+def test_a_study_that_is_short_of_a_file_waits_for_it_and_goes_on(
+    spool: Spool, database: Database, comes: str
+) -> None:
+    """The database is newer than the spool: nothing is made of a part of the study (P5)."""
     before = receive(spool, database, 2)
-    spool.instance_path(str(before[0]["file"])).unlink()
-    assert rescan(spool, database) == Found(lost=1)
+    path = spool.instance_path(str(before[0]["file"]))
+    content = path.read_bytes()
+    path.unlink()
+    for _ in range(2):
+        assert rescan(spool, database) == Found(lost=1)
+    found = rows(database)
+    assert [row["is_lost"] for row in found] == [True, False]
+    assert {(row["state"], row["reason"]) for row in found} == {("needs_review", LOST_INSTANCES)}
+
+    if comes == "put back":
+        path.write_bytes(content)
+        assert rescan(spool, database) == Found(adopted=1)
+        assert rows(database) == before
+    else:
+        assert [store(spool, database, ds) for ds in slices(2)] == [Answer(Status.SUCCESS)] * 2
+        found = rows(database)
+        assert {(row["state"], row["reason"]) for row in found} == {("receiving", None)}
+    assert rescan(spool, database) == Found()
+
+
+@pytest.mark.fault("G16")
+def test_what_came_after_a_backup_is_adopted_a_study_at_a_time(
+    spool: Spool, database: Database
+) -> None:
+    """The database is older than the spool: a tick that judges studies never sees a part of one."""
+    before = receive(spool, database, 6)
+    forget(database)
+    with database.write() as connection:
+        connection.exec_driver_sql("CREATE TABLE seen (changed INTEGER, instances INTEGER)")
+        connection.exec_driver_sql(
+            "CREATE TRIGGER s AFTER INSERT ON study BEGIN INSERT INTO seen VALUES "
+            "(new.changed, (SELECT count(*) FROM instance)); END"
+        )
+        connection.exec_driver_sql(
+            "CREATE TRIGGER t AFTER UPDATE ON study BEGIN INSERT INTO seen VALUES "
+            "(new.changed, (SELECT count(*) FROM instance)); END"
+        )
+    assert rescan(spool, database) == Found(adopted=6)
+    with database.read() as connection:
+        changes = connection.exec_driver_sql("SELECT * FROM seen").all()
+    assert len(changes) == 1  # one transaction brought it all
     assert rows(database) == before
 
 

@@ -74,6 +74,7 @@ class StowRequests:
         except OSError:  # it was there a moment ago
             return [UNREADABLE] if len(paths) == 1 else None
         answer = self._session.ask("POST", "/studies", body=body)
+        reached(Step.OBJECT_SENT)
         said = named(answer.content)
         ours = [said.get(uids[path]) for path in paths]
         if not any(ours):

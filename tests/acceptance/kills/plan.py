@@ -28,9 +28,9 @@ MOST: dict[Step, int] = {
     Step.READY_WRITTEN: STUDIES,
     Step.READY_PUBLISHED: STUDIES,
     Step.OBJECT_SENT: _OBJECTS,
-    Step.DELIVERY_WRITTEN: 1,
+    Step.DELIVERY_WRITTEN: STUDIES,
     Step.JOB_DONE_WRITTEN: STUDIES,
-    Step.DELIVERY_RECORDED: 1,
+    Step.DELIVERY_RECORDED: STUDIES,
 }
 # of a lease that runs out meanwhile, and is taken from it
 _UNDER_LEASE = (Step.JOB_CLAIMED, Step.RESULT_TAKEN, Step.OUTBOX_RENAMED)

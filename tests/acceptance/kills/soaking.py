@@ -33,6 +33,8 @@ from tests.acceptance.node_process import NodeProcess
 SENDERS = 3
 _WRONG = 0.05  # of the studies
 _AHEAD = 12  # studies that are sent, and whose results are not there
+_PEACE_AFTER = 4  # happenings
+_PEACE_S = 60.0
 _DISK_MB = 512
 _DRAIN_S = 600.0
 SECTIONS: dict[str, dict[str, Any]] = {
@@ -135,11 +137,14 @@ class Soak:
         dice = random.Random(self.seed)  # noqa: S311 - no secret
         chaos = Chaos(node=self.node, pacs=self.pacs, disk=self.small, dice=dice)
         began, said_at = time.monotonic(), 0.0
+        happenings = count(1)
         fresh = self._fresh(random.Random(f"{self.seed} studies"))  # noqa: S311
         while (now := time.monotonic()) - began < seconds:
             for _ in range(_AHEAD - self._under_way()):
                 self._give([next(fresh)])
             chaos.once()
+            if not next(happenings) % _PEACE_AFTER:
+                self._peace(chaos)
             if now - said_at > 30:
                 said_at = now
                 self.say(f"{now - began:5.0f} s: {len(self.sent)} studies, {dict(chaos.done)}")
@@ -152,6 +157,13 @@ class Soak:
                 yield studies.wrong(name, dice.choice(list(studies.WRONG)))
             else:
                 yield studies.good(name, slices=dice.randint(3, 6))
+
+    def _peace(self, chaos: Chaos) -> None:
+        """Until a result has come through: on a slow machine a node would only ever start."""
+        before, until = self._under_way(), time.monotonic() + _PEACE_S
+        while self._under_way() >= before > 0 and time.monotonic() < until:
+            chaos.must_run()
+            time.sleep(0.2)
 
     def _under_way(self) -> int:
         """Studies whose results are not at the PACS."""

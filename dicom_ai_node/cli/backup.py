@@ -1,0 +1,85 @@
+"""`backup` and `restore`; the drill is in docs/backup.md."""
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dicom_ai_node.cli.maintenance import reconcile
+from dicom_ai_node.cli.node import DEFAULT_CONFIG, ConfigDir, configure_log, open_node
+from dicom_ai_node.config.load import load
+from dicom_ai_node.database import schema
+from dicom_ai_node.database.engine import Database
+from dicom_ai_node.spool import Spool
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command()(backup)
+    app.command()(restore)
+
+
+def backup(
+    folder: Annotated[Path, typer.Argument(help="Where to; not there yet.")],
+    instances: Annotated[
+        bool, typer.Option("--instances", help="What was received as well.")
+    ] = False,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Check a backup that is there; make none.")
+    ] = False,
+    config: ConfigDir = DEFAULT_CONFIG,
+) -> None:
+    """Back up database, configuration and results, while the node runs or stands still."""
+    from dicom_ai_node.backup.make import make_backup
+    from dicom_ai_node.backup.restore import checked
+
+    if verify:
+        found = checked(folder)
+        typer.echo(
+            f"{len(found.files)} files are what was backed up at {found.made_at}, "
+            f"schema {found.schema}, by version {found.program}."
+        )
+        return
+    node = open_node(config)
+    made = make_backup(
+        folder,
+        config,
+        node.spool,
+        node.database,
+        with_instances=instances,
+        now=datetime.now(UTC),
+    )
+    size = sum(kept.size for kept in made.files.values())
+    typer.echo(f"{len(made.files)} files, {size / 1e6:.1f} MB, are in {folder}.")
+
+
+def restore(
+    folder: Annotated[Path, typer.Argument(help="A backup.")],
+    force: Annotated[
+        bool, typer.Option("--force", help="Move the database that is there aside.")
+    ] = False,
+    config: ConfigDir = DEFAULT_CONFIG,
+) -> None:
+    """Put a backup back, while the node stands still; the configuration stays as it is."""
+    from dicom_ai_node.backup.restore import checked, put_back, standing_still
+    from dicom_ai_node.receive.rescan import IMPORT_LOCK
+
+    os.umask(0o077)
+    manifest = checked(folder)
+    found = load(config)
+    spool = Spool(found.node.spool)
+    database = Database(found.node.database)
+    with standing_still(spool):
+        with spool.lock(IMPORT_LOCK):
+            done = put_back(folder, manifest, spool, database.path, force=force)
+        configure_log(found, spool)
+        typer.echo(
+            f"The database of {manifest.made_at} is back, {done.results} results and "
+            f"{done.instances} files of instances with it."
+        )
+        if done.aside:
+            typer.echo(f"The database that was there lies in {done.aside}.")
+        if schema.current(database) != schema.head():
+            typer.echo(f"The database has schema {schema.upgrade(database)} now.")
+        reconcile(spool, database)
