@@ -5,6 +5,7 @@ from collections.abc import Collection, Sequence
 from dicom_ai_node.database import commitment_reports
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.database.uncommitted import Ended
+from dicom_ai_node.durable_steps import Step, reached
 from dicom_ai_node.job import DeliveryState
 from dicom_ai_node.log import get_logger
 from dicom_ai_node.peers.commitment import Report
@@ -28,6 +29,7 @@ def take_report(
             backoff_max_s=backoff_max_s,
             now=database.now(),
         )
+    reached(Step.COMMITMENT_RECORDED)
     if ended is None:
         log.warning("commitment_report_unknown", peers=sorted(peers), instances=len(reasons))
         return False

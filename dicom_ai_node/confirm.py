@@ -14,6 +14,7 @@ from dicom_ai_node.config.settings import DeliverySettings
 from dicom_ai_node.database import commitment_requests, uncommitted
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.database.uncommitted import Wanted
+from dicom_ai_node.durable_steps import Step, reached
 from dicom_ai_node.errors import PeerUnreachable
 from dicom_ai_node.log import get_logger
 from dicom_ai_node.peers.commitment import Report
@@ -87,9 +88,12 @@ class Confirmation:
 
     def ask_due(self, *, now: float) -> int:
         """One request at most, and what has waited too long; how many objects were asked for."""
+        longest_s = self._settings.backoff_max_s
         before = now - self._settings.max_age_days * _DAY_S
         with self._database.read() as connection:
-            if not commitment_requests.due(connection, self.name, now=now, before=before):
+            if not commitment_requests.due(
+                connection, self.name, now=now, before=before, longest_s=longest_s
+            ):
                 return 0
         with self._database.write() as connection:
             given_up = uncommitted.give_up(connection, self.name, before=before, now=now)
@@ -97,17 +101,24 @@ class Confirmation:
         say(given_up)
         if late:
             log.warning("commitment_not_reported", peer=self.name, objects=late)
-        return 0 if now < self._not_before else self._ask(now)
+        is_left_alone = now < self._not_before <= now + longest_s  # not by a clock set back
+        return 0 if is_left_alone else self._ask(now)
 
     def _ask(self, now: float) -> int:
         """The request is in the table before the peer has it: a report may come at once."""
         uid = _transaction_uid()
         with self._database.write() as connection:
             request_id, found = commitment_requests.ask(
-                connection, self.name, uid, answer_s=self._answer_s, now=now
+                connection,
+                self.name,
+                uid,
+                answer_s=self._answer_s,
+                now=now,
+                longest_s=self._settings.backoff_max_s,
             )
         if not found:
             return 0
+        reached(Step.COMMITMENT_NOTED)
         backoff_s = min(BACKOFF_FIRST_S * 2.0**self._failures, self._settings.backoff_max_s)
         self._failures = min(self._failures + 1, _MOST_DOUBLINGS)
         self._not_before = now + backoff_s
@@ -128,6 +139,7 @@ class Confirmation:
         self._failures, self._not_before, self._said = 0, 0.0, ""
         with self._database.write() as connection:
             commitment_requests.asked(connection, request_id)
+        reached(Step.COMMITMENT_ASKED)
         log.info("commitment_asked", peer=self.name, objects=len(found))
         return len(found)
 

@@ -3,7 +3,7 @@
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cache, partial
@@ -29,7 +29,7 @@ POLL_S = 0.05
 BACKOFF_FIRST_S = 2.0
 _DAY_S = 86_400
 _ENOUGH = 3  # offers without a final answer, on one association, of a peer that gave none before
-_AT_ONCE_THE_LONGEST = 20  # as a number of tries: until somebody changes a setting
+_LONGEST = 20  # pause at once, as a number of tries: until somebody changes a setting
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,13 +70,12 @@ class PeerQueue:
 
     def deliver_due(self, *, now: float, stop: threading.Event | None = None) -> int:
         """One association's worth: send what is due, and record each answer as it comes."""
-        if self.contact.is_left_alone(now, longest_s=self.settings.backoff_max_s):
+        longest_s = self.settings.backoff_max_s
+        if self.contact.is_left_alone(now, longest_s=longest_s):
             return 0
         begun = time.monotonic()
         with self.database.read() as connection:
-            due = deliveries.due(
-                connection, self.name, now=now, longest_s=self.settings.backoff_max_s
-            )
+            due = deliveries.due(connection, self.name, now=now, longest_s=longest_s)
             parts = self._parts(connection, due, now)
         if parts:
             self._deliver(parts, lambda: now + time.monotonic() - begun, stop)
@@ -137,14 +136,13 @@ class PeerQueue:
 
     def _answers(
         self, parts: Sequence["_Part"]
-    ) -> Iterator[tuple["_Part", Sequence[StoreOutcome]]]:
+    ) -> Generator[tuple["_Part", Sequence[StoreOutcome]]]:
         """The deliver boundary: an object at which something unforeseen happens is tried again,
         and those after it are not held up."""
         asked = 0
         try:
-            for part, outcomes in zip(
-                parts, self.peer.store([part.offer for part in parts]), strict=False
-            ):
+            every = self.peer.store([part.offer for part in parts])
+            for part, outcomes in zip(parts, every, strict=False):
                 asked += 1
                 yield part, outcomes
         except PeerUnreachable:
@@ -171,12 +169,10 @@ class PeerQueue:
         with self.database.write() as connection:
             for row in waiting.older_than(connection, self.name, now - self._max_age_s):
                 self._record(connection, row, outcome, now)
-            until = self.contact.until
-            waiting.put_off(connection, self.name, until=until, status=outcome.status)
+            waiting.put_off(connection, self.name, until=self.contact.until, status=str(error))
 
     def _leave_alone(self, reason: str, now: float, *, needs_somebody: bool = False) -> None:
-        tries = _AT_ONCE_THE_LONGEST if needs_somebody else self.contact.failures
-        pause_s = self.backoff_s(tries)
+        pause_s = self.backoff_s(_LONGEST if needs_somebody else self.contact.failures)
         is_news = self.contact.failed(reason, until=now + pause_s)
         level = log.error if needs_somebody and is_news else log.warning
         event = "peer_refuses_us" if needs_somebody else "peer_unreachable"

@@ -42,6 +42,9 @@ class Step(StrEnum):
     DELIVERY_WRITTEN = "delivery_written"
     JOB_DONE_WRITTEN = "job_done_written"
     DELIVERY_RECORDED = "delivery_recorded"
+    COMMITMENT_NOTED = "commitment_noted"  # the peer has not been asked yet
+    COMMITMENT_ASKED = "commitment_asked"
+    COMMITMENT_RECORDED = "commitment_recorded"
     PURGE_RECORDED = "purge_recorded"  # its files are yet to go
     PURGE_DONE = "purge_done"
     SCHEMA_WRITTEN = "schema_written"

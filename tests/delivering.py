@@ -3,6 +3,9 @@
 import hashlib
 import random
 from collections.abc import Callable
+from pathlib import Path
+
+import pydicom
 
 from dicom_ai_node.config.settings import Config
 from dicom_ai_node.database import deliveries
@@ -101,3 +104,17 @@ def pass_time(
         queue.deliver_due(now=now)
         now += step_s
     return now
+
+
+def grow(spool: Spool, database: Database, job: Job, size: int) -> None:
+    """The SEG of a job is so many bytes longer, and known to be."""
+    path: Path = min(spool.outbox_path(job.key).glob("*.dcm"))
+    ds = pydicom.dcmread(path)
+    ds.PixelData = bytes(size)
+    ds["PixelData"].VR = "OB"
+    ds.save_as(path)
+    with database.write() as connection:
+        connection.exec_driver_sql(
+            "UPDATE delivery SET sha256 = ? WHERE kind = 'seg' AND job_id = ?",
+            (hashlib.sha256(path.read_bytes()).hexdigest(), job.id),
+        )

@@ -111,3 +111,22 @@ def test_an_operator_sees_what_its_peer_has_not_committed_to(home: Path) -> None
 def test_what_waits_is_what_is_pending(home: Path) -> None:
     books = json.loads(said(home, "status", "--json"))
     assert books["waiting_for"] == {"pacs": 4}
+
+
+@pytest.mark.fault("F13")
+def test_an_operator_sees_that_a_peer_is_gone_from_the_configuration_and_what_to_do(
+    home: Path,
+) -> None:
+    file = home / "config" / "node.yaml"
+    content = json.loads(file.read_text())
+    file.write_text(json.dumps(content | {"peers": {}}))
+    for told in (said(home, "jobs", "show", "1", "--json"), said(home, "jobs", "show", "1")):
+        assert "cannot be delivered: pacs is no longer under peers:" in told
+        assert "restore it there, or give the results up with `jobs cancel`" in " ".join(
+            told.replace("│", " ").split()
+        )
+    listed = json.loads(said(home, "jobs", "list", "--json"))
+    assert all(each["waits"].startswith("cannot be delivered") for each in listed)
+    file.write_text(json.dumps(content))
+    listed = json.loads(said(home, "jobs", "list", "--json"))
+    assert [each["waits"] for each in listed] == [None, None]

@@ -232,6 +232,17 @@ def test_a_peer_that_cannot_be_asked_is_one_alarm_and_is_asked_later(
     assert len(pacs.came) == 2
 
 
+def test_a_clock_that_is_set_back_makes_nobody_wait(at: SiteOf) -> None:
+    with CommittingPacs(action_status=0x0213).running() as pacs:
+        here = at(pacs)
+        job = here.ready()
+        here.send()
+        assert here.ask(after=DAY_S) == 0
+        pacs.action_status = 0
+        assert here.ask() == 2
+    assert here.state(job) is JobState.DONE
+
+
 def test_a_request_that_a_killed_process_left_is_asked_anew(at: SiteOf, database: Database) -> None:
     """Killed after the row, or after the N-ACTION: nobody knows; the report may still come."""
     with CommittingPacs().running() as pacs:
@@ -240,7 +251,7 @@ def test_a_request_that_a_killed_process_left_is_asked_anew(at: SiteOf, database
         here.send()
         with database.write() as connection:
             commitment_requests.ask(
-                connection, "pacs", "2.25.99", answer_s=HOUR_S, now=database.now()
+                connection, "pacs", "2.25.99", answer_s=1, now=database.now(), longest_s=1
             )
         assert here.ask() == 2
     assert here.state(job) is JobState.DONE

@@ -18,6 +18,7 @@ from dicom_ai_node.spool import Spool
 from tests.dicom_factory import series
 from tests.intake.in_process import Road
 from tests.made import arrive, bright
+from tests.operator import Operator
 from tests.receive.scu import store
 
 LONG_AGO = 1_600_000_000.0
@@ -173,3 +174,28 @@ def test_a_conflict_in_a_study_whose_jobs_build_on_each_other(road: Road) -> Non
     assert first.id == 1
     store(road.spool, road.database, study(contents=1)[2])
     assert [job.state for job in road.jobs()] == [JobState.CANCELLED] * 2
+
+
+def test_the_verbs_say_what_they_do_and_ask_first(road: Road, tmp_path: Path) -> None:
+    operator = Operator(tmp_path, road.config)
+    come(road, study())
+    judge(road)
+    road.work()
+    with road.database.write() as connection:  # an association broke: who knows what is there
+        connection.exec_driver_sql("UPDATE delivery SET tries = 1")
+    store(road.spool, road.database, study(contents=1)[2])
+    shown = operator.data("studies", "show", UID)
+    assert "studies judge --reviewed" in shown["next_step"]
+    assert len(shown["kept_aside"]) == 1
+    assert "--reviewed" in operator.ask("studies", "judge", UID)[1]
+    assert shown["kept_aside"][0] in operator.must("studies", "judge", UID, "--reviewed")
+    judge(road)
+
+    assert operator.ask("studies", "discard", UID)[0] == 1  # nobody said yes
+    assert files(road.spool) == 6
+    said = operator.must("studies", "discard", UID, "--yes")
+    assert "archive has results of bright 1.0" in said
+    assert "results retract" in said
+    assert (files(road.spool), state(road)) == (0, "discarded")
+    (listed,) = operator.data("studies", "list")
+    assert listed["next_step"].startswith("send the right one")

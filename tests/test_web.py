@@ -78,7 +78,7 @@ def test_there_is_nothing_else(address: str, path: str) -> None:
 def break_(database: Database, how: str) -> None:
     if how == "no tables":
         with database.write() as connection:
-            connection.exec_driver_sql("ALTER TABLE study RENAME TO aside")
+            connection.exec_driver_sql("ALTER TABLE tally RENAME TO aside")
     else:
         database.path.write_bytes(b"this is no database" * 1000)
 

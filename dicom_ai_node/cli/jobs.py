@@ -1,18 +1,19 @@
 """`jobs list`, `show`, `retry`, `cancel` and `prioritise`."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
 from rich.table import Table
+from sqlalchemy import Connection
 
 from dicom_ai_node import next_step
-from dicom_ai_node.cli.node import DEFAULT_CONFIG, AsJson, ConfigDir, open_node
+from dicom_ai_node.cli.node import DEFAULT_CONFIG, AsJson, ConfigDir, Node, open_node
 from dicom_ai_node.cli.show import console, moment, print_json, state_in_words
-from dicom_ai_node.config.disabled import Disabled, read_disabled
-from dicom_ai_node.database import dead_letters, deliveries
+from dicom_ai_node.config.disabled import read_disabled
+from dicom_ai_node.database import dead_letters, deliveries, waiting
 from dicom_ai_node.database import jobs as job_table
 from dicom_ai_node.errors import NodeError
 from dicom_ai_node.job import DEAD, FINAL_STATES, DeliveryState, Job, JobState, Priority
@@ -41,9 +42,9 @@ def list_(
     with node.database.read() as connection:
         states = DEAD if dead else ()
         found = job_table.listing(connection, state=state, states=states, limit=limit)
-    disabled = read_disabled(node.config.node.models)
+        waits = _waits(node, connection, found)
     if as_json:
-        print_json([_as_dict(job, _waits(job, disabled)) for job in found])
+        print_json([_as_dict(job, waits.get(job.id)) for job in found])
         return
     table = Table("Job", "Created", "Model", "Priority", "State", "Outcome", "Tries", "Why")
     for job in found:
@@ -55,7 +56,7 @@ def list_(
             job.state,
             job.outcome or "",
             str(job.attempts),
-            _waits(job, disabled) or job.error_text or job.reason or "",
+            waits.get(job.id) or job.error_text or job.reason or "",
         )
     console().print(table)
 
@@ -68,7 +69,7 @@ def show(job_id: JobId, as_json: AsJson = False, config: ConfigDir = DEFAULT_CON
         job = _find(connection, job_id)
         events = [dict(row) for row in job_table.events(connection, job_id)]
         sent = [dict(row) for row in deliveries.of_job(connection, job_id)]
-    waits = _waits(job, read_disabled(node.config.node.models))
+        waits = _waits(node, connection, [job]).get(job_id)
     if as_json:
         print_json({**_as_dict(job, waits), "events": events, "deliveries": sent})
         return
@@ -146,12 +147,19 @@ def prioritise(
     typer.echo(f"Job {job_id} is {priority}.")
 
 
-def _waits(job: Job, disabled: Mapping[tuple[str, str], Disabled]) -> str | None:
-    """Why it is not run, where that is no matter of its turn."""
-    marker = disabled.get((job.model, job.version))
-    if marker is None or job.state is not JobState.QUEUED:
-        return None
-    return f"waits: {marker.sentence}"
+def _waits(node: Node, connection: Connection, found: Sequence[Job]) -> dict[int, str]:
+    """By job, why it is not run or not delivered, where that is no matter of its turn."""
+    disabled = read_disabled(node.config.node.models)
+    waits = {
+        job.id: f"waits: {marker.sentence}"
+        for job in found
+        if job.state is JobState.QUEUED and (marker := disabled.get((job.model, job.version)))
+    }
+    ready = [job.id for job in found if job.state is JobState.READY]
+    for job_id, peers in waiting.peers_of(connection, ready).items():
+        if gone := peers.difference(node.config.peers):
+            waits[job_id] = waiting.without_peer(gone)
+    return waits
 
 
 def _as_dict(job: Job, waits: str | None) -> dict[str, Any]:

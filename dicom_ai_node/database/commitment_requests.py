@@ -21,10 +21,10 @@ class RequestState(enum.StrEnum):
     EXPIRED = "expired"  # what it did not answer is asked anew
 
 
-def due(connection: Connection, peer: str, *, now: float, before: float) -> bool:
+def due(connection: Connection, peer: str, *, now: float, before: float, longest_s: float) -> bool:
     """Whether `ask`, `expire` or `give_up` would find something; it locks nobody out."""
     anything = [
-        select(delivery.c.id).join(job).where(waits(peer), to_ask(now)),
+        select(delivery.c.id).join(job).where(waits(peer), to_ask(now, longest_s)),
         select(delivery.c.id).join(job).where(waits(peer), older(before)),
         select(commitment_request.c.id).where(_late(peer, now)),
     ]
@@ -32,13 +32,19 @@ def due(connection: Connection, peer: str, *, now: float, before: float) -> bool
 
 
 def ask(
-    connection: Connection, peer: str, transaction_uid: str, *, answer_s: float, now: float
+    connection: Connection,
+    peer: str,
+    transaction_uid: str,
+    *,
+    answer_s: float,
+    now: float,
+    longest_s: float,
 ) -> tuple[int, Sequence[Wanted]]:
     """A request for what is due, to be sent when it is committed; without objects, there is none.
 
     Without a report within `answer_s` it is asked anew.
     """
-    found = wanted(connection, waits(peer), to_ask(now), limit=AT_ONCE)
+    found = wanted(connection, waits(peer), to_ask(now, longest_s), limit=AT_ONCE)
     if not found:
         return 0, ()
     added = connection.execute(

@@ -7,7 +7,7 @@ before it is asked, or when it is to be asked anew.
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, and_, select, true, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, or_, select, true, update
 
 from dicom_ai_node.database import deliveries
 from dicom_ai_node.database.produced import GIVEN_UP
@@ -115,10 +115,11 @@ def waits(peer: str | None = None) -> ColumnElement[bool]:
     )
 
 
-def to_ask(now: float) -> ColumnElement[bool]:
+def to_ask(now: float, longest_s: float) -> ColumnElement[bool]:
+    """What is due; what seems to be due later than after `longest_s` is: the clock was set back."""
     return and_(
         delivery.c.commitment_request_id.is_(None),
-        delivery.c.next_try_at <= now,
+        or_(delivery.c.next_try_at <= now, delivery.c.next_try_at > now + longest_s),
         job.c.state == JobState.READY,  # an operator may have cancelled it
     )
 

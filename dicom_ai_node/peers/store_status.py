@@ -41,8 +41,8 @@ def outcome_of(answer: Dataset) -> StoreOutcome:
     if status == _DUPLICATE_SOP_INSTANCE or category == "Success":
         return StoreOutcome(state=DeliveryState.STORED, status=text)
     if category == "Warning":
-        tags = _tags(answer.get("OffendingElement"))
-        return StoreOutcome(state=DeliveryState.STORED, status=f"{text}{tags}", has_warning=True)
+        text += _tags(answer)
+        return StoreOutcome(state=DeliveryState.STORED, status=text, has_warning=True)
     if status in _TRANSIENT:
         return StoreOutcome(state=DeliveryState.PENDING, status=text)
     return StoreOutcome(
@@ -64,9 +64,10 @@ def _in_words(status: int, category: str) -> str:
     return f"{code}: {words}"
 
 
-def _tags(offending: object) -> str:
+def _tags(answer: Dataset) -> str:
     """(0000,0901): which elements, by their tags alone."""
-    if offending is None:
+    if not answer.get("OffendingElement"):
         return ""
-    every = offending if isinstance(offending, Sequence) else [offending]
-    return " " + " ".join(str(Tag(each)) for each in every) if every else ""
+    value = answer.OffendingElement
+    every = value if isinstance(value, Sequence) else [value]
+    return "".join(f" {Tag(each)}" for each in every)

@@ -64,7 +64,7 @@ def _rescan(spool: Spool, database: Database) -> Found:
     for name, path in on_disk.items():
         if name not in known:
             found = _look_at(path)
-            if isinstance(found, Kept) and _is_purged(path, found.received, database):
+            if isinstance(found, Kept) and _is_purged(found, database):
                 path.unlink()
                 fates[_PURGED] += 1
             elif isinstance(found, Kept):
@@ -114,6 +114,11 @@ def _look_at(path: Path) -> Kept | str:
 def _adopt(group: list[Kept], spool: Spool, database: Database) -> list[Arrival | str]:
     """What was found of one study, in one transaction: a tick that judges studies meanwhile, in
     another process, never takes a part of it for the whole."""
+    if stale := [kept for kept in group if _is_purged(kept, database)]:
+        for kept in stale:
+            spool.instance_path(kept.file).unlink()
+        fresh = [kept for kept in group if kept not in stale]
+        return [_PURGED] * len(stale) + (_adopt(fresh, spool, database) if fresh else [])
     group.sort(key=lambda kept: kept.received_at)
     for kept in group:
         spool.make_durable(kept.file)  # killed before the sync, perhaps: no row without (P1)
@@ -129,7 +134,7 @@ def _adopt(group: list[Kept], spool: Spool, database: Database) -> list[Arrival 
             else:
                 fates.append(found)
     reached(Step.ORPHAN_ADOPTED)
-    for kept, fate in zip(group, fates, strict=True):
+    for kept, fate in zip(group, fates, strict=True):  # after the commit
         if fate is Arrival.DUPLICATE:
             spool.instance_path(kept.file).unlink()
         elif fate is Arrival.CONFLICT:
@@ -156,14 +161,14 @@ def _put_back(there: list[Path], database: Database) -> list[Arrival | str]:
     return fates
 
 
-def _is_purged(path: Path, received: ReceivedInstance, database: Database) -> bool:
+def _is_purged(kept: Kept, database: Database) -> bool:
     """Left over by a purge or a discard that was killed; what came after it is younger than its
     study."""
     with database.read() as connection:
-        row = studies.find(connection, received.study_instance_uid)
+        row = studies.find(connection, kept.received.study_instance_uid)
     if row is None or row["state"] not in (StudyState.PURGED, StudyState.DISCARDED):
         return False
-    return bool(path.stat().st_mtime <= row["last_received_at"])
+    return bool(kept.received_at <= row["last_received_at"])
 
 
 def describe(path: Path) -> ReceivedInstance:

@@ -10,8 +10,11 @@ from tests.acceptance.kills.plan import MOST, plan
 from tests.acceptance.kills.rounds import Rounds
 
 SEED = 7
-# what ends in verbs of its own: tests/acceptance/test_killed_verbs.py
-ELSEWHERE = {Step.PURGE_RECORDED, Step.PURGE_DONE, Step.SCHEMA_WRITTEN}
+# of verbs, and of a PACS that commits: test_killed_verbs.py, test_killed_commitment.py
+ELSEWHERE = {
+    *(Step.PURGE_RECORDED, Step.PURGE_DONE, Step.SCHEMA_WRITTEN),
+    *(Step.COMMITMENT_NOTED, Step.COMMITMENT_ASKED, Step.COMMITMENT_RECORDED),
+}
 
 
 def test_every_step_has_its_turn() -> None:

@@ -137,7 +137,7 @@ class JobTable(RuleBasedStateMachine):
         with self.database.write() as connection:
             commitment_requests.expire(connection, COMMITS, now=self.now)
             _, found = commitment_requests.ask(
-                connection, COMMITS, uid, answer_s=LEASE_S, now=self.now
+                connection, COMMITS, uid, answer_s=LEASE_S, now=self.now, longest_s=LEASE_S
             )
         return uid, tuple(each.sop_instance_uid for each in found)
 

@@ -125,7 +125,7 @@ def test_a_peer_that_takes_no_notes_is_not_passed_over_in_silence(here: Site) ->
     assert "did not take the rejection note" in again.output
     (undelivered,) = (each for each in here.jobs() if each.state is JobState.UNDELIVERED)
     here.pacs.answer = lambda _: 0x0000
-    assert undelivered.error_text == "rejection for pacs: A900"
+    assert str(undelivered.error_text).startswith("rejection for pacs: A900: ")
     here.must("jobs", "retry", str(undelivered.id))
     here.deliver(after=1)
     assert next(each for each in here.jobs() if each.id == undelivered.id).error_text is None
