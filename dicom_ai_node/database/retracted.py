@@ -5,13 +5,15 @@ from sqlalchemy import ColumnElement, Connection, select
 
 from dicom_ai_node.database.tables import job, job_event
 
-DISCARDED = "its study was discarded by an operator"  # begins the event of a job whose study was
 # begins the event of a job whose results are; by whom
 RETRACTED = "retracted by an operator: "
 RETRACTED_BY_NODE = "retracted by the node: "
 _RETRACTED = "retracted by "
 CORRECTED = "its images are not to be used: "  # begins the event of a job that was made of them
+OTHER_PATIENT = "the study names another patient by now"  # why, where no note says so
 AGAIN = "the study is judged again: what was retracted is made anew, where a route wants it"
+REVIEWED = "a person has looked: what is stored of the study is right"
+DISCARDED = "its study was discarded by an operator"  # begins the event of a job whose study was
 SUBJECT = "retraction: "  # begins the subject of a job that is a rejection note
 
 
@@ -25,12 +27,28 @@ def was_retracted() -> ColumnElement[bool]:
 
 
 def was_corrected() -> ColumnElement[bool]:
-    """Its images were rejected, or are said to be of two patients."""
-    return _has_event(CORRECTED)
+    """Its images were rejected, or are said to be of two patients, and nobody has cleared that."""
+    reviewed = job_event.alias()
+    cleared = select(reviewed.c.id).where(
+        reviewed.c.job_id == job_event.c.job_id,
+        reviewed.c.why == REVIEWED,
+        reviewed.c.id > job_event.c.id,
+    )
+    events = select(job_event.c.id).where(
+        job_event.c.job_id == job.c.id,
+        job_event.c.why.startswith(CORRECTED, autoescape=True),
+        (job_event.c.why != f"{CORRECTED}{OTHER_PATIENT}") | ~cleared.exists(),
+    )
+    return events.exists()
 
 
 def is_retracted(connection: Connection, job_id: int) -> bool:
     query = select(job.c.id).where(job.c.id == job_id, was_retracted())
+    return connection.scalar(query) is not None
+
+
+def is_corrected(connection: Connection, job_id: int) -> bool:
+    query = select(job.c.id).where(job.c.id == job_id, was_corrected())
     return connection.scalar(query) is not None
 
 
@@ -40,11 +58,6 @@ def was_discarded() -> ColumnElement[bool]:
 
 def is_discarded(connection: Connection, job_id: int) -> bool:
     query = select(job.c.id).where(job.c.id == job_id, was_discarded())
-    return connection.scalar(query) is not None
-
-
-def is_corrected(connection: Connection, job_id: int) -> bool:
-    query = select(job.c.id).where(job.c.id == job_id, was_corrected())
     return connection.scalar(query) is not None
 
 

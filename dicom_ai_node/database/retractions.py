@@ -13,13 +13,15 @@ from dicom_ai_node.database import jobs
 from dicom_ai_node.database.produced import REJECTED, ResultsOf, has_result
 from dicom_ai_node.database.retracted import (
     AGAIN,
+    CORRECTED,
+    OTHER_PATIENT,
     RETRACTED,
+    REVIEWED,
     SUBJECT,
     is_retracted,
-    was_corrected,
     was_retracted,
 )
-from dicom_ai_node.database.tables import IS_NOTE, delivery, job, study
+from dicom_ai_node.database.tables import IS_NOTE, delivery, job, job_event, study
 from dicom_ai_node.form import Kind
 from dicom_ai_node.job import FINAL_STATES, DeliveryState, Job, JobState, Priority
 from dicom_ai_node.study import StudyState
@@ -158,9 +160,19 @@ def spent(connection: Connection, *, before: float) -> Sequence[str]:
 
 
 def made_again(connection: Connection, study_id: int, *, now: float) -> None:
-    """A person has the study judged again: what was taken back of it may be made anew."""
-    taken_back = was_retracted() | was_corrected()
-    query = select(job).where(job.c.study_id == study_id, taken_back)
+    """A person has the study judged again: retracted work of it may be made anew."""
+    query = select(job).where(job.c.study_id == study_id, was_retracted())
     for row in connection.execute(query).mappings().all():
         state = JobState(row["state"])
         jobs.note(connection, row["id"], state, state, AGAIN, now)
+
+
+def reviewed(connection: Connection, study_id: int, *, now: float) -> None:
+    """A person says that the first patient is the right one: what was made of these images stands,
+    and what was stopped or taken back because of the other may be made anew."""
+    event = f"{CORRECTED}{OTHER_PATIENT}"
+    named = select(job_event.c.job_id).where(job_event.c.why == event)
+    query = select(job).where(job.c.study_id == study_id, job.c.id.in_(named))
+    for row in connection.execute(query).mappings().all():
+        state = JobState(row["state"])
+        jobs.note(connection, row["id"], state, state, REVIEWED, now)

@@ -190,8 +190,8 @@ delivery = Table(
     Column("forgotten", Integer, nullable=False, default=0),  # how often the peer had it no more
     UniqueConstraint("job_id", "peer", "sop_instance_uid"),
     Index(None, "state", "peer", "next_try_at"),
-    Index(None, "wants_commitment", "peer", "state", "next_try_at"),
     Index(None, "sop_instance_uid"),
+    Index(None, "wants_commitment", "peer", "state", "next_try_at"),
 )
 
 # results that the node takes back by itself: jobs whose rejection notes are to be written

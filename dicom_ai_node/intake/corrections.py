@@ -10,7 +10,7 @@ from dicom_ai_node.database import corrections, open_studies, rejections, studie
 from dicom_ai_node.database.corrections import Correction
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.database.rejections import NO_REJECTION, QUALITY, RETENTION, TITLES
-from dicom_ai_node.database.retracted import CORRECTED
+from dicom_ai_node.database.retracted import CORRECTED, OTHER_PATIENT
 from dicom_ai_node.errors import InputError
 from dicom_ai_node.header import DAMAGED
 from dicom_ai_node.intake.rejection_note import RejectionNote, read_note
@@ -21,7 +21,6 @@ log = get_logger(__name__)
 
 _NOTHING = RejectionNote(code=NO_REJECTION, rejects=())
 _FOR_SAFETY, _FOR_QUALITY = "patient-safety", "quality"  # as Rejection has them
-_OTHER_PATIENT = "the study names another patient by now"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -93,7 +92,7 @@ class Corrections:
     def _doubt(self, row: RowMapping, now: float) -> None:
         """Its jobs are stopped already; here those are marked whose results are out."""
         by_hand = self.config.corrections.patient == "mark"
-        correction = Correction(why=_OTHER_PATIENT, rejection=None if by_hand else _FOR_SAFETY)
+        correction = Correction(why=OTHER_PATIENT, rejection=None if by_hand else _FOR_SAFETY)
         with self.database.write() as connection:
             known = corrections.of_study(connection, row["id"])
             out = corrections.correct(connection, known, correction, now=now)

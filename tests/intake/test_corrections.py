@@ -397,3 +397,30 @@ def test_the_commands_of_the_page(here: Site) -> None:
     assert len(notes(here.pacs)) == 2
     made = [job for job in here.road.jobs() if job.study_instance_uid == other.StudyInstanceUID]
     assert [job.state for job in made] == [JobState.DONE] * 3  # the result, its note, and anew
+
+
+def test_after_a_look_what_was_sent_counts_as_right_again(here: Site) -> None:
+    """`studies judge --reviewed`: the first name was right."""
+    images = here.come("one")
+    here.deliver("pacs")
+    comes(here, of_another_patient(images, new_instances=False))
+    settles(here)
+    uid = images[0].StudyInstanceUID
+    assert "not to be used" in here.must("studies", "show", uid)
+    here.must("studies", "judge", uid, "--reviewed")
+    settles(here, after=300)
+    assert "not to be used" not in here.must("studies", "show", uid)
+    assert study(here, images[0]) == (StudyState.ROUTED, None)
+    assert [job.state for job in here.road.jobs()] == [JobState.DONE]
+
+
+def test_after_a_look_what_was_taken_back_is_made_anew(here: Site) -> None:
+    images = here.come("one")
+    here.deliver("pacs")
+    marking(here, patient="retract")
+    comes(here, of_another_patient(images, new_instances=False))
+    settles(here)
+    assert taken_back(here) == 1
+    here.must("studies", "judge", images[0].StudyInstanceUID, "--reviewed")
+    here.road.intake.settle_quiet(now=here.road.database.now())
+    assert here.road.work() == 1
