@@ -46,8 +46,8 @@ _FIRST = (
 
 
 def of_job(job: Job, waits: str | None = None) -> str:
-    """`waits`: why it is not run, where that is no matter of its turn."""
-    return waits if waits and job.state is JobState.QUEUED else _OF_JOB[job.state]
+    """`waits`: why it is not run or not sent, where that is no matter of its turn."""
+    return waits or _OF_JOB[job.state]
 
 
 def of_study(state: StudyState, jobs: Iterable[Job]) -> str:

@@ -2,11 +2,15 @@
 
 import hashlib
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, MutableMapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pydicom
+from structlog.testing import capture_logs
 
+from dicom_ai_node import deliver
 from dicom_ai_node.config.settings import Config
 from dicom_ai_node.database import deliveries
 from dicom_ai_node.database.engine import Database
@@ -75,6 +79,14 @@ def statuses(database: Database, job: Job) -> list[str]:
 def state(database: Database, job: Job) -> JobState:
     with database.read() as connection:
         return again(connection, job).state
+
+
+@contextmanager
+def told() -> Iterator[list[MutableMapping[str, Any]]]:
+    """What the queues log; also where a test before this one has configured the log for good."""
+    vars(deliver.log).pop("bind", None)
+    with capture_logs() as logs:
+        yield logs
 
 
 def later(database: Database, seconds: float = 1000) -> float:

@@ -11,7 +11,6 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
     SegmentationStorage,
 )
-from structlog.testing import capture_logs
 
 from dicom_ai_node.config.settings import Config
 from dicom_ai_node.database import deliveries, waiting
@@ -22,7 +21,7 @@ from dicom_ai_node.peers.open import open_peer
 from dicom_ai_node.spool import Spool
 from dicom_ai_node.uids import derived_uid
 from tests.database.made import again
-from tests.delivering import grow, later, made, queue_of, ready, rows, state, statuses
+from tests.delivering import grow, later, made, queue_of, ready, rows, state, statuses, told
 from tests.peers.bad_pacs import (
     ABORTS,
     BREAKS,
@@ -75,7 +74,7 @@ def test_a_peer_that_is_congested_is_tried_again_soon(
     spool: Spool, database: Database, to: To
 ) -> None:
     job, now = ready(spool, database), database.now()
-    with BadPacs(refusals=[CONGESTED, CONGESTED]).running() as pacs, capture_logs() as logs:
+    with BadPacs(refusals=[CONGESTED, CONGESTED]).running() as pacs, told() as logs:
         queue = to(pacs)
         queue.deliver_due(now=now)
         assert "refused the association for now (2,3,1)" in statuses(database, job)[0]
@@ -103,12 +102,12 @@ def test_a_peer_that_refuses_us_for_good_is_an_alarm_at_once_and_is_tried_slowly
     longest = config.delivery.backoff_max_s
     with BadPacs(refusals=[refusal, refusal]).running() as pacs:
         queue = to(pacs)
-        with capture_logs() as logs:
+        with told() as logs:
             queue.deliver_due(now=now)
         assert alarms(logs) == ["peer_refuses_us"]
         assert fix in statuses(database, job)[0]
         assert longest / 2 <= queue.contact.until - now <= longest + 1
-        with capture_logs() as logs:
+        with told() as logs:
             queue.deliver_due(now=now + longest + 2)
         assert alarms(logs) == []  # it is no news
         assert queue.deliver_due(now=now + 1.4 * longest) == 0
@@ -128,7 +127,7 @@ def test_what_the_peer_takes_is_delivered_and_the_job_says_what_is_missing(
     job = ready(spool, database)
     there = "sr" if refused == "seg" else "seg"
     pacs = BadPacs(sop_classes=[taken])
-    with pacs.running(), capture_logs() as logs:
+    with pacs.running(), told() as logs:
         to(pacs).deliver_due(now=database.now())
     assert {kind: said for kind, said, _ in rows(database, job)} == {
         refused: "refused",
@@ -174,7 +173,7 @@ def test_a_failure_is_tried_again_or_is_an_alarm(
     bad, good = ready(spool, database), ready(spool, database, "cd" * 32)
     with BadPacs(deeds=[answers(status)]).running() as pacs:
         queue = to(pacs)
-        with capture_logs() as logs:
+        with told() as logs:
             queue.deliver_due(now=database.now())
         assert rows(database, bad) == [("seg", said, 1), ("sr", "stored", 1)]
         assert statuses(database, bad)[0] == words
@@ -201,7 +200,7 @@ def test_a_warning_is_a_delivery_and_is_kept(
     spool: Spool, database: Database, to: To, status: int, words: str
 ) -> None:
     job = ready(spool, database)
-    with BadPacs(deeds=[answers(status)]).running() as pacs, capture_logs() as logs:
+    with BadPacs(deeds=[answers(status)]).running() as pacs, told() as logs:
         queue = to(pacs)
         queue.deliver_due(now=database.now())
         assert queue.deliver_due(now=later(database)) == 0
@@ -251,7 +250,7 @@ def test_a_peer_that_says_that_it_changed_an_object_is_told_of_and_is_not_sent_i
     spool: Spool, database: Database, to: To
 ) -> None:
     job = ready(spool, database)
-    with BadPacs(deeds=[renames("2.25.4711")]).running() as pacs, capture_logs() as logs:
+    with BadPacs(deeds=[renames("2.25.4711")]).running() as pacs, told() as logs:
         queue = to(pacs)
         queue.deliver_due(now=database.now())
         queue.deliver_due(now=later(database))

@@ -127,6 +127,7 @@ def test_an_operator_sees_that_a_peer_is_gone_from_the_configuration_and_what_to
         )
     listed = json.loads(said(home, "jobs", "list", "--json"))
     assert all(each["waits"].startswith("cannot be delivered") for each in listed)
+    assert all(each["next_step"] == each["waits"] for each in listed)
     file.write_text(json.dumps(content))
     listed = json.loads(said(home, "jobs", "list", "--json"))
     assert [each["waits"] for each in listed] == [None, None]

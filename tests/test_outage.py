@@ -3,7 +3,6 @@
 from collections.abc import Callable
 
 import pytest
-from structlog.testing import capture_logs
 
 from dicom_ai_node.config.settings import Config
 from dicom_ai_node.database import deliveries
@@ -12,7 +11,7 @@ from dicom_ai_node.deliver import PeerQueue
 from dicom_ai_node.job import Job, JobState
 from dicom_ai_node.spool import Spool
 from tests.database.made import again
-from tests.delivering import made, pass_time, queue_of, ready, rows, state, statuses
+from tests.delivering import made, pass_time, queue_of, ready, rows, state, statuses, told
 from tests.peers.bad_pacs import CONGESTED, BadPacs, answers
 from tests.peers.pacs import Pacs
 
@@ -86,7 +85,7 @@ def test_what_is_too_old_is_given_up_with_an_alarm_and_goes_out_unchanged_by_a_r
     young = ready(spool, database, "1" * 64, now=begin + 2 * DAY_S)
     pass_time(queue, begin, begin + 7 * DAY_S, step_s=600, until=lambda: False)
     assert state(database, old) is JobState.READY
-    with capture_logs() as logs:
+    with told() as logs:
         end = begin + 7 * DAY_S + 7 * HOUR_S
         pass_time(queue, begin + 7 * DAY_S, end, step_s=600, until=lambda: False)
     alarms = [each["event"] for each in logs if each["log_level"] == "error"]

@@ -19,7 +19,6 @@ from dicom_ai_node.database.retracted import (
     REVIEWED,
     SUBJECT,
     is_retracted,
-    was_corrected,
     was_retracted,
 )
 from dicom_ai_node.database.tables import IS_NOTE, delivery, job, job_event, study
@@ -162,9 +161,8 @@ def spent(connection: Connection, *, before: float) -> Sequence[str]:
 
 
 def made_again(connection: Connection, study_id: int, *, now: float) -> None:
-    """A person has the study judged again: what was taken back of it may be made anew."""
-    taken_back = was_retracted() | was_corrected()
-    query = select(job).where(job.c.study_id == study_id, taken_back)
+    """A person has the study judged again: retracted work of it may be made anew."""
+    query = select(job).where(job.c.study_id == study_id, was_retracted())
     for row in connection.execute(query).mappings().all():
         state = JobState(row["state"])
         jobs.note(connection, row["id"], state, state, AGAIN, now)
