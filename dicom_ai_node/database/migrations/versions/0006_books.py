@@ -47,6 +47,7 @@ def upgrade() -> None:
         )
         table.create_index("ix_delivery_sop_instance_uid", ["sop_instance_uid"])
     op.create_index("ix_job_study_instance_uid", "job", ["study_instance_uid"])
+    op.create_index("ix_study_last_received_at", "study", ["last_received_at"])
     op.create_index("ix_job_state_id", "job", ["state", "id"])
     op.create_index(
         "ix_job_notes", "job", ["created_at"], sqlite_where=sa.text("subject LIKE 'retraction: %'")
