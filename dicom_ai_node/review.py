@@ -49,6 +49,7 @@ def accept_first(spool: Spool, database: Database, study_instance_uid: str) -> i
         if not reviews.accept(connection, row, patients.pop()):
             raise NodeError("the study has just changed: look at it again (`studies show`)")
         retractions.reviewed(connection, row["id"], now=database.now())
+        retractions.made_again(connection, row["id"], now=database.now())
     log.warning("study_reviewed", study=pseudonym(study_instance_uid), instances=len(instances))
     return len(instances)
 

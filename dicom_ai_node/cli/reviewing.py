@@ -69,8 +69,8 @@ def discard(
     number, out = review.look_at(node.spool, node.database, study_instance_uid)
     for model, version, peer in out:
         typer.echo(
-            f"{peer} has results of {model} {version} about it, or may have: they stay there; "
-            f"take them back by `dicom-ai-node results retract --study {study_instance_uid}`."
+            f"{peer} has results of {model} {version} about it, or may have: take them back first "
+            f"(`dicom-ai-node results retract --study {study_instance_uid}`), or they stay there."
         )
     for path in aside(node, study_instance_uid):
         typer.echo(f"Kept aside, and left there: {path}")

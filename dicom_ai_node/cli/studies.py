@@ -1,4 +1,4 @@
-"""`studies list`, `show` and `explain`; what is missed, and what a person decides, are apart."""
+"""`studies list`, `show`, `explain`; `missed` and what a person decides have files of their own."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -62,9 +62,9 @@ def show(
         jobs = job_table.listing(connection, study_instance_uid=study_instance_uid)
         number = len(study_table.instance_rows(connection, row["id"]))
         fetched = fetches.of_study(connection, row["id"])
+        was_missed = missed_table.of_study(connection, study_instance_uid)
         wrong = wrong_results(connection, study_instance_uid)
         unfinished = recalls.unfinished(connection, study_instance_uid)
-        was_missed = missed_table.of_study(connection, study_instance_uid)
     step = next_step.of_study(StudyState(row["state"]), jobs)
     aside = reviewing.aside(node, study_instance_uid) if row["state"] == _WAITS else []
     if as_json:
@@ -76,9 +76,9 @@ def show(
                 "instances": number,
                 "jobs": [asdict(job) for job in jobs],
                 "fetches": [asdict(each) for each in fetched],
+                "missed": [asdict(each) for each in was_missed],
                 "wrong_results_at": wrong,
                 "retractions_waiting": list(unfinished),
-                "missed": [asdict(each) for each in was_missed],
             }
         )
         return
@@ -93,6 +93,10 @@ def show(
         out.print(_completeness(row))
     for job in jobs:
         out.print(f"job {job.id}: {job.model} {job.state} {job.outcome or ''} {job.reason or ''}")
+    for each in was_missed:
+        out.print(
+            f"looked for at {each.peer}, in case it was missed: {each.state} {each.reason or ''}"
+        )
     if wrong:
         out.print(
             f"Results of images that are not to be used are at {', '.join(wrong)}: take them back "
@@ -100,10 +104,6 @@ def show(
         )
     for why in unfinished:
         out.print(f"Results that are being taken back: {why}")
-    for each in was_missed:
-        out.print(
-            f"looked for at {each.peer}, in case it was missed: {each.state} {each.reason or ''}"
-        )
     for each in fetched:
         what = "which priors there are" if each.is_question else f"prior {each.study_instance_uid}"
         out.print(f"asked {each.peer} for {what}: {each.state} {each.reason or ''}")

@@ -19,7 +19,8 @@ from dicom_ai_node.job import DeliveryState, Job, JobState
 def retriable(
     connection: Connection, states: Collection[JobState], *, peer: str | None = None
 ) -> Sequence[Job]:
-    """The oldest first, without those that were retracted; of one peer, where it is named."""
+    """The oldest first, without those that were retracted or whose images are not to be used; of
+    one peer, where it is named."""
     query = select(job).where(job.c.state.in_(states), ~was_retracted(), ~was_corrected())
     if peer is not None:
         refused = select(delivery.c.id).where(

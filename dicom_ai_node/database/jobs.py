@@ -11,6 +11,7 @@ from dicom_ai_node.database.retracted import (
     AGAIN,
     DISCARDED,
     REVIEWED,
+    is_corrected,
     is_discarded,
     is_note,
     is_retracted,
@@ -321,11 +322,14 @@ def _is_over(connection: Connection, known: Job) -> bool:
     """Its result is not there, or not to be used: the same work makes objects of its own."""
     last = select(job_event.c.why).where(job_event.c.job_id == known.id)
     why = connection.scalar(last.order_by(job_event.c.id.desc()).limit(1)) or ""
+    if why == AGAIN:
+        return is_retracted(connection, known.id) or is_corrected(connection, known.id)
     if is_retracted(connection, known.id):
-        return why in (AGAIN, REVIEWED)
-    by_node = why == REVIEWED or why.startswith((NOT_WANTED, SUPERSEDED_BY, FOR_A_PERSON))
-    is_stopped = known.state is JobState.CANCELLED and by_node
-    return is_stopped or is_discarded(connection, known.id)
+        return why == REVIEWED
+    if is_discarded(connection, known.id):
+        return True
+    stopped = (NOT_WANTED, SUPERSEDED_BY, FOR_A_PERSON, REVIEWED)
+    return known.state is JobState.CANCELLED and why.startswith(stopped)
 
 
 def _latest(connection: Connection, new: NewJob) -> Job | None:

@@ -5,6 +5,7 @@ from sqlalchemy import ColumnElement, Connection, select
 
 from dicom_ai_node.database.tables import job, job_event
 
+DISCARDED = "its study was discarded by an operator"  # begins the event of a job whose study was
 # begins the event of a job whose results are; by whom
 RETRACTED = "retracted by an operator: "
 RETRACTED_BY_NODE = "retracted by the node: "
@@ -13,7 +14,6 @@ CORRECTED = "its images are not to be used: "  # begins the event of a job that 
 OTHER_PATIENT = "the study names another patient by now"  # why, where no note says so
 AGAIN = "the study is judged again: what was retracted is made anew, where a route wants it"
 REVIEWED = "a person has looked: what is stored of the study is right"
-DISCARDED = "its study was discarded by an operator"  # begins the event of a job whose study was
 SUBJECT = "retraction: "  # begins the subject of a job that is a rejection note
 
 
@@ -47,17 +47,17 @@ def is_retracted(connection: Connection, job_id: int) -> bool:
     return connection.scalar(query) is not None
 
 
-def is_corrected(connection: Connection, job_id: int) -> bool:
-    query = select(job.c.id).where(job.c.id == job_id, was_corrected())
-    return connection.scalar(query) is not None
-
-
 def was_discarded() -> ColumnElement[bool]:
     return _has_event(DISCARDED)
 
 
 def is_discarded(connection: Connection, job_id: int) -> bool:
     query = select(job.c.id).where(job.c.id == job_id, was_discarded())
+    return connection.scalar(query) is not None
+
+
+def is_corrected(connection: Connection, job_id: int) -> bool:
+    query = select(job.c.id).where(job.c.id == job_id, was_corrected())
     return connection.scalar(query) is not None
 
 

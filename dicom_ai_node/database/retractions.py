@@ -150,13 +150,14 @@ def add_note(connection: Connection, new: NewNote, *, now: float) -> Job:
 
 def spent(connection: Connection, *, before: float) -> Sequence[str]:
     """Keys of old notes, sent, on studies that were purged before the note was made."""
-    query = (
-        select(job.c.key, job.c.state)
-        .join(study)
-        .where(IS_NOTE, job.c.created_at < before, study.c.state == StudyState.PURGED)
-    )
-    # the states here: by them, SQLite would go through all jobs that are done
-    return [key for key, state in connection.execute(query) if state in FINAL_STATES]
+    of_study = select(study.c.state).where(study.c.id == job.c.study_id).scalar_subquery()
+    query = select(job.c.key, job.c.state, of_study).where(IS_NOTE, job.c.created_at < before)
+    # the states here: by them, SQLite would go through all that is done, or purged
+    return [
+        key
+        for key, state, of_study_now in connection.execute(query)
+        if state in FINAL_STATES and of_study_now == StudyState.PURGED
+    ]
 
 
 def made_again(connection: Connection, study_id: int, *, now: float) -> None:
@@ -170,9 +171,10 @@ def made_again(connection: Connection, study_id: int, *, now: float) -> None:
 def reviewed(connection: Connection, study_id: int, *, now: float) -> None:
     """A person says that the first patient is the right one: what was made of these images stands,
     and what was stopped or taken back because of the other may be made anew."""
-    event = f"{CORRECTED}{OTHER_PATIENT}"
-    named = select(job_event.c.job_id).where(job_event.c.why == event)
-    query = select(job).where(job.c.study_id == study_id, job.c.id.in_(named))
+    events = select(job_event.c.id).where(
+        job_event.c.job_id == job.c.id, job_event.c.why == f"{CORRECTED}{OTHER_PATIENT}"
+    )
+    query = select(job).where(job.c.study_id == study_id, events.exists())
     for row in connection.execute(query).mappings().all():
         state = JobState(row["state"])
         jobs.note(connection, row["id"], state, state, REVIEWED, now)

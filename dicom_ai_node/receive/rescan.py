@@ -114,11 +114,6 @@ def _look_at(path: Path) -> Kept | str:
 def _adopt(group: list[Kept], spool: Spool, database: Database) -> list[Arrival | str]:
     """What was found of one study, in one transaction: a tick that judges studies meanwhile, in
     another process, never takes a part of it for the whole."""
-    if stale := [kept for kept in group if _is_purged(kept, database)]:
-        for kept in stale:
-            spool.instance_path(kept.file).unlink()
-        fresh = [kept for kept in group if kept not in stale]
-        return [_PURGED] * len(stale) + (_adopt(fresh, spool, database) if fresh else [])
     group.sort(key=lambda kept: kept.received_at)
     for kept in group:
         spool.make_durable(kept.file)  # killed before the sync, perhaps: no row without (P1)

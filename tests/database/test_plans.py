@@ -59,6 +59,7 @@ ASKED: dict[str, Callable[[Connection], object]] = {
     "rejected of a study": lambda c: rejections.of_study(c, 1),
     "made of rejected images": lambda c: corrections.made_from(c, ["1.2"], ["1.3"]),
     "of two patients": lambda c: corrections.of_two_patients(c, after=1),
+    "after a look": lambda c: retractions.reviewed(c, 1, now=NOW),
     "recalls": lambda c: recalls.due(c, now=NOW),
     "notes to purge": lambda c: retractions.spent(c, before=NOW),
     "fetches": lambda c: fetches.of_study(c, 1),

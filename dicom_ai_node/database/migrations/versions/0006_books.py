@@ -41,12 +41,13 @@ def upgrade() -> None:
         )
         table.add_column(sa.Column("forgotten", sa.Integer(), nullable=False, server_default="0"))
         table.create_index("ix_delivery_commitment_request_id", ["commitment_request_id"])
-        table.create_index("ix_delivery_sop_instance_uid", ["sop_instance_uid"])
         table.create_index(
             "ix_delivery_wants_commitment_peer_state_next_try_at",
             ["wants_commitment", "peer", "state", "next_try_at"],
         )
+        table.create_index("ix_delivery_sop_instance_uid", ["sop_instance_uid"])
     op.create_index("ix_job_study_instance_uid", "job", ["study_instance_uid"])
+    op.create_index("ix_study_last_received_at", "study", ["last_received_at"])
     op.create_index("ix_job_state_id", "job", ["state", "id"])
     op.create_index(
         "ix_job_notes", "job", ["created_at"], sqlite_where=sa.text("subject LIKE 'retraction: %'")
@@ -60,7 +61,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("book", "state", name="pk_tally"),
     )
     op.add_column("fetch", sa.Column("there", sa.Integer()))
-    op.create_index("ix_study_last_received_at", "study", ["last_received_at"])
 
 
 def _corrections() -> None:
