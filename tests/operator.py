@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from typer.testing import CliRunner
 
@@ -24,7 +25,9 @@ class Operator:
     def ask(self, *words: str) -> tuple[int, str]:
         """Exit status, and what was said."""
         runner = CliRunner(env={"COLUMNS": "200"})
-        done = runner.invoke(app, [*words, "--config", str(self.config)])
+        # a verb sets up the log of its process, which is the tests' process here
+        with patch("dicom_ai_node.log.configure"):
+            done = runner.invoke(app, [*words, "--config", str(self.config)])
         if isinstance(done.exception, NodeError):
             return done.exception.exit_status, f"{done.output}{done.exception}"
         if done.exception is not None and not isinstance(done.exception, SystemExit):

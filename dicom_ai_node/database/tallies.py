@@ -19,7 +19,7 @@ DELIVERY = "delivery "  # and the peer's name
 DELETED = "deleted"
 RECEPTION = "reception"
 # beside the states of a delivery
-WITHDRAWN = "withdrawn"  # pending, of a cancelled job: nobody sends it
+WITHDRAWN = "withdrawn"  # pending, of a job that is not READY: nobody sends it
 UNCOMMITTED = "uncommitted"  # stored, and the peer has not committed to it
 
 # in the reception, beside what was refused: what got a row
@@ -72,7 +72,7 @@ def add(connection: Connection, book: str, numbers: Mapping[str, int]) -> None:
 
 def counted(connection: Connection) -> dict[Book, int]:
     """The books of rows from the rows themselves: it takes as long as there are rows."""
-    is_withdrawn = (delivery.c.state == DeliveryState.PENDING) & (job.c.state == JobState.CANCELLED)
+    is_withdrawn = (delivery.c.state == DeliveryState.PENDING) & (job.c.state != JobState.READY)
     is_uncommitted = (delivery.c.state == DeliveryState.STORED) & delivery.c.wants_commitment
     delivered = case(
         (is_withdrawn, WITHDRAWN), (is_uncommitted, UNCOMMITTED), else_=delivery.c.state
@@ -181,16 +181,16 @@ def _count(book: str, state: str, number: str) -> str:
 
 _DELIVERED = (
     f"CASE WHEN {{row}}.state = '{DeliveryState.PENDING}' "
-    f"AND (SELECT state FROM job WHERE id = {{row}}.job_id) = '{JobState.CANCELLED}' "
+    f"AND (SELECT state FROM job WHERE id = {{row}}.job_id) <> '{JobState.READY}' "
     f"THEN '{WITHDRAWN}' "
     f"WHEN {{row}}.state = '{DeliveryState.STORED}' AND {{row}}.wants_commitment "
     f"THEN '{UNCOMMITTED}' ELSE {{row}}.state END"
 )
 _OF_STUDY = "(SELECT count(*) FROM instance WHERE study_id = NEW.id)"
-# what is pending of a job goes with it when it is cancelled, though the rows stay as they are
+# what is pending of a job waits only while that is READY, though the rows stay as they are
 _WITHDRAWING = "".join(
     f"INSERT INTO tally (book, state, number) SELECT '{DELIVERY}' || peer, '{state}', "
-    f"((NEW.state = '{JobState.CANCELLED}') - (OLD.state = '{JobState.CANCELLED}')) * {sign} "
+    f"((NEW.state = '{JobState.READY}') - (OLD.state = '{JobState.READY}')) * {sign} "
     f"FROM delivery WHERE job_id = NEW.id AND state = '{DeliveryState.PENDING}'{_ADDING}"
-    for state, sign in ((DeliveryState.PENDING, -1), (WITHDRAWN, 1))
+    for state, sign in ((DeliveryState.PENDING, 1), (WITHDRAWN, -1))
 )

@@ -13,6 +13,7 @@ from dicom_ai_node.database import (
     deliveries,
     jobs,
     leases,
+    lost,
     retractions,
     schema,
     studies,
@@ -20,11 +21,16 @@ from dicom_ai_node.database import (
 )
 from dicom_ai_node.database.books import books
 from dicom_ai_node.database.engine import Database
+from dicom_ai_node.database.produced import ResultsOf
 from dicom_ai_node.job import TRANSITIONS, DeliveryState, JobState
 from dicom_ai_node.study import StudyState
 from tests.database.made import NOW, a_study, claimed, enqueued, new_job, publish, received
 
 UIDS = ("1.2", "1.3", "1.4")
+_WAITING = text(
+    "SELECT peer, count(*) FROM delivery JOIN job ON job.id = job_id "
+    "WHERE delivery.state = 'pending' AND job.state = 'ready' GROUP BY peer"
+)
 
 
 class Walk:
@@ -42,7 +48,7 @@ class Walk:
         steps: list[Callable[[], Any]] = [
             self.arrive, self.arrive, self.conflict, self.settle, self.enqueue, self.enqueue,
             self.claim_and_publish, self.claim_and_fail, self.record, self.record, self.operate,
-            self.purge, self.review, self.retract,
+            self.purge, self.review, self.retract, self.lose,
         ]  # fmt: skip
         self.dice.choice(steps)()
 
@@ -89,7 +95,13 @@ class Walk:
         for row, _ in deliveries.due(self.connection, "pacs", now=NOW * 2)[:1]:
             state = self.dice.choice(list(DeliveryState)[:4])
             deliveries.record(
-                self.connection, row, state, status="s", next_try_at=self.now, now=self.now
+                self.connection,
+                row,
+                state,
+                status="s",
+                next_try_at=self.now,
+                now=self.now,
+                wants_commitment=self.dice.random() < 0.5,
             )
 
     def operate(self) -> None:
@@ -101,6 +113,11 @@ class Walk:
         elif JobState.CANCELLED in TRANSITIONS[job.state]:
             jobs.move(self.connection, job, JobState.CANCELLED, now=self.now)
 
+    def lose(self) -> None:
+        """As at a start that finds the outbox gone."""
+        for job in lost.to_be_sent(self.connection)[:1]:
+            lost.without_results(self.connection, job, now=self.now)
+
     def purge(self) -> None:
         if (row := self.study()) is not None:
             studies.purge(self.connection, row["id"])
@@ -110,7 +127,7 @@ class Walk:
             studies.reopen(self.connection, row["study_instance_uid"])
 
     def retract(self) -> None:
-        known = retractions.unmarked(self.connection, "bright", None)[:1]
+        known = retractions.unmarked(self.connection, ResultsOf(model="bright"))[:1]
         retractions.mark(self.connection, known, why="w", is_delivering=True, now=self.now)
 
 
@@ -122,6 +139,8 @@ def test_after_every_step_the_tallies_are_what_is_counted(database: Database, se
             walk.step()
             assert tallies.differences(connection) == []
             assert books(connection).balanced
+            waiting = connection.execute(_WAITING).all()
+            assert deliveries.backlog(connection) == dict(waiting)  # type: ignore[arg-type]
         assert sum(books(connection).jobs.values()) > 5  # it went somewhere
 
 
@@ -150,8 +169,10 @@ def test_a_row_that_nobody_received_is_noticed(database: Database) -> None:
         a_study(connection)
         connection.execute(
             text(
-                "INSERT INTO instance SELECT 99, study_id, series_instance_uid, sop_class_uid, "
-                "'1.9', transfer_syntax_uid, sha256, size, 'x', received_at FROM instance"
+                "INSERT INTO instance (study_id, series_instance_uid, sop_class_uid, "
+                "sop_instance_uid, transfer_syntax_uid, sha256, size, file, received_at, is_lost) "
+                "SELECT study_id, series_instance_uid, sop_class_uid, '1.9', transfer_syntax_uid, "
+                "sha256, size, 'x', received_at, is_lost FROM instance"
             )
         )
         assert not books(connection).balanced
@@ -183,10 +204,16 @@ def test_what_a_peer_has_not_committed_to_is_told_apart(database: Database) -> N
     with database.write() as connection:
         enqueued(connection)
         publish(connection, claimed(connection))
-        connection.execute(text("UPDATE delivery SET wants_commitment = 1 WHERE peer = 'pacs'"))
         for row, _ in deliveries.due(connection, "pacs", now=NOW):
-            stored = DeliveryState.STORED
-            deliveries.record(connection, row, stored, status="0000", next_try_at=NOW, now=NOW)
+            deliveries.record(
+                connection,
+                row,
+                DeliveryState.STORED,
+                status="0000",
+                next_try_at=NOW,
+                now=NOW,
+                wants_commitment=True,
+            )
         assert books(connection).uncommitted == {"pacs": 2}
         connection.execute(text("UPDATE delivery SET state = 'committed' WHERE state = 'stored'"))
         assert books(connection).uncommitted == {}
