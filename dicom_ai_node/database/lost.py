@@ -10,7 +10,7 @@ from dicom_ai_node.database import jobs
 from dicom_ai_node.database.open_studies import next_change
 from dicom_ai_node.database.retracted import SUBJECT
 from dicom_ai_node.database.tables import delivery, instance, job, study
-from dicom_ai_node.job import DAMAGED, LOST, Job, JobState
+from dicom_ai_node.job import DAMAGED, LOST, DeliveryState, Job, JobState
 from dicom_ai_node.study import OPEN_STATES, StudyState
 
 LOST_INSTANCES = (
@@ -131,6 +131,11 @@ def without_results(connection: Connection, current: Job, *, now: float) -> JobS
         return JobState.QUEUED
     why = NOTE_GONE if is_note else RESULTS_GONE
     told = {"error_kind": LOST, "error_text": why}
+    connection.execute(  # so that `jobs retry` knows what to send
+        update(delivery)
+        .where(of_it, delivery.c.state == DeliveryState.PENDING)
+        .values(state=DeliveryState.REFUSED, status="its file is gone here", finished_at=now)
+    )
     jobs.move(connection, current, JobState.UNDELIVERED, now=now, why=why, **told)
     return JobState.UNDELIVERED
 
