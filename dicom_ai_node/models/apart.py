@@ -122,7 +122,18 @@ def _run(
         answer, fault = None, error
     except Exception as error:  # noqa: BLE001 - of code that is not ours; its text may quote anything
         answer, fault = None, ModelError(f"it failed with {log.where(error)}")
-    pipe.send_bytes(pickle.dumps((answer, fault)))
+    sent = io.BytesIO()
+    _Values(sent).dump((answer, fault))
+    pipe.send_bytes(sent.getvalue())
+
+
+class _Values(pickle.Pickler):
+    """Python 3.11.2, as Debian 12 has it, would call getattr() for a member of an enumeration."""
+
+    def reducer_override(self, found: Any) -> Any:
+        if isinstance(found, enum.Enum):
+            return type(found), (found.value,)
+        return NotImplemented
 
 
 def _end_with_parent() -> None:
