@@ -50,6 +50,8 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Answers]:
             models=models,
             peers={"archive": {"kind": "folder", "path": str(home / "results")}},
             routes=[route("archive")],
+            # a busy machine must not take one study for two
+            sections={"study": {"quiet_s": 6, "incomplete_s": 8}},
         )
         node.start()
         try:
