@@ -12,6 +12,7 @@ from benchmarks.scale_tables import KEPT, NOW
 from dicom_ai_node.database import (
     deliveries,
     jobs,
+    jobs_of_study,
     leases,
     open_studies,
     recalls,
@@ -47,7 +48,7 @@ READS: Mapping[str, Ask] = {
 }
 WRITES: Mapping[str, Ask] = {
     "claim": lambda c, _: leases.claim(c, worker="w", lease_s=60, now=NOW),
-    "stop a study": lambda c, n: jobs.cancel_of_study(c, n, why="a benchmark", now=NOW),
+    "stop a study": lambda c, n: jobs_of_study.cancel_of_study(c, n, why="a benchmark", now=NOW),
 }
 
 

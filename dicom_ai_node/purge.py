@@ -6,7 +6,7 @@ A clock that is wrong must not delete everything at once: see `purge_unless_cloc
 import json
 
 from dicom_ai_node.config.settings import Config
-from dicom_ai_node.database import expectations, jobs, retractions, studies
+from dicom_ai_node.database import expectations, jobs_of_study, retractions, studies
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.durable_steps import Step, reached
 from dicom_ai_node.log import get_logger, pseudonym
@@ -31,7 +31,7 @@ def purge_expired(config: Config, spool: Spool, database: Database, *, now: floa
         expired = studies.expired(connection, before=before)
     for row in expired:
         with database.read() as connection:
-            keys = jobs.keys_of_study(connection, row["id"])
+            keys = jobs_of_study.keys_of_study(connection, row["id"])
         for key in keys:  # before the commit: afterwards nobody would look for them again
             remove_folder(spool.outbox_path(key))
         with database.write() as connection:

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from dicom_ai_node.cli.app import app
 from dicom_ai_node.config.store import installed
-from dicom_ai_node.database import jobs, schema
+from dicom_ai_node.database import jobs, new_jobs, schema
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.encoders.run import device_uid
 from dicom_ai_node.errors import ConfigError, ModelError, NodeError
@@ -255,7 +255,7 @@ def test_a_version_that_a_job_waits_for_is_not_removed(node: Node, package: Path
     with database.write() as connection:
         study = a_study(connection)
         new = new_job(study, model="threshold-ct", version="1.0.0")
-        assert jobs.enqueue(connection, new, now=NOW)
+        assert new_jobs.enqueue(connection, new, now=NOW)
     said = node.refused("models", "remove", "threshold-ct")
     assert said.startswith("threshold-ct 1.0.0 is needed: 1 job waits for it")
     with database.write() as connection:

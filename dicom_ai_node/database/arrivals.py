@@ -8,7 +8,7 @@ from typing import Protocol, cast
 
 from sqlalchemy import Connection, bindparam, func, insert, select, update
 
-from dicom_ai_node.database import jobs, rejections, retractions, tallies
+from dicom_ai_node.database import jobs_of_study, rejections, retractions, tallies
 from dicom_ai_node.database.open_studies import next_change
 from dicom_ai_node.database.tables import instance, study
 from dicom_ai_node.study import StudyState
@@ -226,9 +226,9 @@ def _stop(connection: Connection, study_id: int, reason: str, now: float) -> Non
         .where(study.c.id == study_id)
         .values(state=StudyState.NEEDS_REVIEW, reason=reason, changed=next_change())
     )
-    for job_id in jobs.ready_of_study(connection, study_id):
+    for job_id in jobs_of_study.ready_of_study(connection, study_id):
         retractions.count_as_tried(connection, job_id)
-    jobs.cancel_of_study(connection, study_id, why=reason, now=now)
+    jobs_of_study.cancel_of_study(connection, study_id, why=reason, now=now)
 
 
 def file_of(connection: Connection, sop_instance_uid: str) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, RowMapping, delete, select, update
 
-from dicom_ai_node.database import jobs
+from dicom_ai_node.database import jobs_of_study
 from dicom_ai_node.database.open_studies import next_change
 from dicom_ai_node.database.tables import delivery, fetch, instance, job, study
 from dicom_ai_node.job import AT_PEER, DeliveryState, JobState
@@ -35,7 +35,7 @@ def discard(connection: Connection, study_id: int, *, now: float) -> list[str]:
 
     Raises LeaseLost where a job runs.
     """
-    jobs.discard_of_study(connection, study_id, now=now)
+    jobs_of_study.discard_of_study(connection, study_id, now=now)
     files = connection.execute(select(instance.c.file).where(instance.c.study_id == study_id))
     names = list(files.scalars())
     connection.execute(delete(instance).where(instance.c.study_id == study_id))

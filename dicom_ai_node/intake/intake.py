@@ -7,9 +7,9 @@ from sqlalchemy import Connection, RowMapping
 
 from dicom_ai_node.config.installed import InstalledModel
 from dicom_ai_node.config.settings import Config, Route
-from dicom_ai_node.database import jobs, missed, rejections, studies
+from dicom_ai_node.database import jobs_of_study, missed, new_jobs, rejections, studies
 from dicom_ai_node.database.engine import Database
-from dicom_ai_node.database.jobs import NewJob
+from dicom_ai_node.database.new_jobs import NewJob
 from dicom_ai_node.durable_steps import Step, reached
 from dicom_ai_node.intake import came
 from dicom_ai_node.intake.ask import Asker
@@ -92,7 +92,7 @@ class Intake:
         series = [each for each in self._series(judged) if each.series_instance_uid in complete]
         plan = self._plan(judged, self._decide(routes, series, judged), now)
         with self.database.write() as connection:
-            queued = [jobs.enqueue(connection, each, now=now) for each in plan.jobs]
+            queued = [new_jobs.enqueue(connection, each, now=now) for each in plan.jobs]
         if any(queued):
             log.info(
                 "series_settled",
@@ -112,7 +112,7 @@ class Intake:
         decided = self._decide(self.config.routes, series, closed)
         plan = self._plan(closed, decided, now)
         with self.database.read() as connection:
-            standing = jobs.standing_results(connection, row["id"])
+            standing = jobs_of_study.standing_results(connection, row["id"])
             rejected = [str(each) for each in rejections.of_study(connection, row["id"])]
             if rejected:  # what was made of those, its note has decided about
                 standing = [e for e in standing if not rejections.names_any(connection, e.inputs)]
@@ -202,8 +202,8 @@ def _enqueue(
     connection: Connection, study_id: int, wanted: Sequence[NewJob], now: float
 ) -> list[Job | None]:
     """What this revision wants is queued, once; what only an earlier one wanted is stopped."""
-    queued = [jobs.enqueue(connection, each, now=now) for each in wanted]
-    jobs.cancel_all_but(connection, study_id, [each.key for each in wanted], now=now)
+    queued = [new_jobs.enqueue(connection, each, now=now) for each in wanted]
+    jobs_of_study.cancel_all_but(connection, study_id, [each.key for each in wanted], now=now)
     return queued
 
 

@@ -10,8 +10,8 @@ from dicom_ai_node.config.settings import Config
 from dicom_ai_node.database import missed
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.database.fetches import OPEN, Fetch, FetchState
-from dicom_ai_node.database.jobs import NewJob
 from dicom_ai_node.database.missed import Here
+from dicom_ai_node.database.new_jobs import NewJob
 from dicom_ai_node.job import Priority
 from dicom_ai_node.peers.counts import NOT_IMAGES
 from dicom_ai_node.peers.recent_study import RecentSeries, RecentStudy

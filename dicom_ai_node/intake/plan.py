@@ -6,7 +6,7 @@ from datetime import datetime, time, timedelta
 
 from dicom_ai_node.config.installed import InstalledModel
 from dicom_ai_node.config.settings import Route
-from dicom_ai_node.database.jobs import NewJob
+from dicom_ai_node.database.new_jobs import NewJob
 from dicom_ai_node.job import HEAD_START_S, Job, Outcome, Priority, job_key
 from dicom_ai_node.routing.modality import not_an_image
 from dicom_ai_node.routing.route import Decision

@@ -8,7 +8,7 @@ import pydicom
 from pydicom import Dataset
 
 from dicom_ai_node.config.settings import Config
-from dicom_ai_node.database import jobs, retractions
+from dicom_ai_node.database import new_jobs, retractions
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.database.retractions import NewNote
 from dicom_ai_node.encoders.ids import DerivedIds
@@ -55,7 +55,7 @@ class Notes:
     def _free_key(self, key: str) -> str:
         """Another one than that of the same note which somebody has cancelled."""
         with self.database.read() as connection:
-            cancelled = jobs.standing(connection, key)
+            cancelled = new_jobs.standing(connection, key)
         return rerun_key(cancelled.key) if cancelled else key
 
     def _write(self, note: PlannedNote, header: Dataset, key: str) -> None:

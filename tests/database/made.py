@@ -5,9 +5,9 @@ from typing import Any
 from sqlalchemy import Connection
 
 from dicom_ai_node.config.result_forms import ResultForms
-from dicom_ai_node.database import arrivals, deliveries, jobs, leases, studies
+from dicom_ai_node.database import arrivals, deliveries, jobs, leases, new_jobs, studies
 from dicom_ai_node.database.arrivals import ReceivedInstance
-from dicom_ai_node.database.jobs import NewJob
+from dicom_ai_node.database.new_jobs import NewJob
 from dicom_ai_node.job import Job, OutboxObject
 
 NOW = 1_700_000_000.0
@@ -94,7 +94,7 @@ def enqueued(connection: Connection, key: str = "k", *, now: float = NOW, **chan
     """A queued job of a study that is there already, or is made."""
     known = studies.find(connection, "1.2")
     study_id = known["id"] if known else a_study(connection)
-    job = jobs.enqueue(connection, new_job(study_id, key, **changes), now=now)
+    job = new_jobs.enqueue(connection, new_job(study_id, key, **changes), now=now)
     assert job is not None
     return job
 

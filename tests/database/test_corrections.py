@@ -4,10 +4,10 @@ from dataclasses import replace
 
 from sqlalchemy import Connection
 
-from dicom_ai_node.database import corrections, jobs, rejections, studies
+from dicom_ai_node.database import corrections, jobs, new_jobs, rejections, studies
 from dicom_ai_node.database.corrections import Correction
 from dicom_ai_node.database.engine import Database
-from dicom_ai_node.database.jobs import NewJob
+from dicom_ai_node.database.new_jobs import NewJob
 from dicom_ai_node.database.rejections import RejectedImages
 from dicom_ai_node.job import Job, JobState
 from dicom_ai_node.spool import Spool
@@ -33,7 +33,7 @@ def wanted(study_id: int, study: str, name: str, *uids: str) -> NewJob:
 
 
 def queued(connection: Connection, new: NewJob) -> Job:
-    job = jobs.enqueue(connection, new, now=NOW)
+    job = new_jobs.enqueue(connection, new, now=NOW)
     assert job is not None
     return job
 

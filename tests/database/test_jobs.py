@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from dicom_ai_node.database import jobs, leases
+from dicom_ai_node.database import jobs, jobs_of_study, leases, new_jobs
 from dicom_ai_node.database.books import books
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.errors import LeaseLost
@@ -26,7 +26,7 @@ def test_the_same_work_is_queued_once(database: Database) -> None:
     with database.write() as connection:
         first = enqueued(connection, "k")
         assert first.state is JobState.QUEUED
-        assert jobs.enqueue(connection, new_job(first.study_id, "k"), now=NOW + 1) is None
+        assert new_jobs.enqueue(connection, new_job(first.study_id, "k"), now=NOW + 1) is None
         assert jobs.counts(connection)[JobState.QUEUED] == 1
 
 
@@ -122,7 +122,7 @@ def test_four_processes_claim_each_job_once(database: Database) -> None:
     with database.write() as connection:
         study_id = a_study(connection)
         for number in range(300):
-            jobs.enqueue(connection, new_job(study_id, f"k{number}"), now=NOW)
+            new_jobs.enqueue(connection, new_job(study_id, f"k{number}"), now=NOW)
     spawn = multiprocessing.get_context("spawn")
     found: multiprocessing.Queue[list[int]] = spawn.Queue()
     url = str(database.url)
@@ -296,7 +296,7 @@ def test_what_is_no_longer_wanted_of_a_study_is_stopped(database: Database) -> N
     with database.write() as connection:
         kept, queued = enqueued(connection, "a"), enqueued(connection, "b")
         dependent = enqueued(connection, "c", uses={"brain": "b"})
-        jobs.cancel_all_but(connection, kept.study_id, {"a"}, now=NOW)
+        jobs_of_study.cancel_all_but(connection, kept.study_id, {"a"}, now=NOW)
         states = [again(connection, job).state for job in (kept, queued, dependent)]
     assert states == [JobState.QUEUED, JobState.CANCELLED, JobState.CANCELLED]
 
@@ -319,12 +319,12 @@ def test_work_that_the_node_stopped_runs_again_when_it_is_wanted_after_all(
         other = enqueued(connection, "b", subject="s")
         assert again(connection, first).state is JobState.CANCELLED
         new = new_job(first.study_id, "a", subject="s")
-        second = jobs.enqueue(connection, new, now=NOW)
+        second = new_jobs.enqueue(connection, new, now=NOW)
         assert second is not None
         assert second.key != first.key
         assert again(connection, other).state is JobState.CANCELLED
-        assert jobs.enqueue(connection, new, now=NOW) is None
-        jobs.cancel_all_but(connection, first.study_id, {"a"}, now=NOW)
+        assert new_jobs.enqueue(connection, new, now=NOW) is None
+        jobs_of_study.cancel_all_but(connection, first.study_id, {"a"}, now=NOW)
         assert again(connection, second).state is JobState.QUEUED
 
 
@@ -332,4 +332,4 @@ def test_work_that_an_operator_stopped_does_not(database: Database) -> None:
     with database.write() as connection:
         first = enqueued(connection, "a")
         jobs.move(connection, first, JobState.CANCELLED, now=NOW, why="operator")
-        assert jobs.enqueue(connection, new_job(first.study_id, "a"), now=NOW) is None
+        assert new_jobs.enqueue(connection, new_job(first.study_id, "a"), now=NOW) is None

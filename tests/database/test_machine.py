@@ -17,6 +17,7 @@ from dicom_ai_node.database import (
     jobs,
     ladders,
     leases,
+    new_jobs,
     schema,
     tallies,
 )
@@ -59,7 +60,7 @@ class JobTable(RuleBasedStateMachine):
         key = f"k{next(self.keys)}"
         with self.database.write() as connection:
             new = new_job(self.study_id, key, series_instance_uid=f"1.2.{series}")
-            assert jobs.enqueue(connection, new, now=self.now) is not None
+            assert new_jobs.enqueue(connection, new, now=self.now) is not None
         self.enqueued.add(key)
 
     @rule(data=st.data())
@@ -68,14 +69,14 @@ class JobTable(RuleBasedStateMachine):
         key = data.draw(st.sampled_from(sorted(self.enqueued))) if self.enqueued else None
         if key:
             with self.database.write() as connection:
-                before = jobs.standing(connection, key)
+                before = new_jobs.standing(connection, key)
                 assert before is not None
                 why = jobs.events(connection, before.id)[-1]["why"] or ""
                 replaced = any(
                     each.supersedes == before.id and each.state is not JobState.CANCELLED
                     for each in jobs.listing(connection, limit=1000)
                 )
-                made = jobs.enqueue(connection, new_job(self.study_id, key), now=self.now)
+                made = new_jobs.enqueue(connection, new_job(self.study_id, key), now=self.now)
             was_stopped = before.state is JobState.CANCELLED and why.startswith("superseded")
             assert (made is not None) == (was_stopped or replaced)
 

@@ -15,7 +15,9 @@ from dicom_ai_node.database import (
     deliveries,
     fetches,
     jobs,
+    jobs_of_study,
     leases,
+    new_jobs,
     open_studies,
     recalls,
     rejections,
@@ -25,6 +27,7 @@ from dicom_ai_node.database import (
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.job import JobState
 from dicom_ai_node.spool import Spool
+from tests.database.made import new_job
 from tests.dicom_factory import series
 from tests.made import arrive
 
@@ -43,12 +46,13 @@ ASKED: dict[str, Callable[[Connection], object]] = {
     "left by a worker": lambda c: leases.running_on(c, "w"),
     "due": lambda c: deliveries.due(c, "pacs", now=NOW),
     "backlog": lambda c: deliveries.backlog(c),
+    "queued again": lambda c: [new_jobs.enqueue(c, new_job(1, "k"), now=NOW) for _ in range(2)],
     "deliveries of a job": lambda c: deliveries.of_job(c, 1),
     "jobs by state": lambda c: jobs.listing(c, state=JobState.QUARANTINED),
     "jobs of a study": lambda c: jobs.listing(c, study_instance_uid="1.2"),
     "events": lambda c: jobs.events(c, 1),
-    "stopping a study": lambda c: jobs.cancel_of_study(c, 1, why="w", now=NOW),
-    "standing results": lambda c: jobs.standing_results(c, 1),
+    "stopping a study": lambda c: jobs_of_study.cancel_of_study(c, 1, why="w", now=NOW),
+    "standing results": lambda c: jobs_of_study.standing_results(c, 1),
     "studies waiting": lambda c: studies.waiting(c),
     "studies to purge": lambda c: studies.expired(c, before=NOW),
     "instances by their UIDs": lambda c: rejections.studies_with(c, ["1.2", "1.3"]),

@@ -14,6 +14,7 @@ from dicom_ai_node.database import (
     jobs,
     leases,
     lost,
+    new_jobs,
     retractions,
     schema,
     studies,
@@ -78,7 +79,7 @@ class Walk:
     def enqueue(self) -> None:
         if (row := self.study()) is not None:
             new = new_job(row["id"], f"k{self.number}", series_instance_uid="1.2.3")
-            jobs.enqueue(self.connection, new, now=self.now)
+            new_jobs.enqueue(self.connection, new, now=self.now)
 
     def claim_and_publish(self) -> None:
         if job := leases.claim(self.connection, worker="w", lease_s=60, now=self.now):

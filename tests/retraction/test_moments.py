@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import update
 
-from dicom_ai_node.database import deliveries, jobs, studies
+from dicom_ai_node.database import deliveries, jobs_of_study, studies
 from dicom_ai_node.database.produced import GIVEN_UP
 from dicom_ai_node.database.tables import delivery
 from dicom_ai_node.errors import NodeError
@@ -115,7 +115,7 @@ def test_judging_a_study_again_takes_no_note_for_a_result(here: Site) -> None:
     with here.road.database.read() as connection:
         row = studies.find(connection, image.StudyInstanceUID)
         assert row is not None
-        standing = jobs.standing_results(connection, row["id"])
+        standing = jobs_of_study.standing_results(connection, row["id"])
     assert {each.model for each in standing} == {"bright"}
 
 
@@ -125,7 +125,7 @@ def test_a_conflict_in_the_study_does_not_stop_its_note(here: Site) -> None:
     here.retract()
     (made, *_) = here.jobs()
     with here.road.database.write() as connection:
-        jobs.cancel_of_study(connection, made.study_id, why="conflict", now=0)
+        jobs_of_study.cancel_of_study(connection, made.study_id, why="conflict", now=0)
     here.deliver()
     assert len(notes(here.pacs)) == 1
 
