@@ -11,6 +11,7 @@ from dicom_ai_node.deliver import PeerQueue
 from dicom_ai_node.job import Job, JobState
 from dicom_ai_node.spool import Spool
 from tests.database.made import again
+from tests.day_without_pacs import day_without, gone
 from tests.delivering import made, pass_time, queue_of, ready, rows, state, statuses, told
 from tests.peers.bad_pacs import CONGESTED, BadPacs, answers
 from tests.peers.pacs import Pacs
@@ -30,47 +31,20 @@ def all_done(database: Database, jobs: list[Job]) -> Callable[[], bool]:
     return lambda: {state(database, job) for job in jobs} == {JobState.DONE}
 
 
-def gone() -> BadPacs:
-    """It has a port on which nobody listens."""
-    with BadPacs().running() as pacs:
-        pass
-    return pacs
-
-
 @pytest.mark.fault("F1", "F2")
 @pytest.mark.slow
 def test_a_day_without_the_pacs_is_made_up_for_without_a_hand(
     spool: Spool, database: Database, to: To, config: Config
 ) -> None:
     """Two hours in which nobody listens, 22 in which it is congested; a result each half hour."""
-    begin = database.now()
     pacs = gone()
-    queue = to(pacs)
-    jobs: list[Job] = []
-    closed = 0
-
-    def half_hours(number: int) -> None:
-        nonlocal closed
-        for _ in range(number):
-            now = begin + len(jobs) * HOUR_S / 2
-            jobs.append(ready(spool, database, f"{len(jobs):064x}", now=now))
-            pass_time(queue, now, now + HOUR_S / 2, until=lambda: False)
-            closed = rows(database, jobs[0])[0][2] if not pacs.associations else closed
-
-    half_hours(4)
-    pacs.then_refuses = CONGESTED
-    with pacs.running():
-        half_hours(44)
-    attempts = closed + pacs.associations
-    assert {state(database, job) for job in jobs} == {JobState.READY}
-    assert DAY_S / config.delivery.backoff_max_s <= attempts < 400
-    pacs.then_refuses = None
-    back = begin + DAY_S
-    with pacs.running():
-        drained = pass_time(queue, back, back + HOUR_S, until=all_done(database, jobs))
-    assert drained - back <= config.delivery.backoff_max_s + 10
-    assert [uid for uid, _, _ in pacs.received] == list(made(spool, *jobs))  # the oldest first
-    assert pacs.kept == made(spool, *jobs)
+    day = day_without(pacs, to(pacs), spool, database)
+    longest_s = config.delivery.backoff_max_s
+    assert day.waiting == day.results == 48
+    assert DAY_S / longest_s <= day.attempts < 400
+    assert day.drained_s <= longest_s + 10
+    assert (day.lost, day.doubled, day.altered) == (0, 0, 0)
+    assert day.is_in_order
 
 
 @pytest.mark.parametrize("config", [{"delivery": {"backoff_max_s": 6 * HOUR_S}}], indirect=True)

@@ -38,7 +38,7 @@ def main() -> int:
         command = (
             f"python -m tests.acceptance.kill_rounds --rounds {asked.rounds} --seed {asked.seed}"
         )
-        made = made_by(command, asked.seed)
+        made = made_by(command)
         write_section(asked.page, "kill rounds", kill_section(sums_of(done), by_step(done), made))
     return 0
 
@@ -65,7 +65,7 @@ def _leg(home: Path, seed: int, numbers: list[int]) -> list[dict[str, Any]]:
             result = rounds.run(number, plan(seed, number))
             _say(result)
             found.append(_row(result))
-        rounds.end()
+        reckoning = rounds.end()
     except BaseException:
         rounds.abandon()
         raise
@@ -77,6 +77,8 @@ def _leg(home: Path, seed: int, numbers: list[int]) -> list[dict[str, Any]]:
         "sent_again": sum(each.sent_again for each in ledgers),
         "objects": len(rounds.pacs.copies),
         "came": rounds.pacs.came,
+        "lost": len(reckoning.lost),
+        "doubled": len(reckoning.doubled),
     }
     return found
 
@@ -102,6 +104,7 @@ def _say(result: RoundResult) -> None:
 
 def sums_of(done: list[dict[str, Any]]) -> dict[str, int]:
     keys = ("struck", "studies", "acknowledged", "sent_again", "objects", "came")
+    keys += ("lost", "doubled")
     sums = {key: sum(each.get(key, 0) for each in done) for key in keys}
     sums["rounds"] = len(done)
     sums["struck_rounds"] = sum(bool(each["struck"]) for each in done)
@@ -119,8 +122,7 @@ def by_step(done: list[dict[str, Any]]) -> dict[str, Counter[str]]:
 
 
 def _say_sum(done: list[dict[str, Any]]) -> None:
-    sys.stdout.write(", ".join(f"{key} {value}" for key, value in sums_of(done).items()))
-    sys.stdout.write(": 0 lost, 0 doubled\n")
+    sys.stdout.write(", ".join(f"{key} {value}" for key, value in sums_of(done).items()) + "\n")
 
 
 if __name__ == "__main__":

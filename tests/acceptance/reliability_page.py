@@ -21,7 +21,7 @@ def write_section(page: Path, name: str, text: str) -> None:
     page.write_text(inside.sub(lambda _: f"{begin}\n{text}\n{end}", before))
 
 
-def soak_section(figures: Figures, command: str, seed: int) -> str:
+def soak_section(figures: Figures, command: str) -> str:
     reckoning = figures.reckoning
     rows = {
         "Minutes of trouble": f"{figures.seconds / 60:.0f}",
@@ -40,11 +40,11 @@ def soak_section(figures: Figures, command: str, seed: int) -> str:
     happened = {name: str(number) for name, number in figures.happened.items()}
     return "\n".join(
         [
-            made_by(command, seed),
+            made_by(command),
             "",
-            _table(("What", "How much"), rows),
+            table(("What", "How much"), rows),
             "",
-            _table(("What was done to it", "Times"), happened),
+            table(("What was done to it", "Times"), happened),
             *(["", *map("- {}".format, _all(figures))] if not reckoning.is_even else []),
         ]
     )
@@ -62,8 +62,8 @@ def kill_section(
         "Instances sent again, for want of an answer": str(sums["sent_again"]),
         "Result objects at the PACS": str(sums["objects"]),
         "Times that they were sent": str(sums["came"]),
-        "**Lost**": "**0**",
-        "**Doubled**": "**0**",
+        "**Lost**": f"**{sums['lost']}**",
+        "**Doubled**": f"**{sums['doubled']}**",
     }
     ways = ("kill", "node", "pause")
     steps = "\n".join(
@@ -71,22 +71,22 @@ def kill_section(
         for step, how in by_step.items()
     )
     head = "| Step | process killed | whole node killed | process paused |\n|---|---|---|---|"
-    return "\n".join([made, "", _table(("What", "How much"), rows), "", head, steps])
+    return "\n".join([made, "", table(("What", "How much"), rows), "", head, steps])
 
 
 def _all(figures: Figures) -> list[str]:
     return [*figures.reckoning.lost, *figures.reckoning.doubled, *figures.reckoning.wrong]
 
 
-def made_by(command: str, seed: int) -> str:
+def made_by(command: str) -> str:
     """When, by what and with what."""
     return (
-        f"Made on {time.strftime('%Y-%m-%d')} by `{command}` (seed {seed}), with "
+        f"Made on {time.strftime('%Y-%m-%d')} by `{command}`, with "
         f"dicom-ai-node {version('dicom-ai-node')}, Python {platform.python_version()}, "
         f"SQLite {sqlite3.sqlite_version}, pynetdicom {version('pynetdicom')}."
     )
 
 
-def _table(head: tuple[str, str], rows: Mapping[str, str]) -> str:
+def table(head: tuple[str, str], rows: Mapping[str, str]) -> str:
     lines = [f"| {head[0]} | {head[1]} |", "|---|---|"]
     return "\n".join([*lines, *(f"| {name} | {value} |" for name, value in rows.items())])

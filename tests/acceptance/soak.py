@@ -25,7 +25,7 @@ def main() -> int:
     _say(str(figures))
     if asked.page:
         command = f"make soak MINUTES={asked.minutes:g} SEED={asked.seed}"
-        write_section(asked.page, "soak", soak_section(figures, command, asked.seed))
+        write_section(asked.page, "soak", soak_section(figures, command))
     if not figures.reckoning.is_even:
         _say(f"see {home}")
         return 1

@@ -208,7 +208,7 @@ class Rounds:
             self.roles.look_after()
             time.sleep(0.05)
 
-    def end(self) -> None:
+    def end(self) -> Reckoning:
         """All that was sent is there still, once; and the node stops in order. Raises Uneven."""
         try:
             for sender in self.senders:
@@ -217,6 +217,7 @@ class Rounds:
             reckoning = self.reckon(self.sent)
             if not reckoning.is_even:
                 raise Uneven(f"at the end: {reckoning}; see {self.log}")
+            return reckoning
         finally:
             self.abandon()
 
