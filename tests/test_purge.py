@@ -146,7 +146,7 @@ def test_what_comes_while_others_are_purged_keeps_its_study(
     monkeypatch: pytest.MonkeyPatch,
     comes: str,
 ) -> None:
-    """Two had expired; when the first is gone, something of the second is acknowledged or queued."""
+    """When the first of two is gone, something of the second is acknowledged or queued."""
     old = {name: series(name=name, shape=(3, 8, 8)) for name in ("one", "two")}
     uids = {name: str(instances[0].StudyInstanceUID) for name, instances in old.items()}
     for instances in old.values():
