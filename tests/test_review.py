@@ -9,7 +9,7 @@ from pydicom import Dataset
 
 from dicom_ai_node import review
 from dicom_ai_node.config.settings import Config
-from dicom_ai_node.database import jobs, studies, tallies
+from dicom_ai_node.database import jobs, leases, studies, tallies
 from dicom_ai_node.database.books import books
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.errors import NodeError
@@ -262,3 +262,30 @@ def test_dead_jobs_are_not_retried_before_a_person_has_looked_at_their_study(
     operator.must("studies", "judge", UID, "--reviewed")
     operator.must("jobs", "retry", "--dead")
     assert road.jobs()[0].state in (JobState.QUEUED, JobState.READY)
+
+
+@pytest.mark.parametrize("how", ["jobs cancel", "models disable --cancel"])
+def test_what_a_person_cancelled_is_made_anew_where_a_person_asks_for_it(
+    road: Road, tmp_path: Path, how: str
+) -> None:
+    """And once: what is queued or made by then stays as it is."""
+    operator = Operator(tmp_path, road.config)
+    come(road, study())
+    judge(road)
+    if how == "jobs cancel":
+        operator.must("jobs", "cancel", "1")
+    else:
+        with road.database.write() as connection:
+            leases.cancel_of_model(connection, "bright", "1.0", why="disabled", now=1)
+    judge(road)
+    assert [job.state for job in road.jobs()] == [JobState.CANCELLED]
+    assert "`studies judge`" in operator.data("studies", "show", UID)["next_step"]
+
+    operator.must("studies", "judge", UID)
+    judge(road)
+    assert [job.state for job in road.jobs()] == [JobState.CANCELLED, JobState.QUEUED]
+    assert road.jobs()[1].key != road.jobs()[0].key
+    assert road.work() == 1
+    operator.must("studies", "judge", UID)
+    judge(road)
+    assert [job.state for job in road.jobs()] == [JobState.CANCELLED, JobState.READY]
