@@ -11,7 +11,7 @@ import pytest
 from pydicom.uid import UID, ExplicitVRLittleEndian, SegmentationStorage
 
 from dicom_ai_node.config.settings import Config
-from dicom_ai_node.database import deliveries, jobs
+from dicom_ai_node.database import deliveries, jobs, waiting
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.deliver import PeerQueue
 from dicom_ai_node.header import data_of
@@ -210,6 +210,24 @@ def test_what_is_cancelled_while_another_job_is_sent_stays_here(
     for job in others:
         assert rows(database, job) == [("seg", "pending", 0), ("sr", "pending", 0)]
     assert not queue.contact.suspects  # it was not the peer
+
+
+def test_what_is_given_up_for_a_peer_while_another_job_is_sent_stays_here(
+    spool: Spool, database: Database, to: Any
+) -> None:
+    """Its job goes on: somebody else waits for it, too."""
+    first = ready(spool, database, "a" * 64)
+    both = ready(spool, database, "b" * 64, send_to=("pacs", "archive"))
+
+    def answer(_: UID) -> int:
+        with database.write() as connection:
+            waiting.give_up(connection, "pacs", [both.id], now=database.now())
+        return 0x0000
+
+    with Pacs(answer=answer).running() as pacs:
+        to(pacs).deliver_due(now=database.now())
+    assert [uid for uid, _, _ in pacs.received] == [derived_uid(first.key, each) for each in KINDS]
+    assert state(database, both) is JobState.READY
 
 
 def test_a_cancelled_result_in_a_form_that_its_peer_does_not_take_stays_here(

@@ -43,9 +43,9 @@ def enqueue(connection: Connection, new: NewJob, *, now: float) -> Job | None:
     """None when there is a job with this key already: the same work is never queued twice.
 
     But for work that the node itself had stopped, whose result another one replaced, or that was
-    cancelled or retracted and is asked for again, and that is wanted after all. None, too, where the mask that
-    it needs will never be there. An earlier job of the same model on the same subject is
-    superseded, and cancelled unless its results are out already.
+    cancelled or retracted and is asked for again, and that is wanted after all. None, too, where
+    the mask that it needs will never be there. An earlier job of the same model on the same subject
+    is superseded, and cancelled unless its results are out already.
     """
     known = standing(connection, new.key)
     replaced_by = _replacing(connection, known) if known else None
