@@ -345,6 +345,42 @@ def test_they_are_taken_back_at_once_where_that_is_configured(here: Site) -> Non
     assert rejection.PatientID == "PHANTOM-1"
 
 
+@pytest.mark.fault("D8")
+@pytest.mark.parametrize("new_instances", [False, True])
+def test_a_note_takes_back_what_was_only_marked_because_the_patient_differs(
+    here: Site, new_instances: bool
+) -> None:
+    """The PACS corrects the patient, and rejects the old images afterwards."""
+    images = here.come("one")
+    here.deliver("pacs")
+    comes(here, of_another_patient(images, new_instances=new_instances))
+    settles(here)
+    assert taken_back(here) == 0
+    comes(here, [note(SAFETY, images)])
+    settles(here, after=200)
+    assert taken_back(here) == 1
+    settles(here, after=300)
+    assert taken_back(here) == 0
+    here.deliver("pacs")
+    (rejection,) = notes(here.pacs)
+    assert named(rejection) == results(here)
+
+
+def test_after_a_look_what_a_note_has_rejected_stays_rejected(here: Site) -> None:
+    images = here.come("one")
+    here.deliver("pacs")
+    marking(here, rejected="mark")
+    comes(here, of_another_patient(images, new_instances=False))
+    settles(here)
+    comes(here, [note(SAFETY, images)])
+    settles(here, after=200)
+    uid = images[0].StudyInstanceUID
+    here.must("studies", "judge", uid, "--reviewed")
+    settles(here, after=300)
+    assert "not to be used" in here.must("studies", "show", uid)
+    assert "wrong images" in here.must("results", "list", "--study", uid)
+
+
 def test_two_contents_of_one_patient_are_no_other_patient(
     here: Site, caplog: pytest.LogCaptureFixture
 ) -> None:
