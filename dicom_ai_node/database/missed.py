@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, literal, select, update
 
 from dicom_ai_node.database.fetches import OPEN, Fetch, FetchState, of_row
 from dicom_ai_node.database.tables import fetch, instance, study
@@ -197,8 +197,15 @@ def resume(connection: Connection, peers: Iterable[str], *, now: float) -> None:
     )
 
 
-def forget(connection: Connection, *, before: float) -> None:
-    """Rows that have ended, of studies that nobody will ask for again."""
+def forget(connection: Connection, *, before: float, now: float) -> None:
+    """Rows that have ended, of studies that nobody will ask for again; those that wait since then
+    end."""
     connection.execute(
         delete(fetch).where(_MISSED, fetch.c.state.not_in(OPEN), fetch.c.created_at < before)
+    )
+    why = literal("given up after a month: ") + func.coalesce(fetch.c.reason, "its turn never came")
+    connection.execute(
+        update(fetch)
+        .where(_MISSED, fetch.c.state == FetchState.PENDING, fetch.c.created_at < before)
+        .values(state=FetchState.FAILED, reason=why, finished_at=now)
     )
