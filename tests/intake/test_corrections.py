@@ -10,9 +10,11 @@ import pytest
 from pydicom import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
+from structlog.testing import capture_logs
 
-from dicom_ai_node.database import studies
+from dicom_ai_node.database import rejections, studies
 from dicom_ai_node.errors import NodeError
+from dicom_ai_node.intake import corrections as reading
 from dicom_ai_node.job import JobState
 from dicom_ai_node.purge import purge_expired
 from dicom_ai_node.retraction.due import DueRecalls
@@ -241,6 +243,27 @@ def test_results_of_a_study_that_was_purged_are_taken_back_too(here: Site) -> No
     (rejection,) = notes(here.pacs)
     assert named(rejection) == results(here)
     assert rejection.PatientID == images[0].PatientID
+
+
+def test_a_note_that_cannot_be_read_now_is_read_at_the_next_look(here: Site) -> None:
+    """The disk fails for a moment, and nothing else comes; it is said once."""
+    images = here.come("one")
+    here.deliver("pacs")
+    rejects = note(SAFETY, images)
+    comes(here, [rejects])
+    with here.road.database.read() as connection:
+        (unread,) = rejections.unread(connection)
+    path = here.road.spool.instance_path(unread["file"])
+    away = path.rename(path.with_suffix(".away"))
+    looks = here.road.intake._corrections
+    vars(reading.log).pop("bind", None)  # a test before this one may have configured it for good
+    with capture_logs() as logs:
+        for after in (100, 101, 102):
+            looks.look(now=LATER + after)
+    assert [each["event"] for each in logs] == ["note_not_read"]
+    away.rename(path)
+    looks.look(now=LATER + 103)
+    assert taken_back(here) == 1
 
 
 @pytest.mark.parametrize("damage", ["no rejection", "bytes"])
