@@ -114,7 +114,8 @@ class CatchUp:
 
     def _fetch_next(self, now: float, clock: float) -> bool:
         with self._database.read() as connection:
-            due = missed.next_due(connection, self._search.peer, now=now)
+            longest_s = max(TRY_MAX_S, self._settings.wait_s)
+            due = missed.next_due(connection, self._search.peer, now=now, longest_s=longest_s)
             here = missed.here(connection, due.study_instance_uid) if due else None
         if due is None:
             return False

@@ -184,6 +184,14 @@ def test_nothing_is_fetched_while_the_node_is_full(site: Site, archive: Archive)
     assert len(archive.moved) == 1
 
 
+def test_a_clock_that_is_set_back_puts_off_no_fetch(site: Site, archive: Archive) -> None:
+    archive.instances = recent("missed")
+    site.step()
+    site.began_at -= 86_400
+    site.catch_up_for(10)
+    assert len(archive.moved) == 1
+
+
 def test_a_pacs_is_asked_until_it_answers(site: Site, archive: Archive) -> None:
     archive.instances = recent("missed")
     archive.find_status = 0xA700

@@ -230,6 +230,16 @@ def test_a_note_that_cannot_be_written_yet_is_written_later(here: Site) -> None:
     assert named(notes(here.pacs)[0]) == results(here)
 
 
+def test_a_clock_that_is_set_back_puts_off_no_note(here: Site) -> None:
+    images = here.come("one")
+    here.deliver("pacs")
+    comes(here, [note(QUALITY, images)])
+    settles(here)
+    ahead_s = here.road.database.now() - LATER
+    assert taken_back(here, after=-ahead_s - 1000) == 0, "within the pauses there are"
+    assert taken_back(here, after=-ahead_s - 86_400) == 1
+
+
 def test_results_of_a_study_that_was_purged_are_taken_back_too(here: Site) -> None:
     images = here.come("one")
     here.deliver("pacs")
