@@ -21,8 +21,10 @@ def add_to(app: typer.Typer) -> None:
 
 def rescan(config: ConfigDir = DEFAULT_CONFIG) -> None:
     """Reconcile the spool's files with the database; only while the node does not receive."""
+    from dicom_ai_node.receive.rescan import RECEIVING_LOCK
+
     node = open_node(config)
-    with node.spool.lock("receive"):
+    with node.spool.lock("receive"), node.spool.lock(RECEIVING_LOCK):
         is_well = reconcile(node.spool, node.database)
     if not is_well:
         raise typer.Exit(1)

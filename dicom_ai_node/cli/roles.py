@@ -72,7 +72,7 @@ def receive(
     config: ConfigDir = DEFAULT_CONFIG, supervised: Supervised = False, shared: Shared = False
 ) -> None:
     """Receive studies by C-STORE; SIGHUP reads the certificates again."""
-    from dicom_ai_node.receive.rescan import rescan
+    from dicom_ai_node.receive.rescan import RECEIVING_LOCK, rescan
 
     hung_up = hangups()
     if shared:
@@ -80,9 +80,11 @@ def receive(
         return
     with _role("receive", config, supervised) as (node, stop):
         _require_senders(node.config)
-        node.spool.sweep_incoming("*.part")
-        rescan(node.spool, node.database)
         settings = node.config.node
+        # those of a predecessor that was killed finish what they have begun
+        with node.spool.lock(RECEIVING_LOCK, wait_s=settings.drain_s + _LOCK_WAIT_S):
+            node.spool.sweep_incoming("*.part")
+            rescan(node.spool, node.database)
         if settings.receive_processes == 1:
             _listen(node, stop, hung_up)
         else:
@@ -98,11 +100,15 @@ def receive(
 
 
 def _share(config: Path, hung_up: "SimpleQueue[None]") -> None:
-    """One of several receive processes; the one that started them holds the lock."""
+    """One of several receive processes; the one that started them holds the lock of the role, and
+    may be killed before they end."""
+    from dicom_ai_node.receive.rescan import RECEIVING_LOCK
+
     stop = stop_on_signals()
     stop_with_parent(stop)
     node = open_node(config)
-    _listen(node, stop, hung_up)
+    with node.spool.share(RECEIVING_LOCK, wait_s=_LOCK_WAIT_S):
+        _listen(node, stop, hung_up)
     node.database.close()
 
 

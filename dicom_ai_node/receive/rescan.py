@@ -25,6 +25,8 @@ log = get_logger(__name__)
 
 # held by whoever imports while it has places, or files whose rows are not committed
 IMPORT_LOCK = "import"
+# shared by all processes that receive: their files are not complete, and have no rows
+RECEIVING_LOCK = "receiving"
 _IMPORT_S = 600.0  # for a few files, of which one may be huge and on a slow disk
 
 _UNFINISHED = "unfinished"
