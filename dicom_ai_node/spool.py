@@ -6,6 +6,7 @@
     outbox/ab/ab12…/         the results of one job, whole or not there at all
     incoming/                files and folders on their way; emptied at start
     locks/                   one lock a role
+    taken-out/               lists of files whose rows are gone, until they are gone themselves
 
 Names are random or hashes of ours: nothing from the wire is ever part of a path (P19).
 """
@@ -22,6 +23,8 @@ from typing import NamedTuple
 
 from dicom_ai_node.errors import AlreadyRunning, ConfigError
 
+# shared by all processes that receive: what they write is not complete, and has no row
+RECEIVING_LOCK = "receiving"
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 

@@ -29,6 +29,7 @@ from dicom_ai_node.processes import (
     stop_with_parent,
     supervise,
 )
+from dicom_ai_node.spool import RECEIVING_LOCK
 
 if TYPE_CHECKING:
     from dicom_ai_node.intake.fetcher import Fetcher
@@ -72,7 +73,7 @@ def receive(
     config: ConfigDir = DEFAULT_CONFIG, supervised: Supervised = False, shared: Shared = False
 ) -> None:
     """Receive studies by C-STORE; SIGHUP reads the certificates again."""
-    from dicom_ai_node.receive.rescan import RECEIVING_LOCK, rescan
+    from dicom_ai_node.receive.rescan import rescan
 
     hung_up = hangups()
     if shared:
@@ -102,8 +103,6 @@ def receive(
 def _share(config: Path, hung_up: "SimpleQueue[None]") -> None:
     """One of several receive processes; the one that started them holds the lock of the role, and
     may be killed before they end."""
-    from dicom_ai_node.receive.rescan import RECEIVING_LOCK
-
     stop = stop_on_signals()
     stop_with_parent(stop)
     node = open_node(config)

@@ -15,8 +15,7 @@ import pytest
 from dicom_ai_node.database import arrivals, schema
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.errors import AlreadyRunning
-from dicom_ai_node.receive.rescan import RECEIVING_LOCK
-from dicom_ai_node.spool import Spool
+from dicom_ai_node.spool import RECEIVING_LOCK, Spool
 from tests.acceptance.loopback import descendants, free_port
 from tests.receive.scu import association, slices
 
