@@ -5,6 +5,7 @@ A clock that is wrong must not delete everything at once: see `purge_unless_cloc
 
 import json
 
+from dicom_ai_node import taken_out
 from dicom_ai_node.config.settings import Config
 from dicom_ai_node.database import expectations, jobs_of_study, retractions, studies
 from dicom_ai_node.database.engine import Database
@@ -36,9 +37,10 @@ def purge_expired(config: Config, spool: Spool, database: Database, *, now: floa
             remove_folder(spool.outbox_path(key))
         with database.write() as connection:
             files = studies.purge(connection, row["id"])
+            noted = taken_out.note(spool, files)
         reached(Step.PURGE_RECORDED)
-        for file in files:  # after the commit: a row without a file would be a lost instance
-            spool.instance_path(file).unlink(missing_ok=True)
+        # after the commit: a row without a file would be a lost instance
+        taken_out.remove(spool, files, noted)
         reached(Step.PURGE_DONE)
         log.info("study_purged", study=pseudonym(row["study_instance_uid"]), instances=len(files))
     with database.read() as connection:
