@@ -179,7 +179,7 @@ def deliver(config: ConfigDir = DEFAULT_CONFIG, supervised: Supervised = False) 
         )
         _name_orphans(node)
         rescan_outbox(node.spool, node.database)
-        scheduler = schedule.start(node.config, node.spool, node.database, intake)
+        ticks = schedule.start(node.config, node.spool, node.database, intake)
         asked = asked_peers(node.config.peers)
         forget_others(node.database, asked)
         queues = [
@@ -211,7 +211,7 @@ def deliver(config: ConfigDir = DEFAULT_CONFIG, supervised: Supervised = False) 
         for catch_up in catching_up(node):
             _started(catch_up.run, stop)
         stop.wait()
-        scheduler.shutdown()
+        ticks.shutdown()
         deadline = time.monotonic() + node.config.node.drain_s
         for thread in sending:
             thread.join(max(0.0, deadline - time.monotonic()))

@@ -53,11 +53,7 @@ def _file(database: Database, *, thorough: bool) -> Finding:
         with database.read() as connection:
             damage = health.damage(connection, thorough=thorough)
             mode = health.journal_mode(connection)
-    except (NodeError, SQLAlchemyError) as error:
-        if not isinstance(error, ConfigError | SQLAlchemyError):
-            return fail(
-                check, f"{database.path} cannot be read now", "see who locks it, and its disk"
-            )
+    except (ConfigError, SQLAlchemyError):
         return fail(check, f"{database.path} cannot be read as a database", _RESTORE)
     except NodeError:
         return fail(check, f"{database.path} cannot be read now", "see who locks it, and its disk")
