@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from dicom_ai_node.database import tallies
+from dicom_ai_node.database.books import books
 from dicom_ai_node.database.engine import Database
 
 
@@ -36,3 +38,20 @@ def read(url: str) -> Books:
     finally:
         database.close()
     return Books(instances=int(instances), studies=rows["study"], jobs=rows["job"])
+
+
+def mistakes(url: str, *, acknowledged: int) -> list[str]:
+    """Where the node's books do not agree with its rows, with each other, or with the senders."""
+    database = Database(url)
+    try:
+        with database.write() as connection:  # nothing changes between the looks
+            wrong = [str(each) for each in tallies.differences(connection)]
+            found = books(connection)
+    finally:
+        database.close()
+    came = found.received.get(tallies.STORED, 0) + found.received.get(tallies.ADOPTED, 0)
+    if came != acknowledged:
+        wrong.append(f"the books say that {came} instances came, of {acknowledged}")
+    if not found.balanced:
+        wrong.append(f"the books do not balance: {found}")
+    return wrong
