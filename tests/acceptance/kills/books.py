@@ -25,13 +25,12 @@ def read(url: str) -> Books:
     try:
         with database.read() as connection:
             rows: dict[str, dict[str, int]] = {
-                table: dict(
-                    connection.exec_driver_sql(
-                        f"SELECT state, count(*) FROM {table} GROUP BY state"  # noqa: S608 - ours
+                table: {
+                    row.state: row.number
+                    for row in connection.exec_driver_sql(
+                        f"SELECT state, count(*) AS number FROM {table} GROUP BY state"  # noqa: S608 - ours
                     )
-                    .tuples()
-                    .all()
-                )
+                }
                 for table in ("study", "job")
             }
             instances = connection.exec_driver_sql("SELECT count(*) FROM instance").scalar_one()
