@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
 from dicom_ai_node.cli.node import DEFAULT_CONFIG, AsJson, ConfigDir, Node, open_node
 from dicom_ai_node.cli.show import console, print_json
@@ -56,7 +56,8 @@ def missed(
         if fetch:
             wanted = [each for each in found[search.peer] if each.call not in _SETTLED]
             keep(search, wanted[: search.settings.most_studies], at=now, now=now)
-    _show(found, fetch=fetch, as_json=as_json)
+    if found or as_json:
+        _show(found, fetch=fetch, as_json=as_json)
     if silent:
         raise NodeError("; ".join(silent))
 
@@ -65,7 +66,8 @@ def _show(found: "dict[str, list[Found]]", *, fetch: bool, as_json: bool) -> Non
     if as_json:
         print_json([_row(peer, each) for peer, several in found.items() for each in several])
         return
-    table = Table("Peer", "Study Instance UID", "Modalities", "There", "Here", "What", "Why")
+    uid = Column("Study Instance UID", overflow="fold")
+    table = Table("Peer", uid, "Modalities", "There", "Here", "What", "Why")
     others: Counter[str] = Counter()
     number = 0
     for peer, several in found.items():
@@ -82,7 +84,7 @@ def _show(found: "dict[str, list[Found]]", *, fetch: bool, as_json: bool) -> Non
     for reason, times in others.most_common():
         out.print(f"{times} left alone: {reason}")
     if fetch:
-        out.print(f"The running node fetches {number} now: see `dicom-ai-node studies show UID`.")
+        out.print(f"The running node fetches {number} now: see `dicom-ai-node studies missed`.")
     elif number:
         out.print(
             "--fetch fetches them now; the running node does so by itself, but for failed ones."
