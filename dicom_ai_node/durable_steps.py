@@ -47,6 +47,7 @@ class Step(StrEnum):
     COMMITMENT_RECORDED = "commitment_recorded"
     PURGE_RECORDED = "purge_recorded"  # its files are yet to go
     PURGE_DONE = "purge_done"
+    DISCARD_RECORDED = "discard_recorded"  # its files are yet to go
     SCHEMA_WRITTEN = "schema_written"
 
 

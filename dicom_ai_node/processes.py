@@ -69,7 +69,7 @@ class _Child:
         now = time.monotonic()
         if self.process is None:
             if now >= self.start_after:
-                self.start()
+                self._try_to_start(now)
         elif (status := self.process.poll()) is not None:
             steady = now - self.started_at > _STEADY_S
             self.pause_s = RESTART_FIRST_S if steady else min(self.pause_s * 2, RESTART_MAX_S)
@@ -80,6 +80,15 @@ class _Child:
                     f"{self.name} cannot run here: see what it said above", exit_status=status
                 )
             log.error("role_died", role=self.name, status=status, restart_in_s=self.pause_s)
+
+    def _try_to_start(self, now: float) -> None:
+        """A machine that has no memory or process to spare now may have one later."""
+        try:
+            self.start()
+        except OSError:
+            self.pause_s = min(self.pause_s * 2, RESTART_MAX_S)
+            self.start_after = now + self.pause_s
+            log.exception("role_not_started", role=self.name, restart_in_s=self.pause_s)
 
     def must_live(self) -> None:
         """Raise NotStartable when it has died, with its status."""

@@ -5,6 +5,7 @@ A clock that is wrong must not delete everything at once: see `purge_unless_cloc
 
 import json
 
+from dicom_ai_node import taken_out
 from dicom_ai_node.config.settings import Config
 from dicom_ai_node.database import expectations, jobs_of_study, retractions, studies
 from dicom_ai_node.database.engine import Database
@@ -49,9 +50,10 @@ def _purge(spool: Spool, database: Database, study_id: int, before: float) -> bo
         for key in jobs_of_study.keys_of_study(connection, study_id):
             remove_folder(spool.outbox_path(key))
         files = studies.purge(connection, study_id)
+        noted = taken_out.note(spool, files)
     reached(Step.PURGE_RECORDED)
-    for file in files:  # after the commit: a row without a file would be a lost instance
-        spool.instance_path(file).unlink(missing_ok=True)
+    # after the commit: a row without a file would be a lost instance
+    taken_out.remove(spool, files, noted)
     reached(Step.PURGE_DONE)
     (row,) = expired
     log.info("study_purged", study=pseudonym(row["study_instance_uid"]), instances=len(files))

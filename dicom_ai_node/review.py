@@ -7,8 +7,10 @@ from pathlib import Path
 from pydicom.errors import InvalidDicomError
 from sqlalchemy import RowMapping
 
+from dicom_ai_node import taken_out
 from dicom_ai_node.database import retractions, reviews, studies
 from dicom_ai_node.database.engine import Database
+from dicom_ai_node.durable_steps import Step, reached
 from dicom_ai_node.errors import LeaseLost, NodeError
 from dicom_ai_node.log import get_logger, pseudonym
 from dicom_ai_node.receive.elements import Malformed
@@ -70,7 +72,7 @@ def look_at(
 
 def discard(spool: Spool, database: Database, study_instance_uid: str) -> int:
     """Take a study out, so that the right one can be sent under its UID; how many instances that
-    were. Rows first: a file without a row is found by the next rescan."""
+    were. Rows first: a row without a file would be a lost instance."""
     with database.write() as connection:
         row = studies.find(connection, study_instance_uid)
         if row is None:
@@ -85,8 +87,9 @@ def discard(spool: Spool, database: Database, study_instance_uid: str) -> int:
             files = reviews.discard(connection, row["id"], now=database.now())
         except LeaseLost:
             raise NodeError("a job of it has just begun: try again when it has ended") from None
-    for file in files:
-        spool.instance_path(file).unlink(missing_ok=True)
+        noted = taken_out.note(spool, files)
+    reached(Step.DISCARD_RECORDED)
+    taken_out.remove(spool, files, noted)
     log.warning("study_discarded", study=pseudonym(study_instance_uid), instances=len(files))
     return len(files)
 

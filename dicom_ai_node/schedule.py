@@ -1,6 +1,12 @@
-"""APScheduler wakes things up; it stores nothing, and every tick may be repeated or missed."""
+"""Ticks wake things up; nothing about them is stored, and each may be repeated or missed.
 
+What must not wait has threads of its own, which know no clock that somebody may set. The rest is
+left to APScheduler, whose jobs are due by the machine's clock: one that is set back is noticed.
+"""
+
+import threading
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from apscheduler.schedulers.background import BackgroundScheduler
@@ -18,21 +24,75 @@ from dicom_ai_node.spool import Spool
 log = get_logger(__name__)
 
 SETTLE_EVERY_S = 0.1
-REAP_EVERY_S = 5
+REAP_EVERY_S = 5.0
+_CLOCK_EVERY_S = 1.0
+_SET_BACK_S = 5.0  # less is the work of a time service, which moves a clock gently
 PURGE_EVERY_S = 3600
 REMIND_EVERY_S = 86_400
 SOUNDNESS_EVERY_S = 3600
 
 
-def start(config: Config, spool: Spool, database: Database, intake: Intake) -> BackgroundScheduler:
-    """The ticks, running in threads of this process until `shutdown()`."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ticks:
+    """In threads of this process."""
+
+    scheduler: BackgroundScheduler
+    stop: threading.Event
+    threads: list[threading.Thread]
+
+    def shutdown(self) -> None:
+        """Returns when those that are under way have ended."""
+        self.stop.set()
+        self.scheduler.shutdown()
+        for thread in self.threads:
+            thread.join()
+
+
+def start(config: Config, spool: Spool, database: Database, intake: Intake) -> Ticks:
+    """All of them, until `shutdown()`."""
+    scheduler = _start_slow(config, spool, database)
+    clock = Clock(scheduler, now=database.now())
+    stop = threading.Event()
+    fast: tuple[tuple[str, float, Callable[[], object]], ...] = (
+        ("settle", SETTLE_EVERY_S, lambda: intake.settle_quiet(now=database.now())),
+        ("reap", REAP_EVERY_S, lambda: reap_leases(config, spool, database, now=database.now())),
+        ("clock", _CLOCK_EVERY_S, lambda: clock.look(now=database.now())),
+    )
+    threads = []
+    for name, seconds, tick in fast:
+        run = _guarded(name, tick)
+        thread = threading.Thread(target=_beat, args=(seconds, run, stop), name=name, daemon=True)
+        thread.start()
+        threads.append(thread)
+    return Ticks(scheduler=scheduler, stop=stop, threads=threads)
+
+
+def _beat(seconds: float, run: Callable[[], None], stop: threading.Event) -> None:
+    while not stop.wait(seconds):
+        run()
+
+
+class Clock:
+    """Has every slow tick run, and the next counted from then, when the clock was set back."""
+
+    def __init__(self, scheduler: BackgroundScheduler, *, now: float) -> None:
+        self._scheduler = scheduler
+        self._before = now
+
+    def look(self, *, now: float) -> None:
+        back_s, self._before = self._before - now, now
+        if back_s > _SET_BACK_S:
+            log.warning("clock_set_back", seconds=round(back_s))
+            for each in self._scheduler.get_jobs():
+                each.modify(next_run_time=datetime.fromtimestamp(now, UTC))
+
+
+def _start_slow(config: Config, spool: Spool, database: Database) -> BackgroundScheduler:
     scheduler = BackgroundScheduler(
         timezone="UTC",
         job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
     )
     ticks: tuple[tuple[str, float, Callable[[], object]], ...] = (
-        ("settle", SETTLE_EVERY_S, lambda: intake.settle_quiet(now=database.now())),
-        ("reap", REAP_EVERY_S, lambda: reap_leases(config, spool, database, now=database.now())),
         (
             "purge",
             PURGE_EVERY_S,

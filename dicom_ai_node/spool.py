@@ -6,6 +6,7 @@
     outbox/ab/ab12…/         the results of one job, whole or not there at all
     incoming/                files and folders on their way; emptied at start
     locks/                   one lock a role
+    taken-out/               lists of files whose rows are gone, until they are gone themselves
 
 Names are random or hashes of ours: nothing from the wire is ever part of a path (P19).
 """
@@ -16,12 +17,14 @@ import shutil
 import time
 import uuid
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from dicom_ai_node.errors import AlreadyRunning, ConfigError
 
+# shared by all processes that receive: what they write is not complete, and has no row
+RECEIVING_LOCK = "receiving"
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -137,13 +140,20 @@ class Spool:
             else:
                 path.unlink()
 
-    @contextmanager
-    def lock(self, role: str, wait_s: float = 0) -> Iterator[None]:
+    def lock(self, role: str, wait_s: float = 0) -> AbstractContextManager[None]:
         """Hold the role on this spool, or raise AlreadyRunning; a killed process lets go of it."""
+        return self._held(role, wait_s, fcntl.LOCK_EX)
+
+    def share(self, role: str, wait_s: float = 0) -> AbstractContextManager[None]:
+        """The same for several processes at once, none of them beside one that has the lock."""
+        return self._held(role, wait_s, fcntl.LOCK_SH)
+
+    @contextmanager
+    def _held(self, role: str, wait_s: float, how: int) -> Iterator[None]:
         path = self.locks / f"{role}.lock"
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            _flock(descriptor, role, self.root, wait_s)
+            _flock(descriptor, how, role, self.root, wait_s)
             with suppress(OSError):  # on a full disk the holder has no name, and runs
                 os.ftruncate(descriptor, 0)
                 os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
@@ -214,11 +224,11 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _flock(descriptor: int, role: str, root: Path, wait_s: float) -> None:
+def _flock(descriptor: int, how: int, role: str, root: Path, wait_s: float) -> None:
     deadline = time.monotonic() + wait_s
     while True:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, how | fcntl.LOCK_NB)
         except BlockingIOError:
             if time.monotonic() < deadline:
                 time.sleep(0.1)

@@ -88,6 +88,18 @@ def test_a_role_that_keeps_dying_is_started_ever_more_slowly(tmp_path: Path) -> 
     assert len(pids(tmp_path / "notes")) <= 3
 
 
+def test_a_role_that_cannot_be_started_now_is_started_later(tmp_path: Path) -> None:
+    """As where the machine has no memory for it: the others go on, and so does the supervisor."""
+    program, notes, steady = tmp_path / "program", tmp_path / "notes", tmp_path / "steady"
+    with supervised([str(program)], python(NOTE + SLEEP, steady)):
+        until(lambda: pids(steady))  # which is looked after later than the other
+        program.write_text(f"#!/bin/sh\necho $$ >> {notes}\nexec sleep 60\n")
+        program.chmod(0o700)
+        until(lambda: pids(notes))
+        assert alive(pids(steady)[0])
+    assert len(pids(steady)) == 1
+
+
 def test_a_role_that_does_not_stop_is_killed(tmp_path: Path) -> None:
     began = time.monotonic()
     with supervised(python(DEAF + NOTE + SLEEP, tmp_path / "notes"), drain_s=0.3):

@@ -1,9 +1,13 @@
 """Timed work: what ticks do, and that one that fails does not end them."""
 
 import time
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
+from typing import cast
 
+import apscheduler.schedulers.base
 import pytest
+from apscheduler.schedulers.background import BackgroundScheduler
 
 from dicom_ai_node import schedule
 from dicom_ai_node.config.settings import Config
@@ -62,7 +66,7 @@ def test_ticks_settle_quiet_studies(
     intake = Intake(config=config, models=models, spool=spool, database=database)
     with database.write() as connection:
         connection.exec_driver_sql("ALTER TABLE study RENAME TO aside")
-    scheduler = schedule.start(config, spool, database, intake)
+    ticks = schedule.start(config, spool, database, intake)
     try:
         time.sleep(0.6)  # ticks fail, and come again
         with database.write() as connection:
@@ -75,8 +79,83 @@ def test_ticks_settle_quiet_studies(
             with database.read() as connection:
                 found = jobs.listing(connection)
     finally:
-        scheduler.shutdown()
+        ticks.shutdown()
     assert found
+
+
+class SetBack(datetime):
+    """What APScheduler asks for the time, on a machine whose clock somebody sets."""
+
+    by = timedelta(0)
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> "SetBack":
+        return cls.fromtimestamp((datetime.now(tz) - cls.by).timestamp(), tz)
+
+
+class Counted:
+    """An intake that has nothing to do."""
+
+    ticks = 0
+
+    def settle_quiet(self, *, now: float) -> int:
+        self.ticks += 1
+        return 0
+
+
+def test_a_clock_that_is_set_back_stops_no_tick(
+    config: Config, spool: Spool, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Results that leave, leases that run out and closed studies are waited for by people."""
+    monkeypatch.setattr(apscheduler.schedulers.base, "datetime", SetBack)
+    monkeypatch.setattr(SetBack, "by", timedelta(0))
+    intake = Counted()
+    ticks = schedule.start(config, spool, database, cast("Intake", intake))
+    try:
+        monkeypatch.setattr(SetBack, "by", timedelta(hours=1))
+        time.sleep(0.3)  # one that was waited for when the clock was set is past
+        before, deadline = intake.ticks, time.monotonic() + 20
+        while intake.ticks < before + 5:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+    finally:
+        ticks.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("jump_s", "is_moved"), [(-3600, True), (-31_536_000, True), (-1, False), (3600, False)]
+)
+def test_slow_ticks_are_counted_anew_when_the_clock_was_set_back(
+    *, jump_s: float, is_moved: bool
+) -> None:
+    scheduler = BackgroundScheduler(timezone="UTC")
+    scheduler.add_job(list, "interval", seconds=3600, id="purge")
+    scheduler.start(paused=True)
+    try:
+        (before,) = (each.next_run_time for each in scheduler.get_jobs())
+        clock = schedule.Clock(scheduler, now=NOW)
+        clock.look(now=NOW + jump_s)
+        clock.look(now=NOW + jump_s + 1)
+        (after,) = (each.next_run_time for each in scheduler.get_jobs())
+        moved = datetime.fromtimestamp(NOW + jump_s, UTC)
+        assert after == (moved if is_moved else before)
+        (job,) = scheduler.get_jobs()
+        following = job.trigger.get_next_fire_time(after, after)
+        assert following - after == timedelta(hours=1)
+    finally:
+        scheduler.shutdown()
+
+
+def test_a_job_that_was_told_to_wait_before_the_clock_was_set_back_runs(
+    database: Database,
+) -> None:
+    with database.write() as connection:
+        enqueued(connection)
+    hour_s = 3600.0
+    with database.read() as connection:
+        for back_s, runs in ((0, True), (20 * hour_s, False), (26 * hour_s, True)):
+            found = leases.next_runnable(connection, now=NOW - back_s)
+            assert (found is not None) is runs
 
 
 @pytest.fixture

@@ -23,9 +23,15 @@ from dicom_ai_node.backup.manifest import (
 from dicom_ai_node.database import schema
 from dicom_ai_node.database.engine import sidecars
 from dicom_ai_node.errors import NodeError
-from dicom_ai_node.spool import Spool, make_durable_folder, remove_folder, sync_folder
+from dicom_ai_node.spool import (
+    RECEIVING_LOCK,
+    Spool,
+    make_durable_folder,
+    remove_folder,
+    sync_folder,
+)
 
-_ROLES = ("run", "receive", "work", "deliver", "web", "backup")
+_ROLES = ("run", "receive", RECEIVING_LOCK, "work", "deliver", "web", "backup")
 _SHOWN = 5
 
 

@@ -63,6 +63,7 @@ def restore(
 ) -> None:
     """Put a backup back, while the node stands still; the configuration stays as it is."""
     from dicom_ai_node.backup.restore import checked, put_back, standing_still
+    from dicom_ai_node.receive.conflicts import stop_again
     from dicom_ai_node.receive.rescan import IMPORT_LOCK
 
     os.umask(0o077)
@@ -83,3 +84,4 @@ def restore(
         if schema.current(database) != schema.head():
             typer.echo(f"The database has schema {schema.upgrade(database)} now.")
         reconcile(spool, database)
+        stop_again(spool, database, since=datetime.fromisoformat(manifest.made_at).timestamp())

@@ -9,7 +9,7 @@ from dicom_ai_node.cli.node import DEFAULT_CONFIG, ConfigDir, configure_log, ope
 from dicom_ai_node.config.load import load
 from dicom_ai_node.database import schema, soundness
 from dicom_ai_node.database.engine import Database
-from dicom_ai_node.spool import Spool
+from dicom_ai_node.spool import RECEIVING_LOCK, Spool
 
 db = typer.Typer(help="The database.", no_args_is_help=True)
 
@@ -22,7 +22,7 @@ def add_to(app: typer.Typer) -> None:
 def rescan(config: ConfigDir = DEFAULT_CONFIG) -> None:
     """Reconcile the spool's files with the database; only while the node does not receive."""
     node = open_node(config)
-    with node.spool.lock("receive"):
+    with node.spool.lock("receive"), node.spool.lock(RECEIVING_LOCK):
         is_well = reconcile(node.spool, node.database)
     if not is_well:
         raise typer.Exit(1)
@@ -97,6 +97,7 @@ def rebuild(config: ConfigDir = DEFAULT_CONFIG) -> None:
     Studies are judged again; results that are in the outbox are sent again, unchanged.
     """
     from dicom_ai_node.backup.restore import move_aside, standing_still
+    from dicom_ai_node.receive.conflicts import stop_again
 
     spool, database = _at_rest(config)
     with standing_still(spool):
@@ -104,6 +105,7 @@ def rebuild(config: ConfigDir = DEFAULT_CONFIG) -> None:
             typer.echo(f"The database that was there lies in {aside}.")
         schema.require_current(database)
         reconcile(spool, database)
+        stop_again(spool, database)
 
 
 def _at_rest(directory: Path) -> tuple[Spool, Database]:

@@ -30,6 +30,7 @@ from dicom_ai_node.processes import (
     stop_with_parent,
     supervise,
 )
+from dicom_ai_node.spool import RECEIVING_LOCK
 
 if TYPE_CHECKING:
     from dicom_ai_node.intake.fetcher import Fetcher
@@ -81,9 +82,11 @@ def receive(
         return
     with _role("receive", config, supervised) as (node, stop):
         _require_senders(node.config)
-        node.spool.sweep_incoming("*.part")
-        rescan(node.spool, node.database)
         settings = node.config.node
+        # those of a predecessor that was killed finish what they have begun
+        with node.spool.lock(RECEIVING_LOCK, wait_s=settings.drain_s + _LOCK_WAIT_S):
+            node.spool.sweep_incoming("*.part")
+            rescan(node.spool, node.database)
         if settings.receive_processes == 1:
             _listen(node, stop, hung_up)
         else:
@@ -99,11 +102,13 @@ def receive(
 
 
 def _share(config: Path, hung_up: "SimpleQueue[None]") -> None:
-    """One of several receive processes; the one that started them holds the lock."""
+    """One of several receive processes; the one that started them holds the lock of the role, and
+    may be killed before they end."""
     stop = stop_on_signals()
     stop_with_parent(stop)
     node = open_node(config)
-    _listen(node, stop, hung_up)
+    with node.spool.share(RECEIVING_LOCK, wait_s=_LOCK_WAIT_S):
+        _listen(node, stop, hung_up)
     node.database.close()
 
 
@@ -175,7 +180,7 @@ def deliver(config: ConfigDir = DEFAULT_CONFIG, supervised: Supervised = False) 
         )
         _name_orphans(node)
         rescan_outbox(node.spool, node.database)
-        scheduler = schedule.start(node.config, node.spool, node.database, intake)
+        ticks = schedule.start(node.config, node.spool, node.database, intake)
         asked = asked_peers(node.config.peers)
         forget_others(node.database, asked)
         queues = [
@@ -207,7 +212,7 @@ def deliver(config: ConfigDir = DEFAULT_CONFIG, supervised: Supervised = False) 
         for catch_up in catching_up(node):
             _started(catch_up.run, stop)
         stop.wait()
-        scheduler.shutdown()
+        ticks.shutdown()
         deadline = time.monotonic() + node.config.node.drain_s
         for thread in sending:
             thread.join(max(0.0, deadline - time.monotonic()))

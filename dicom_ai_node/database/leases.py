@@ -12,6 +12,7 @@ from dicom_ai_node.job import Job, JobState
 
 WORKER_LOST = "worker_lost"
 RESULT_IS_THERE = "the worker ended, and its result is there already"
+LONGEST_WAIT_S = 25 * 3600.0  # of a job: until the hours of its route, which are of one day
 LOST_WORKERS_FORGIVEN = 3  # times max_attempts
 
 
@@ -65,7 +66,11 @@ def next_runnable(
 def _runnable(
     now: float, disabled: Collection[tuple[str, str]], *, untried_only: bool
 ) -> Select[tuple[int]]:
-    query = select(job.c.id).where(job.c.state == JobState.QUEUED, job.c.run_after <= now)
+    # what is to wait longer than anything waits, was told so before the clock was set back
+    told_before = (job.c.run_after > now + LONGEST_WAIT_S) & (job.c.run_after < jobs.NOT_YET)
+    query = select(job.c.id).where(
+        job.c.state == JobState.QUEUED, (job.c.run_after <= now) | told_before
+    )
     for model, version in disabled:
         query = query.where(or_(job.c.model != model, job.c.version != version))
     if untried_only:

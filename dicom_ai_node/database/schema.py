@@ -1,5 +1,6 @@
 """The schema's version: made on first use, upgraded on request, never guessed."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ from dicom_ai_node.database import tallies
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.database.tables import metadata
 from dicom_ai_node.durable_steps import Step, reached
-from dicom_ai_node.errors import ConfigError
+from dicom_ai_node.errors import ConfigError, NodeError
 
 if TYPE_CHECKING:
     from alembic.config import Config as AlembicConfig
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 # Alembic is imported where a schema is changed: most processes never do, and it is 11 MB.
 # alembic's own, in which it keeps where a database is
 _VERSION = Table("alembic_version", MetaData(), Column("version_num", String(32), primary_key=True))
+_PASSING = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_FULL", "SQLITE_IOERR")
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
 
@@ -68,18 +70,31 @@ def _create(database: Database) -> None:
 
 
 def current(database: Database) -> str | None:
-    """Raises ConfigError for a file that is no database, or one that cannot be opened."""
+    """Raises ConfigError for a file that is no database, or that nobody lets us open; NodeError for
+    what passes: it is locked for long, or its disk is full or fails."""
     try:
         with database.read() as connection:
             if not inspect(connection).has_table(_VERSION.name):
                 return None
             return connection.execute(select(_VERSION.c.version_num)).scalar_one_or_none()
     except DatabaseError as error:
+        if _passes(error.orig, database.path):
+            raise NodeError(
+                f"{database.path} cannot be read now ({error.orig}): what the service manager "
+                "starts again is tried again; see who locks it, and whether its disk is well"
+            ) from None
         raise ConfigError(
             f"{database.path} cannot be read as a database ({error.orig}): check who may write "
             "there; restore a backup (`dicom-ai-node restore`), or have it made anew from the "
             "spool (`dicom-ai-node db rebuild`)"
         ) from None
+
+
+def _passes(error: object, path: Path) -> bool:
+    name = getattr(error, "sqlite_errorname", "")
+    if name.startswith("SQLITE_CANTOPEN"):
+        return path.is_file() and os.access(path, os.R_OK | os.W_OK)
+    return name.startswith(_PASSING)
 
 
 def head() -> str:

@@ -9,7 +9,7 @@ from dicom_ai_node.database import health, schema, tallies
 from dicom_ai_node.database.books import books
 from dicom_ai_node.database.engine import Database, journal_mode
 from dicom_ai_node.doctor.finding import Finding, fail, ok, warn
-from dicom_ai_node.errors import ConfigError
+from dicom_ai_node.errors import ConfigError, NodeError
 
 _RESTORE = "stop the node, keep a copy of the file, and restore a backup"
 _CLOCK_S = 60.0
@@ -30,7 +30,7 @@ def examine_rows(database: Database) -> Iterator[Finding]:
 def is_usable(database: Database) -> bool:
     try:
         return schema.current(database) == schema.head()
-    except ConfigError:
+    except NodeError:
         return False
 
 
@@ -55,6 +55,8 @@ def _file(database: Database, *, thorough: bool) -> Finding:
             mode = health.journal_mode(connection)
     except (ConfigError, SQLAlchemyError):
         return fail(check, f"{database.path} cannot be read as a database", _RESTORE)
+    except NodeError:
+        return fail(check, f"{database.path} cannot be read now", "see who locks it, and its disk")
     if damage:
         return fail(check, f"{database.path} is damaged: {'; '.join(damage)}", _RESTORE)
     if found not in schema.known():

@@ -9,6 +9,7 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_file_meta_info
 
+from dicom_ai_node import taken_out
 from dicom_ai_node.database import arrivals, lost, studies, tallies
 from dicom_ai_node.database.arrivals import Arrival, Kept, ReceivedInstance
 from dicom_ai_node.database.engine import Database
@@ -56,10 +57,10 @@ def rescan(spool: Spool, database: Database, *, wait_s: float = _IMPORT_S) -> Fo
 
 def _rescan(spool: Spool, database: Database) -> Found:
     spool.sweep_places()
+    fates: Counter[Arrival | str] = Counter({_PURGED: taken_out.finish(spool, database)})
     with database.read() as connection:
         known, lost_before = arrivals.files(connection), lost.files(connection)
     on_disk = {path.name: path for path in spool.instance_files()}
-    fates: Counter[Arrival | str] = Counter()
     of_study: dict[str, list[Kept]] = {}
     for name, path in on_disk.items():
         if name not in known:
@@ -157,8 +158,8 @@ def _put_back(there: list[Path], database: Database) -> list[Arrival | str]:
 
 
 def _is_purged(kept: Kept, database: Database) -> bool:
-    """Left over by a purge or a discard that was killed; what came after it is younger than its
-    study."""
+    """Left over by a purge or a discard of an older version, which kept no list; what came after it
+    is younger than its study."""
     with database.read() as connection:
         row = studies.find(connection, kept.received.study_instance_uid)
     if row is None or row["state"] not in (StudyState.PURGED, StudyState.DISCARDED):

@@ -55,6 +55,7 @@ def kill_section(
 ) -> str:
     rows = {
         "Rounds": str(sums["rounds"]),
+        "Rounds that were uneven, and were done again": str(sums["uneven"]),
         "Rounds in which something was struck": str(sums["struck_rounds"]),
         "Processes or nodes struck": str(sums["struck"]),
         "Studies sent": str(sums["studies"]),

@@ -12,7 +12,7 @@ from tests.acceptance.kills.rounds import Rounds
 SEED = 7
 # of verbs, and of a PACS that commits: test_killed_verbs.py, test_killed_commitment.py
 ELSEWHERE = {
-    *(Step.PURGE_RECORDED, Step.PURGE_DONE, Step.SCHEMA_WRITTEN),
+    *(Step.PURGE_RECORDED, Step.PURGE_DONE, Step.DISCARD_RECORDED, Step.SCHEMA_WRITTEN),
     *(Step.COMMITMENT_NOTED, Step.COMMITMENT_ASKED, Step.COMMITMENT_RECORDED),
 }
 

@@ -80,6 +80,32 @@ def test_what_a_killed_purge_left_over_does_not_become_a_study_again(node: Recei
         assert state_of(database, study) == StudyState.PURGED
 
 
+@pytest.mark.parametrize("words", [["studies", "discard", "--yes"], ["purge"]])
+def test_what_a_killed_verb_left_over_is_not_mixed_with_what_came_afterwards(
+    node: ReceiveProcess, words: list[str]
+) -> None:
+    """The right images have other UIDs: nothing but the list tells them from the wrong ones."""
+    study = settled(node)
+    name, about = words[-1] if len(words) == 1 else words[1], [study] if len(words) > 1 else []
+    killed = verb(node, *words, *about, order=f"{name}_recorded:1:kill")
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    wrong = {path.name for path in left(node.spool())}
+    assert len(wrong) == 3
+    with node.database() as database:
+        for ds in slices(3):
+            uid = f"{ds.SOPInstanceUID}.7"
+            ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = uid
+            ds.SeriesInstanceUID = f"{ds.SeriesInstanceUID}.7"
+            assert store(node.spool(), database, ds).status == 0
+
+    assert verb(node, "rescan").returncode == 0
+
+    there = {path.name for path in left(node.spool())}
+    assert len(there) == 3
+    assert not there & wrong
+    assert list((node.spool_root / "taken-out").iterdir()) == []
+
+
 def test_what_is_sent_again_after_a_purge_is_kept_even_where_its_row_is_missing(
     node: ReceiveProcess,
 ) -> None:

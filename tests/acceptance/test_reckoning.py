@@ -5,17 +5,26 @@ from pathlib import Path
 
 import pytest
 
+from dicom_ai_node.database.engine import Database
+from dicom_ai_node.spool import Spool
+from tests.acceptance.kill_rounds import by_step, sums_of, uneven_row
+from tests.acceptance.kills import books
 from tests.acceptance.kills.counting_pacs import Stored
 from tests.acceptance.kills.reckoning import (
+    Disk,
     Kinds,
     Reckoning,
     reckon_copies,
     reckon_instances,
     reckon_results,
 )
+from tests.acceptance.kills.rounds import Uneven
 from tests.acceptance.kills.sender import Ledger
 from tests.acceptance.kills.studies import good
-from tests.acceptance.reliability_page import write_section
+from tests.acceptance.reliability_page import kill_section, write_section
+from tests.database.made import NOW
+from tests.dicom_factory import series
+from tests.made import arrive, empty_place
 
 EXPECTED: dict[str | None, Kinds] = {None: ("SEG", "SR")}
 STUDY = good("reckoned")
@@ -67,6 +76,41 @@ def test_the_disk_has_what_was_acknowledged(disk: list[str], which: str | None) 
     reckon_instances(reckoning, ledgers, Counter(disk))
     uneven = [name for name in ("lost", "doubled", "wrong") if getattr(reckoning, name)]
     assert uneven == ([which] if which else [])
+
+
+def test_a_file_that_was_written_over_is_seen_in_the_end(spool: Spool) -> None:
+    ds = series(name="reckoned", shape=(1, 8, 8))[0]
+    path = spool.instance_path(empty_place(spool))
+    ds.save_as(path, enforce_file_format=True)
+    disk = Disk(spool)
+    whole = disk.read()
+    path.write_bytes(path.read_bytes()[:-1] + b"\x7f")
+    assert disk.read() == whole  # between rounds
+    reckoning = Reckoning()
+    ledger = Ledger(acknowledged={"1": next(iter(whole))})
+    reckon_instances(reckoning, [ledger], disk.read(anew=True))
+    assert reckoning.lost
+
+
+def test_books_that_are_wrong_are_seen(database: Database, spool: Spool) -> None:
+    arrive(spool, database, series(name="reckoned", shape=(3, 8, 8)), now=NOW)
+    url = str(database.url)
+    assert books.mistakes(url, acknowledged=3) == []
+    assert "3 instances came, of 4" in books.mistakes(url, acknowledged=4)[0]
+    with database.write() as connection:
+        connection.exec_driver_sql("UPDATE tally SET number = number + 1")
+    assert len(books.mistakes(url, acknowledged=3)) > 1
+
+
+def test_an_uneven_round_is_counted_after_it_was_done_again() -> None:
+    seen = Reckoning(lost=["an instance"])
+    uneven = uneven_row([3, 4], Uneven("round 3: lost", seen, 3))
+    again = {"round": 3, "strikes": ["rows_written 1 kill"], "struck": 1, "seconds": 9.0}
+    sums = sums_of([uneven, again])
+    assert (sums["rounds"], sums["uneven"], sums["lost"]) == (1, 1, 1)
+    assert uneven_row([3, 4], Uneven("at the end", seen))["round"] == 4
+    steps = by_step([uneven, again])
+    assert "| Rounds that were uneven, and were done again | 1 |" in kill_section(sums, steps, "")
 
 
 def test_one_uid_has_one_content() -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.acceptance.kills.chaos import GAVE_UP
 from tests.acceptance.soak import soak
 
 
@@ -15,4 +16,5 @@ def test_a_node_that_is_ill_treated_for_a_minute_loses_and_doubles_nothing(tmp_p
     assert figures.reckoning.doubled == []
     assert figures.reckoning.wrong == []
     assert figures.objects == figures.expected > 0
+    assert GAVE_UP not in figures.happened
     assert sum(figures.happened.values()) >= 5

@@ -1,6 +1,8 @@
 """The schema is made once, and a strange one is not touched."""
 
 import multiprocessing
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -9,10 +11,11 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, text
 from sqlalchemy.engine.interfaces import ReflectedIndex
 
-from dicom_ai_node.database import deliveries, jobs, ladders, schema, studies
+from dicom_ai_node.database import deliveries, engine, jobs, ladders, schema, studies
 from dicom_ai_node.database.engine import Database, journal_mode
 from dicom_ai_node.database.tables import metadata
-from dicom_ai_node.errors import ConfigError
+from dicom_ai_node.doctor import database as examined
+from dicom_ai_node.errors import ConfigError, NodeError
 from dicom_ai_node.job import DeliveryState, JobState, Priority
 
 
@@ -60,6 +63,36 @@ def test_the_schema_of_a_newer_program_is_refused(tmp_path: Path) -> None:
         schema.require_current(database)
     assert schema.current(database) == "9999"
     database.close()
+
+
+def test_a_database_that_is_locked_for_long_is_no_mistake_of_the_configuration(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What ends with a ConfigError is not started again by the supervisor."""
+    monkeypatch.setattr(engine, "BUSY_TIMEOUT_S", 0)
+    hurried = Database(str(database.url))
+    with closing(sqlite3.connect(database.path, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(NodeError, match=r"cannot be read now \(database is locked\)") as caught:
+            schema.require_current(hurried)
+        assert caught.value.exit_status == NodeError.exit_status
+        assert not examined.is_usable(hurried)
+        said = [each.text for each in examined.examine(hurried, thorough=False)]
+        assert any("cannot be read now" in each for each in said)
+    schema.require_current(hurried)
+    hurried.close()
+
+
+def test_what_is_no_database_is_a_mistake(tmp_path: Path) -> None:
+    (tmp_path / "node.db").write_bytes(b"no database" * 1000)
+    other = Database(f"sqlite:///{tmp_path}/node.db")
+    with pytest.raises(ConfigError, match="cannot be read as a database"):
+        schema.require_current(other)
+    other.close()
+    folder = Database(f"sqlite:///{tmp_path}")
+    with pytest.raises(ConfigError, match="check who may write there"):
+        schema.require_current(folder)
+    folder.close()
 
 
 def test_upgrading_twice_changes_nothing(database: Database) -> None:

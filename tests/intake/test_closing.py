@@ -48,12 +48,12 @@ def port(config: Config, spool: Spool, database: Database, tmp_path: Path) -> It
     """Of a node that receives and ticks."""
     models = {"bright": bright(tmp_path)}
     intake = Intake(config=config, models=models, spool=spool, database=database)
-    scheduler = schedule.start(config, spool, database, intake)
+    ticks = schedule.start(config, spool, database, intake)
     try:
         with Receiver(config, spool, database).running() as listening:
             yield listening
     finally:
-        scheduler.shutdown()
+        ticks.shutdown()
 
 
 def the_study(database: Database) -> RowMapping | None:

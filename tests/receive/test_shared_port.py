@@ -14,6 +14,8 @@ import pytest
 
 from dicom_ai_node.database import arrivals, schema
 from dicom_ai_node.database.engine import Database
+from dicom_ai_node.errors import AlreadyRunning
+from dicom_ai_node.spool import RECEIVING_LOCK, Spool
 from tests.acceptance.loopback import descendants, free_port
 from tests.receive.scu import association, slices
 
@@ -49,8 +51,8 @@ def node(tmp_path: Path, port: int) -> Iterator["subprocess.Popen[bytes]"]:
     process.wait(timeout=30)
 
 
-def wait(condition: object) -> None:
-    deadline = time.monotonic() + 30
+def wait(condition: object, *, seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
     while not condition():  # type: ignore[operator]
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -92,6 +94,30 @@ def test_when_one_dies_the_role_ends_and_starts_anew(
     os.kill(descendants(node.pid)[0], signal.SIGKILL)
     assert node.wait(timeout=30) != 0
     assert count(tmp_path, "before") == 10
+
+
+def test_the_next_start_waits_for_receivers_whose_parent_was_killed(
+    node: "subprocess.Popen[bytes]", tmp_path: Path
+) -> None:
+    """What they write has no row yet, and would be taken for what a killed one left over."""
+    spool, log = Spool(tmp_path / "spool"), tmp_path / "log"
+    with pytest.raises(AlreadyRunning), spool.lock(RECEIVING_LOCK):
+        pass  # while they live
+    command = [sys.executable, "-m", "dicom_ai_node", "receive", "--config", tmp_path / "config"]
+    with spool.share(RECEIVING_LOCK):  # as one of them that still writes
+        node.kill()
+        node.wait()
+        with log.open("ab") as out:
+            again = subprocess.Popen(command, stdout=out, stderr=out)
+        holder = spool.locks / "receive.lock"
+        wait(lambda: holder.read_text().strip() == str(again.pid))
+        with pytest.raises(AssertionError):
+            wait(lambda: log.read_text().count("spool_rescanned") == 2, seconds=1)
+    try:
+        wait(lambda: log.read_text().count("receiver_listening") == 4)
+    finally:
+        again.terminate()
+        again.wait()
 
 
 def cpu_ticks(pid: int) -> int:

@@ -13,6 +13,7 @@ from tests.acceptance.kills.counting_pacs import AnyPacs
 from tests.acceptance.kills.disk import SmallDisk
 from tests.acceptance.node_process import NodeProcess
 
+GAVE_UP = "the node gave up, and was started again"
 _KILLED = ("receive", "work", "deliver", "attempt")
 _PAUSE_S = (0.5, 9.0)  # leases run out after six
 _OUTAGE_S = (2.0, 10.0)
@@ -51,7 +52,7 @@ class Chaos:
         if process is not None and process.poll() is None:
             return
         if process is not None:
-            self.done["the node gave up, and was started again"] += 1
+            self.done[GAVE_UP] += 1
         self.node.begin()
 
     def _kill_one(self) -> None:

@@ -32,12 +32,14 @@ def kinds_of(objects: Iterable[Stored]) -> Kinds:
 
 @dataclass
 class Disk:
-    """SHA-256 of what lies in the spool; a file is read once."""
+    """SHA-256 of what lies in the spool; a file is read once, until all are read anew."""
 
     spool: Spool
     known: dict[str, str] = field(default_factory=dict)  # by file name
 
-    def read(self) -> Counter[str]:
+    def read(self, *, anew: bool = False) -> Counter[str]:
+        if anew:  # what was whole once may have been written over
+            self.known.clear()
         there = {path.name: path for path in self.spool.instance_files()}
         for name in self.known.keys() - there.keys():
             del self.known[name]

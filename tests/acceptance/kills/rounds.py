@@ -42,7 +42,13 @@ SECTIONS: dict[str, dict[str, Any]] = {
 
 
 class Uneven(AssertionError):
-    """Something was lost, doubled or wrong; the text says what, and in which round."""
+    """Something was lost, doubled or wrong; the text says what, and in which round (None: by the
+    last look, at the end)."""
+
+    def __init__(self, text: str, reckoning: Reckoning, number: int | None = None) -> None:
+        super().__init__(text)
+        self.reckoning = reckoning
+        self.number = number
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,7 +142,8 @@ class Rounds:
         reckoning = self.reckon(some)
         if not reckoning.is_even:
             plan = ", ".join(map(str, strikes))
-            raise Uneven(f"round {number} ({plan}): {reckoning}; see {self.log}")
+            text = f"round {number} ({plan}): {reckoning}; see {self.log}"
+            raise Uneven(text, reckoning, number)
         return RoundResult(
             number=number,
             strikes=strikes,
@@ -188,17 +195,20 @@ class Rounds:
     def _is_idle(self) -> bool:
         return books.read(self._url).is_idle
 
-    def reckon(self, some: Sequence[Study]) -> Reckoning:
+    def reckon(self, some: Sequence[Study], *, at_end: bool = False) -> Reckoning:
         reckoning = Reckoning()
         reckon_results(reckoning, some, self.pacs.of([each.uid for each in some]), self.expected)
         reckon_copies(reckoning, self.pacs.copies)
         if strangers := self.pacs.studies() - {each.uid for each in self.sent}:
             reckoning.wrong.append(f"results for {len(strangers)} studies that nobody sent")
-        reckon_instances(reckoning, [each.ledger for each in self.senders], self.disk.read())
+        disk = self.disk.read(anew=at_end)
+        reckon_instances(reckoning, [each.ledger for each in self.senders], disk)
         acknowledged = sum(len(each.ledger.acknowledged) for each in self.senders)
         known = books.read(self._url).instances
         if known != acknowledged:
             reckoning.wrong.append(f"the books have {known} instances of {acknowledged}")
+        if at_end:
+            reckoning.wrong += books.mistakes(self._url, acknowledged=acknowledged)
         return reckoning
 
     def _wait(self, test: Callable[[], bool], *, timeout_s: float = 300) -> None:
@@ -214,9 +224,9 @@ class Rounds:
             for sender in self.senders:
                 sender.end()
             self.roles.stop()
-            reckoning = self.reckon(self.sent)
+            reckoning = self.reckon(self.sent, at_end=True)
             if not reckoning.is_even:
-                raise Uneven(f"at the end: {reckoning}; see {self.log}")
+                raise Uneven(f"at the end: {reckoning}; see {self.log}", reckoning)
             return reckoning
         finally:
             self.abandon()

@@ -236,6 +236,7 @@ class Soak:
         found_books = books.read(self._url)
         if found_books.instances != acknowledged:
             reckoning.wrong.append(f"the books have {found_books.instances} of {acknowledged}")
+        reckoning.wrong += books.mistakes(self._url, acknowledged=acknowledged)
         for state in ("undelivered", "quarantined"):
             if number := found_books.jobs.get(state):
                 reckoning.wrong.append(f"{number} jobs are {state}")
