@@ -157,7 +157,8 @@ class PeerQueue:
     def _is_answered(self, part: "_Part", outcomes: Sequence[StoreOutcome]) -> bool:
         """For good, for one object at least."""
         if all(outcome.state is DeliveryState.PENDING for outcome in outcomes):
-            self.contact.not_answered(part.job_id)
+            was_tried = any(outcome.was_tried for outcome in outcomes)
+            self.contact.not_answered(part.job_id, was_tried=was_tried)
             return False
         if self.contact.answered(part.job_id):
             log.info("peer_is_back", peer=self.name)

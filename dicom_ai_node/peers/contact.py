@@ -31,9 +31,11 @@ class Contact:
         self.failures, self.reason, self.until = 0, "", 0.0
         return is_news
 
-    def not_answered(self, job_id: int) -> None:
-        """No final answer: a break, a timeout, or a status that time may cure."""
-        self.suspects.add(job_id)
+    def not_answered(self, job_id: int, *, was_tried: bool = True) -> None:
+        """No final answer: a break, a timeout, or a status that time may cure. What was behind it,
+        and not tried, is no suspect."""
+        if was_tried:
+            self.suspects.add(job_id)
         self.unanswered.add(job_id)
 
     def refused_at(self, job_id: int) -> None:
