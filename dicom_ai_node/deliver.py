@@ -18,9 +18,9 @@ from dicom_ai_node.durable_steps import Step, reached
 from dicom_ai_node.errors import PeerRefusesUs, PeerUnreachable
 from dicom_ai_node.job import Delivery, DeliveryState
 from dicom_ai_node.log import get_logger, where
-from dicom_ai_node.outbox import verified
 from dicom_ai_node.peers.contact import Contact
-from dicom_ai_node.peers.peer import NOT_SENT, Offer, Peer, StoreOutcome
+from dicom_ai_node.peers.peer import NOT_SENT, NOT_WANTED, Offer, Peer, StoreOutcome
+from dicom_ai_node.sendable import is_sound, is_wanted
 from dicom_ai_node.spool import Spool
 
 log = get_logger(__name__)
@@ -91,27 +91,24 @@ class PeerQueue:
             of_job.setdefault(row.job_id, []).append((row, self.spool.outbox_path(key) / row.file))
         parts = []
         for job_id, every in of_job.items():
-            is_sound = cache(partial(self._is_sound, every))
+            sound = cache(partial(is_sound, every))
             for in_form in dict.fromkeys(bool(row.rungs) for row, _ in every):
                 or_else = in_form and ladders.has_lower(connection, job_id, self.name)
                 part = [each for each in every if bool(each[0].rungs) == in_form]
                 is_due = [each for each in part if self._is_due(each[0], now)]
                 if part := part if or_else and is_due else is_due:
-                    paths = [path for _, path in part]
-                    offer = Offer(paths=paths, or_else=or_else, is_sound=is_sound)
-                    parts.append(_Part(rows=[row for row, _ in part], offer=offer))
+                    rows = [row for row, _ in part]
+                    offer = Offer(
+                        paths=[path for _, path in part],
+                        or_else=or_else,
+                        is_sound=sound,
+                        is_wanted=partial(is_wanted, self.database, rows),
+                    )
+                    parts.append(_Part(rows=rows, offer=offer))
         return sorted(parts, key=lambda part: part.job_id in self.contact.suspects)
 
     def _is_due(self, row: Delivery, now: float) -> bool:
         return not now < row.next_try_at <= now + self.settings.backoff_max_s
-
-    def _is_sound(self, every: Sequence[tuple[Delivery, Path]]) -> bool:
-        """Whether all of a job that is to be sent is what was made; what is gone is no danger."""
-        for row, path in every:
-            if path.exists() and not verified(path, row.sha256):
-                log.error("object_altered", peer=self.name, job=row.job_id, kind=row.kind)
-                return False
-        return True
 
     def _deliver(
         self, parts: Sequence["_Part"], clock: Callable[[], float], stop: threading.Event | None
@@ -120,6 +117,8 @@ class PeerQueue:
         try:
             with closing(self._answers(parts)) as answers:
                 for part, outcomes in answers:
+                    if NOT_WANTED in outcomes:
+                        continue
                     with self.database.write() as connection:
                         self._settle(connection, part, outcomes, clock())
                         reached(Step.DELIVERY_WRITTEN)

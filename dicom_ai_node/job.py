@@ -76,6 +76,7 @@ class DeliveryState(enum.StrEnum):
     REFUSED = "refused"
     SPARE = "spare"  # of a lower rung: kept back, unless the peer takes nothing of those before
     PASSED = "passed"  # of a higher rung, in a form that the peer did not take
+    GIVEN_UP = "given_up"  # by a person: its job does without it
 
 
 AT_PEER = frozenset({DeliveryState.STORED, DeliveryState.COMMITTED})

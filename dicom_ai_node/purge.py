@@ -30,26 +30,34 @@ def purge_expired(config: Config, spool: Spool, database: Database, *, now: floa
     before = now - config.node.retain_days * _DAY_S
     with database.read() as connection:
         expired = studies.expired(connection, before=before)
-    for row in expired:
-        with database.read() as connection:
-            keys = jobs_of_study.keys_of_study(connection, row["id"])
-        for key in keys:  # before the commit: afterwards nobody would look for them again
-            remove_folder(spool.outbox_path(key))
-        with database.write() as connection:
-            files = studies.purge(connection, row["id"])
-            noted = taken_out.note(spool, files)
-        reached(Step.PURGE_RECORDED)
-        # after the commit: a row without a file would be a lost instance
-        taken_out.remove(spool, files, noted)
-        reached(Step.PURGE_DONE)
-        log.info("study_purged", study=pseudonym(row["study_instance_uid"]), instances=len(files))
+    purged = sum(_purge(spool, database, row["id"], before) for row in expired)
     with database.read() as connection:
         spent = retractions.spent(connection, before=before)
     for key in spent:
         remove_folder(spool.outbox_path(key))
     with database.write() as connection:
         expectations.forget(connection, before=before)
-    return len(expired)
+    return purged
+
+
+def _purge(spool: Spool, database: Database, study_id: int, before: float) -> bool:
+    """False where something has come, or is to be done, since somebody looked."""
+    with database.write() as connection:
+        expired = studies.expired(connection, before=before, study_id=study_id)
+        if not expired:
+            return False
+        # before the commit: afterwards nobody would look for them again
+        for key in jobs_of_study.keys_of_study(connection, study_id):
+            remove_folder(spool.outbox_path(key))
+        files = studies.purge(connection, study_id)
+        noted = taken_out.note(spool, files)
+    reached(Step.PURGE_RECORDED)
+    # after the commit: a row without a file would be a lost instance
+    taken_out.remove(spool, files, noted)
+    reached(Step.PURGE_DONE)
+    (row,) = expired
+    log.info("study_purged", study=pseudonym(row["study_instance_uid"]), instances=len(files))
+    return True
 
 
 def purge_unless_clock_jumped(

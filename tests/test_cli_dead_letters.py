@@ -136,3 +136,29 @@ def test_moments_are_times_and_a_uid_is_never_cut(operator: Operator, database: 
     shown = operator.must("jobs", "show", str(job.id))
     assert " created_at  2023-11-1" in shown
     assert uid in operator.must("studies", "list")
+
+
+def test_what_waits_for_one_peer_is_given_up_and_the_rest_goes_on(
+    operator: Operator, database: Database
+) -> None:
+    """A peer that is gone for good holds no job, and costs the others nothing."""
+    pending = DeliveryState.PENDING
+    with database.write() as connection:
+        here = answered(connection, "here", archive=STORED, gone=pending)
+        dead = answered(connection, "dead", archive=STORED, gone=REFUSED)
+        sent = answered(connection, "sent", archive=pending, gone=STORED)
+    said = operator.must("jobs", "cancel", "--peer", "gone")
+    assert "4 objects are not sent to gone any more" in said
+    with database.read() as connection:
+        states = [again(connection, job).state for job in (here, dead, sent)]
+        assert states == [JobState.DONE, JobState.DONE, JobState.READY]
+        rows = deliveries.of_job(connection, here.id)
+        assert {row["state"] for row in rows if row["peer"] == "gone"} == {"given_up"}
+        assert deliveries.backlog(connection) == {"archive": 2}
+
+
+def test_a_name_that_is_no_peer_is_told_from_one_without_dead_letters(operator: Operator) -> None:
+    for verb in (("jobs", "retry", "--dead"), ("jobs", "cancel")):
+        status, said = operator.ask(*verb, "--peer", "nix")
+        assert status == 1
+        assert "no peer nix: peers are archive" in said

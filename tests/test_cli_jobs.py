@@ -122,8 +122,9 @@ def test_an_operator_sees_that_a_peer_is_gone_from_the_configuration_and_what_to
     file.write_text(json.dumps(content | {"peers": {}}))
     for told in (said(home, "jobs", "show", "1", "--json"), said(home, "jobs", "show", "1")):
         assert "cannot be delivered: pacs is no longer under peers:" in told
-        assert "restore it there, or give the results up with `jobs cancel`" in " ".join(
-            told.replace("│", " ").split()
+        assert (
+            "restore it there, or give them up for this peer with `jobs cancel --peer`"
+            in " ".join(told.replace("│", " ").split())
         )
     listed = json.loads(said(home, "jobs", "list", "--json"))
     assert all(each["waits"].startswith("cannot be delivered") for each in listed)

@@ -206,6 +206,16 @@ def test_what_is_never_committed_is_given_up_after_its_maximal_age(at: SiteOf) -
     assert here.state(job) is JobState.UNDELIVERED
 
 
+def test_what_was_stored_after_days_is_given_as_long_to_be_committed(at: SiteOf) -> None:
+    """Its peer had been down for nearly the maximal age."""
+    with CommittingPacs().running() as pacs:
+        here = at(pacs)
+        committed = here.ready()
+        assert here.send(after=6.9 * DAY_S) == 2
+        assert here.ask(after=7.1 * DAY_S) == 2
+    assert here.states(committed) == {COMMITTED}
+
+
 @pytest.mark.parametrize("how", ["refuses", "knows nothing of it", "is down"])
 def test_a_peer_that_cannot_be_asked_is_one_alarm_and_is_asked_later(
     at: SiteOf, how: str, capsys: pytest.CaptureFixture[str]

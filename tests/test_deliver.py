@@ -11,7 +11,7 @@ import pytest
 from pydicom.uid import UID, ExplicitVRLittleEndian, SegmentationStorage
 
 from dicom_ai_node.config.settings import Config
-from dicom_ai_node.database import deliveries, jobs
+from dicom_ai_node.database import deliveries, jobs, waiting
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.deliver import PeerQueue
 from dicom_ai_node.header import data_of
@@ -20,7 +20,7 @@ from dicom_ai_node.peers.peer import Offer, Peer, StoreOutcome
 from dicom_ai_node.spool import Spool
 from dicom_ai_node.uids import derived_uid
 from tests.database.made import again
-from tests.delivering import later, queue_of, ready, rows, state
+from tests.delivering import KINDS, later, queue_of, ready, rows, state
 from tests.peers.pacs import Pacs
 
 DAY_S = 86_400
@@ -186,6 +186,78 @@ def test_results_of_a_cancelled_job_stay_here(spool: Spool, database: Database, 
     with Pacs().running() as pacs:
         assert to(pacs).deliver_due(now=later(database)) == 0
     assert pacs.received == []
+
+
+def test_what_is_cancelled_while_another_job_is_sent_stays_here(
+    spool: Spool, database: Database, to: Any
+) -> None:
+    """All that is due is read at once; the peer takes its time over the first of it."""
+    first, *others, last = (ready(spool, database, letter * 64) for letter in "abcdef")
+
+    def answer(_: UID) -> int:
+        for job in others:
+            if state(database, job) is JobState.READY:
+                with database.write() as connection:
+                    jobs.move(connection, job, JobState.CANCELLED, now=database.now(), why="-")
+        return 0x0000
+
+    with Pacs(answer=answer).running() as pacs:
+        queue = to(pacs)
+        queue.deliver_due(now=database.now())
+    sent = [derived_uid(job.key, kind) for job in (first, last) for kind in KINDS]
+    assert [uid for uid, _, _ in pacs.received] == sent
+    assert state(database, last) is JobState.DONE
+    for job in others:
+        assert rows(database, job) == [("seg", "pending", 0), ("sr", "pending", 0)]
+    assert not queue.contact.suspects  # it was not the peer
+
+
+def test_what_is_given_up_for_a_peer_while_another_job_is_sent_stays_here(
+    spool: Spool, database: Database, to: Any
+) -> None:
+    """Its job goes on: somebody else waits for it, too."""
+    first = ready(spool, database, "a" * 64)
+    both = ready(spool, database, "b" * 64, send_to=("pacs", "archive"))
+
+    def answer(_: UID) -> int:
+        with database.write() as connection:
+            waiting.give_up(connection, "pacs", [both.id], now=database.now())
+        return 0x0000
+
+    with Pacs(answer=answer).running() as pacs:
+        to(pacs).deliver_due(now=database.now())
+    assert [uid for uid, _, _ in pacs.received] == [derived_uid(first.key, each) for each in KINDS]
+    assert state(database, both) is JobState.READY
+
+
+def test_a_cancelled_result_in_a_form_that_its_peer_does_not_take_stays_here(
+    config: Config, spool: Spool, database: Database, to: Any
+) -> None:
+    """Nor is another form of it sent instead."""
+    first, other = ready(spool, database, "a" * 64), ready(spool, database, "b" * 64)
+    with database.write() as connection:
+        connection.exec_driver_sql("UPDATE delivery SET rungs = '[1]'")
+        connection.exec_driver_sql(
+            "INSERT INTO delivery (job_id, peer, kind, sop_instance_uid, file, rungs, sha256, "
+            "state, tries, next_try_at, created_at, sop_class_uid, series_instance_uid, forgotten,"
+            " wants_commitment) SELECT job_id, peer, kind, sop_instance_uid || '.1', file, '[2]', "
+            "sha256, 'spare', 0, next_try_at, created_at, sop_class_uid, series_instance_uid, 0, 0 "
+            "FROM delivery"
+        )
+
+    def answer(_: UID) -> int:
+        if state(database, other) is JobState.READY:
+            with database.write() as connection:
+                jobs.move(connection, again(connection, other), JobState.CANCELLED, now=1, why="-")
+        return 0x0000
+
+    with Pacs(answer=answer).running() as pacs:
+        to(pacs).deliver_due(now=database.now())
+    assert [uid for uid, _, _ in pacs.received] == [derived_uid(first.key, each) for each in KINDS]
+    assert {(said, tries) for _, said, tries in rows(database, other)} == {
+        ("pending", 0),
+        ("spare", 0),
+    }
 
 
 def test_an_outbox_that_is_gone_is_an_alarm_and_not_a_loop(

@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from dicom_ai_node import purge as purge_module
 from dicom_ai_node.config.settings import Config
-from dicom_ai_node.database import deliveries, jobs, studies
+from dicom_ai_node.database import deliveries, jobs, new_jobs, studies
 from dicom_ai_node.database.engine import Database
+from dicom_ai_node.durable_steps import Step
 from dicom_ai_node.intake.intake import Intake
 from dicom_ai_node.job import DeliveryState, JobState
 from dicom_ai_node.purge import (
@@ -18,7 +20,7 @@ from dicom_ai_node.purge import (
 )
 from dicom_ai_node.spool import Spool
 from dicom_ai_node.study import StudyState
-from tests.database.made import NOW, again, claimed, publish
+from tests.database.made import NOW, again, claimed, new_job, publish
 from tests.dicom_factory import series
 from tests.made import arrive, bright
 
@@ -133,3 +135,50 @@ def test_a_damaged_note_of_the_clock_is_made_anew(
     assert purge_unless_clock_jumped(config, spool, database, now=old) in (0, 1)
     assert purge_unless_clock_jumped(config, spool, database, now=old + WAIT_S) in (0, 1)
     assert state_of(database, settled) == StudyState.PURGED
+
+
+@pytest.mark.parametrize("comes", ["a slice", "work"])
+def test_what_comes_while_others_are_purged_keeps_its_study(
+    config: Config,
+    spool: Spool,
+    database: Database,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    comes: str,
+) -> None:
+    """When the first of two is gone, something of the second is acknowledged or queued."""
+    old = {name: series(name=name, shape=(3, 8, 8)) for name in ("one", "two")}
+    uids = {name: str(instances[0].StudyInstanceUID) for name, instances in old.items()}
+    for instances in old.values():
+        arrive(spool, database, instances, now=NOW)
+    models = {"bright": bright(tmp_path)}
+    intake = Intake(config=config, models=models, spool=spool, database=database)
+    assert intake.settle_quiet(now=NOW + 100) == 2
+    deliver(database, at=NOW + 300)
+    deliver(database, at=NOW + 300)
+    late = NOW + 30 * DAY_S
+    kept: list[str] = []
+
+    def reached(step: Step) -> None:
+        if step is not Step.PURGE_RECORDED or kept:
+            return
+        (name,) = [each for each in uids if state_of(database, uids[each]) == StudyState.ROUTED]
+        kept.append(name)
+        if comes == "a slice":
+            arrive(spool, database, series(name=name, shape=(4, 8, 8))[3:], now=late)
+            return
+        with database.write() as connection:
+            row = studies.find(connection, uids[name])
+            assert row is not None
+            assert new_jobs.enqueue(connection, new_job(row["id"]), now=late) is not None
+
+    monkeypatch.setattr(purge_module, "reached", reached)
+    assert purge_expired(config, spool, database, now=late) == 1
+    (name,) = kept
+    assert len(list(spool.instance_files())) == (4 if comes == "a slice" else 3)
+    with database.read() as connection:
+        row = studies.find(connection, uids[name])
+        assert row is not None
+        there = studies.instances(connection, spool, row["id"])
+    assert all(each.path.exists() for each in there)
+    assert there

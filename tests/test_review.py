@@ -9,7 +9,7 @@ from pydicom import Dataset
 
 from dicom_ai_node import review
 from dicom_ai_node.config.settings import Config
-from dicom_ai_node.database import jobs, studies, tallies
+from dicom_ai_node.database import jobs, leases, studies, tallies
 from dicom_ai_node.database.books import books
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.errors import NodeError
@@ -199,3 +199,93 @@ def test_the_verbs_say_what_they_do_and_ask_first(road: Road, tmp_path: Path) ->
     assert (files(road.spool), state(road)) == (0, "discarded")
     (listed,) = operator.data("studies", "list")
     assert listed["next_step"].startswith("send the right one")
+
+
+def lose(road: Road, number: int) -> Dataset:
+    """One of the stored images is gone from the disk; what it was."""
+    with road.database.read() as connection:
+        gone = studies.instances(connection, road.spool, 1)[number]
+    gone.path.unlink()
+    return next(ds for ds in study() if ds.SOPInstanceUID == gone.sop_instance_uid)
+
+
+def test_a_lost_image_that_comes_again_starts_nothing_while_a_person_is_to_look(road: Road) -> None:
+    """Meanwhile an image of another patient has come under the study's UID."""
+    come(road, study())
+    judge(road)
+    lost = lose(road, 2)
+    assert road.work() == 0
+    assert [job.state for job in road.jobs()] == [JobState.QUARANTINED]
+    other = study(patient="SOMEBODY-ELSE")[0]
+    other.SOPInstanceUID = other.file_meta.MediaStorageSOPInstanceUID = f"{other.SOPInstanceUID}.9"
+    store(road.spool, road.database, other)
+    assert state(road) == "needs_review"
+
+    store(road.spool, road.database, lost)
+    judge(road)
+    assert road.work() == 0
+    assert (state(road), road.jobs()[0].state) == ("needs_review", JobState.QUARANTINED)
+
+
+def test_a_lost_image_that_comes_again_starts_its_job(road: Road) -> None:
+    come(road, study())
+    judge(road)
+    lost = lose(road, 2)
+    assert road.work() == 0
+    store(road.spool, road.database, lost)
+    judge(road)
+    assert road.work() == 1
+    assert [job.state for job in road.jobs()] == [JobState.READY]
+
+
+@pytest.mark.parametrize("dead", [JobState.QUARANTINED, JobState.UNDELIVERED])
+def test_dead_jobs_are_not_retried_before_a_person_has_looked_at_their_study(
+    road: Road, tmp_path: Path, dead: JobState
+) -> None:
+    operator = Operator(tmp_path, road.config)
+    come(road, study())
+    judge(road)
+    if dead is JobState.UNDELIVERED:
+        road.work()
+    with road.database.write() as connection:
+        connection.exec_driver_sql("UPDATE delivery SET state = 'refused'")
+        connection.exec_driver_sql(f"UPDATE job SET state = '{dead}'")  # noqa: S608 - ours
+    store(road.spool, road.database, study(contents=1)[2])
+    assert state(road) == "needs_review"
+
+    assert "nothing to be retried" in operator.must("jobs", "retry", "--dead")
+    status, said = operator.ask("jobs", "retry", "1")
+    assert status == 1
+    assert "`studies judge --reviewed`, or `studies discard`" in said
+    assert [job.state for job in road.jobs()] == [dead]
+
+    operator.must("studies", "judge", UID, "--reviewed")
+    operator.must("jobs", "retry", "--dead")
+    assert road.jobs()[0].state in (JobState.QUEUED, JobState.READY)
+
+
+@pytest.mark.parametrize("how", ["jobs cancel", "models disable --cancel"])
+def test_what_a_person_cancelled_is_made_anew_where_a_person_asks_for_it(
+    road: Road, tmp_path: Path, how: str
+) -> None:
+    """And once: what is queued or made by then stays as it is."""
+    operator = Operator(tmp_path, road.config)
+    come(road, study())
+    judge(road)
+    if how == "jobs cancel":
+        operator.must("jobs", "cancel", "1")
+    else:
+        with road.database.write() as connection:
+            leases.cancel_of_model(connection, "bright", "1.0", why="disabled", now=1)
+    judge(road)
+    assert [job.state for job in road.jobs()] == [JobState.CANCELLED]
+    assert "`studies judge`" in operator.data("studies", "show", UID)["next_step"]
+
+    operator.must("studies", "judge", UID)
+    judge(road)
+    assert [job.state for job in road.jobs()] == [JobState.CANCELLED, JobState.QUEUED]
+    assert road.jobs()[1].key != road.jobs()[0].key
+    assert road.work() == 1
+    operator.must("studies", "judge", UID)
+    judge(road)
+    assert [job.state for job in road.jobs()] == [JobState.CANCELLED, JobState.READY]

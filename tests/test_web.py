@@ -39,6 +39,22 @@ def test_health(address: str) -> None:
     assert get(f"{address}/health/ready")[:2] == (200, "ready\n")
 
 
+def test_a_drained_node_is_not_ready(database: Database) -> None:
+    """It is alive, and takes nothing new."""
+    server = make_server(WebSettings(port=0), database, lambda: True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+    thread.start()
+    address = f"http://127.0.0.1:{server.server_address[1]}"
+    try:
+        status, body, _ = get(f"{address}/health/ready")
+        assert (status, body) == (503, "drained by an operator: nothing new is taken\n")
+        assert get(f"{address}/health/live")[0] == 200
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
 def test_status_counts(address: str, database: Database) -> None:
     with database.write() as connection:
         enqueued(connection, "a")

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from dicom_ai_node.cli.node import DEFAULT_CONFIG, AsJson, ConfigDir, open_node
 from dicom_ai_node.cli.show import print_json
+from dicom_ai_node.draining import is_draining
 from dicom_ai_node.errors import NodeError
 from dicom_ai_node.log import get_logger
 from dicom_ai_node.processes import stop_on_signals
@@ -52,6 +53,8 @@ def import_(
     title = _title(calling_ae_title)
     stop = stop_on_signals()
     node = open_node(config)
+    if is_draining(node.spool):
+        raise NodeError("the node is drained and takes nothing new: `drain --off` first")
     importer = Importer(node.config, node.spool, node.database, calling_ae_title=title)
     counts: Counter[str] = Counter({fate.value: 0 for fate in Fate})
     apart: list[Outcome] = []  # what is said file by file

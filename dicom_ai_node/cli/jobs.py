@@ -13,7 +13,7 @@ from dicom_ai_node import next_step
 from dicom_ai_node.cli.node import DEFAULT_CONFIG, AsJson, ConfigDir, Node, open_node
 from dicom_ai_node.cli.show import console, moment, print_json, state_in_words
 from dicom_ai_node.config.disabled import read_disabled
-from dicom_ai_node.database import dead_letters, deliveries, waiting
+from dicom_ai_node.database import dead_letters, deliveries, tallies, waiting
 from dicom_ai_node.database import jobs as job_table
 from dicom_ai_node.errors import NodeError
 from dicom_ai_node.job import DEAD, FINAL_STATES, DeliveryState, Job, JobState, Priority
@@ -105,7 +105,10 @@ def retry(
     config: ConfigDir = DEFAULT_CONFIG,
 ) -> None:
     """Run quarantined jobs again, or send undelivered ones again with the same objects."""
-    database = open_node(config).database
+    node = open_node(config)
+    database = node.database
+    if peer is not None:
+        _require_known(node, peer)
     with database.write() as connection:
         if dead:
             states = (JobState.UNDELIVERED,) if peer else DEAD
@@ -119,9 +122,20 @@ def retry(
 
 
 @app.command()
-def cancel(job_ids: JobIds = None, config: ConfigDir = DEFAULT_CONFIG) -> None:
-    """Cancel jobs that have not ended, undelivered and quarantined ones included."""
-    database = open_node(config).database
+def cancel(
+    job_ids: JobIds = None,
+    peer: Annotated[
+        str | None, typer.Option(help="Only what this peer has not got, of all jobs.")
+    ] = None,
+    config: ConfigDir = DEFAULT_CONFIG,
+) -> None:
+    """Cancel jobs that have not ended, undelivered and quarantined ones included; or only what
+    waits for one peer, such as one that is gone for good."""
+    node = open_node(config)
+    database = node.database
+    if peer is not None:
+        _give_up(node, peer, job_ids)
+        return
     with database.write() as connection:
         for job_id in _named(job_ids):
             job = _find(connection, job_id)
@@ -145,6 +159,21 @@ def prioritise(
             raise NodeError(f"job {job_id} is {job.state}: only queued jobs have a priority")
         job_table.prioritise(connection, job, priority)
     typer.echo(f"Job {job_id} is {priority}.")
+
+
+def _give_up(node: Node, peer: str, job_ids: list[int] | None) -> None:
+    _require_known(node, peer)
+    with node.database.write() as connection:
+        number = waiting.give_up(connection, peer, job_ids, now=node.database.now())
+    typer.echo(f"{number} objects are not sent to {peer} any more; their jobs go on without it.")
+
+
+def _require_known(node: Node, peer: str) -> None:
+    """Configured, or somebody for whom something was once made."""
+    with node.database.read() as connection:
+        known = set(node.config.peers) | tallies.peers(connection)
+    if peer not in known:
+        raise NodeError(f"no peer {peer}: peers are {', '.join(sorted(known)) or 'not there'}")
 
 
 def _waits(node: Node, connection: Connection, found: Sequence[Job]) -> dict[int, str]:

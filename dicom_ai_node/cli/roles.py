@@ -20,6 +20,7 @@ from dicom_ai_node.config.settings import Config
 from dicom_ai_node.database import fetches, soundness, waiting
 from dicom_ai_node.database.claim import claimed
 from dicom_ai_node.disks import look_at_disks
+from dicom_ai_node.draining import is_draining
 from dicom_ai_node.errors import ConfigError
 from dicom_ai_node.log import get_logger
 from dicom_ai_node.processes import (
@@ -251,7 +252,7 @@ def web(config: ConfigDir = DEFAULT_CONFIG, supervised: Supervised = False) -> N
 
     with _role("web", config, supervised) as (node, stop):
         try:
-            server = make_server(node.config.web, node.database)
+            server = make_server(node.config.web, node.database, lambda: is_draining(node.spool))
         except OSError as error:
             raise ConfigError(
                 f"web.port {node.config.web.port} cannot be used ({error.strerror}): "

@@ -1,6 +1,7 @@
 """How values are printed for people and for programs."""
 
 import json
+import sys
 from datetime import datetime
 from typing import Any
 
@@ -9,13 +10,17 @@ from rich.console import Console
 
 from dicom_ai_node.job import DeliveryState
 
+_UNBROKEN = 2000  # columns
+
 
 def console(*, soft_wrap: bool = False) -> Console:
     """Text as it is: what comes from a header must not be taken for markup.
 
-    With `soft_wrap`, for sentences, a line is broken by the terminal alone.
+    With `soft_wrap`, for sentences, a line is broken by the terminal alone. Into a pipe or a file,
+    tables are as wide as what stands in them.
     """
-    return Console(markup=False, highlight=False, emoji=False, soft_wrap=soft_wrap)
+    width = None if sys.stdout.isatty() else _UNBROKEN
+    return Console(markup=False, highlight=False, emoji=False, soft_wrap=soft_wrap, width=width)
 
 
 def print_json(value: Any) -> None:
@@ -37,7 +42,11 @@ def age(seconds: float) -> str:
     return f"{max(0.0, seconds):.0f} s"
 
 
-_IN_WORDS = {DeliveryState.SPARE: "kept back", DeliveryState.PASSED: "not taken"}
+_IN_WORDS = {
+    DeliveryState.SPARE: "kept back",
+    DeliveryState.PASSED: "not taken",
+    DeliveryState.GIVEN_UP: "given up",
+}
 
 
 def state_in_words(state: DeliveryState, *, wants_commitment: bool = False) -> str:

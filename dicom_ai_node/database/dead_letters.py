@@ -5,6 +5,7 @@ from collections.abc import Collection, Sequence
 from sqlalchemy import Connection, select
 
 from dicom_ai_node.database import deliveries, jobs
+from dicom_ai_node.database.lost import waits_for_a_person
 from dicom_ai_node.database.retracted import (
     is_corrected,
     is_retracted,
@@ -19,9 +20,11 @@ from dicom_ai_node.job import DeliveryState, Job, JobState
 def retriable(
     connection: Connection, states: Collection[JobState], *, peer: str | None = None
 ) -> Sequence[Job]:
-    """The oldest first, without those that were retracted or whose images are not to be used; of
-    one peer, where it is named."""
-    query = select(job).where(job.c.state.in_(states), ~was_retracted(), ~was_corrected())
+    """The oldest first, without those that were retracted, whose images are not to be used, or
+    whose study waits for a person; of one peer, where it is named."""
+    query = select(job).where(
+        job.c.state.in_(states), ~was_retracted(), ~was_corrected(), ~waits_for_a_person()
+    )
     if peer is not None:
         refused = select(delivery.c.id).where(
             delivery.c.job_id == job.c.id,
@@ -46,6 +49,11 @@ def retry(connection: Connection, current: Job, *, now: float, peer: str | None 
         raise NodeError(
             f"job {current.id} is made of images that are not to be used (`jobs show "
             f"{current.id}`): nothing of it is run or sent again; the study needs images of its own"
+        )
+    if connection.scalar(select(job.c.id).where(job.c.id == current.id, waits_for_a_person())):
+        raise NodeError(
+            f"the study of job {current.id} waits for a person: look at it, then "
+            "`studies judge --reviewed`, or `studies discard`"
         )
     if current.state is JobState.UNDELIVERED:
         number = deliveries.retry(connection, current, now=now, peer=peer)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from math import inf
 from types import MappingProxyType
 
-from sqlalchemy import Connection, RowMapping, insert, or_, select, update
+from sqlalchemy import Connection, RowMapping, func, insert, or_, select, update
 
 from dicom_ai_node.config.result_forms import ResultForms
 from dicom_ai_node.database import jobs, tallies
@@ -89,6 +89,21 @@ def due(
         .order_by(delivery.c.id)
     )
     return [(of_row(row), row["key"]) for row in connection.execute(query).mappings()]
+
+
+def are_wanted(connection: Connection, ids: Sequence[int]) -> bool:
+    """Whether all of these still wait, and their job has not been stopped."""
+    query = (
+        select(func.count())
+        .select_from(delivery)
+        .join(job)
+        .where(
+            delivery.c.id.in_(ids),
+            delivery.c.state == DeliveryState.PENDING,
+            job.c.state == JobState.READY,
+        )
+    )
+    return connection.scalar(query) == len(ids)
 
 
 def record(

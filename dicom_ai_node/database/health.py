@@ -57,7 +57,7 @@ def unsent(connection: Connection) -> Sequence[RowMapping]:
         .join(delivery)
         .where(
             job.c.state.in_((JobState.READY, JobState.UNDELIVERED)),
-            delivery.c.state.not_in((*AT_PEER, DeliveryState.PASSED)),
+            delivery.c.state.not_in((*AT_PEER, DeliveryState.PASSED, DeliveryState.GIVEN_UP)),
         )
         .distinct()
     )

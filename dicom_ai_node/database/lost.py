@@ -4,11 +4,11 @@ sent yet."""
 import math
 from collections.abc import Collection, Sequence
 
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import ColumnElement, Connection, delete, func, or_, select, update
 
 from dicom_ai_node.database import jobs
 from dicom_ai_node.database.open_studies import next_change
-from dicom_ai_node.database.retracted import SUBJECT
+from dicom_ai_node.database.retracted import SUBJECT, is_note, was_corrected, was_retracted
 from dicom_ai_node.database.tables import delivery, instance, job, study
 from dicom_ai_node.job import DAMAGED, LOST, DeliveryState, Job, JobState
 from dicom_ai_node.study import OPEN_STATES, StudyState
@@ -89,10 +89,25 @@ def _go_on(connection: Connection, study_id: int) -> None:
     )
 
 
+def waits_for_a_person() -> ColumnElement[bool]:
+    """Of a row of the job table: its study does, and not for lost images alone; a note that takes
+    a result back is sent nevertheless."""
+    studies = select(study.c.id).where(
+        study.c.id == job.c.study_id,
+        study.c.state == StudyState.NEEDS_REVIEW,
+        or_(study.c.reason.is_(None), study.c.reason != LOST_INSTANCES),
+    )
+    return studies.exists() & ~is_note()
+
+
 def _requeue(connection: Connection, sop_instance_uid: str, now: float) -> None:
     """Should another of its instances still be lost, the worker finds that at once."""
     query = select(job).where(
-        job.c.state == JobState.QUARANTINED, job.c.error_kind.in_((DAMAGED, LOST))
+        job.c.state == JobState.QUARANTINED,
+        job.c.error_kind.in_((DAMAGED, LOST)),
+        ~was_retracted(),
+        ~was_corrected(),
+        ~waits_for_a_person(),
     )
     for row in connection.execute(query).mappings().all():
         waiting = jobs.of_row(row)

@@ -42,10 +42,10 @@ class NewJob:
 def enqueue(connection: Connection, new: NewJob, *, now: float) -> Job | None:
     """None when there is a job with this key already: the same work is never queued twice.
 
-    But for work that the node itself had stopped, whose result another one replaced, or was
-    retracted and is asked for again, and that is wanted after all. None, too, where the mask that
-    it needs will never be there. An earlier job of the same model on the same subject is
-    superseded, and cancelled unless its results are out already.
+    But for work that the node itself had stopped, whose result another one replaced, or that was
+    cancelled or retracted and is asked for again, and that is wanted after all. None, too, where
+    the mask that it needs will never be there. An earlier job of the same model on the same subject
+    is superseded, and cancelled unless its results are out already.
     """
     known = standing(connection, new.key)
     replaced_by = _replacing(connection, known) if known else None
@@ -126,7 +126,11 @@ def _is_over(connection: Connection, known: Job) -> bool:
     last = select(job_event.c.why).where(job_event.c.job_id == known.id)
     why = connection.scalar(last.order_by(job_event.c.id.desc()).limit(1)) or ""
     if why == AGAIN:
-        return is_retracted(connection, known.id) or is_corrected(connection, known.id)
+        return (
+            known.state is JobState.CANCELLED
+            or is_retracted(connection, known.id)
+            or is_corrected(connection, known.id)
+        )
     if is_retracted(connection, known.id):
         return why == REVIEWED
     if is_discarded(connection, known.id):

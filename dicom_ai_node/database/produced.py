@@ -64,7 +64,7 @@ class Produced:
     @property
     def may_be_there(self) -> bool:
         """A broken association leaves open what became of the object; a refusal does not."""
-        if self.state is DeliveryState.PENDING:
+        if self.state in (DeliveryState.PENDING, DeliveryState.GIVEN_UP):
             return self.tries > 0
         given_up = (self.status or "").startswith(GIVEN_UP)
         is_refused = self.state is DeliveryState.REFUSED

@@ -12,7 +12,7 @@ RETRACTED_BY_NODE = "retracted by the node: "
 _RETRACTED = "retracted by "
 CORRECTED = "its images are not to be used: "  # begins the event of a job that was made of them
 OTHER_PATIENT = "the study names another patient by now"  # why, where no note says so
-AGAIN = "the study is judged again: what was retracted is made anew, where a route wants it"
+AGAIN = "the study is judged again: what has no result is made anew, where a route wants it"
 REVIEWED = "a person has looked: what is stored of the study is right"
 SUBJECT = "retraction: "  # begins the subject of a job that is a rejection note
 

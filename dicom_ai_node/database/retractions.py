@@ -18,6 +18,7 @@ from dicom_ai_node.database.retracted import (
     RETRACTED,
     REVIEWED,
     SUBJECT,
+    is_note,
     is_retracted,
     was_retracted,
 )
@@ -161,8 +162,9 @@ def spent(connection: Connection, *, before: float) -> Sequence[str]:
 
 
 def made_again(connection: Connection, study_id: int, *, now: float) -> None:
-    """A person has the study judged again: retracted work of it may be made anew."""
-    query = select(job).where(job.c.study_id == study_id, was_retracted())
+    """A person has the study judged again: cancelled and retracted work of it may be made anew."""
+    is_cancelled = (job.c.state == JobState.CANCELLED) & ~is_note()
+    query = select(job).where(job.c.study_id == study_id, was_retracted() | is_cancelled)
     for row in connection.execute(query).mappings().all():
         state = JobState(row["state"])
         jobs.note(connection, row["id"], state, state, AGAIN, now)

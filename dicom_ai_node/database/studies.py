@@ -9,6 +9,7 @@ from sqlalchemy import (
     func,
     insert,
     select,
+    true,
     update,
 )
 
@@ -189,9 +190,11 @@ def waiting(connection: Connection) -> int:
     return int(connection.scalar(coming) or 0) + int(connection.scalar(others) or 0)
 
 
-def expired(connection: Connection, *, before: float) -> Sequence[RowMapping]:
-    """Studies that may be purged: nothing came and nothing was delivered since `before`, and no
-    job still needs them."""
+def expired(
+    connection: Connection, *, before: float, study_id: int | None = None
+) -> Sequence[RowMapping]:
+    """Studies that may be purged, or one of them: nothing came and nothing was delivered since
+    `before`, and no job still needs them."""
     busy = select(job.c.study_id).where(job.c.state.in_(_LIVE))
     delivered_since = (
         select(delivery.c.id)
@@ -201,6 +204,7 @@ def expired(connection: Connection, *, before: float) -> Sequence[RowMapping]:
     )
     compared = select(fetch.c.study_instance_uid).where(fetch.c.for_study_id.in_(busy))
     query = select(study).where(
+        study.c.id == study_id if study_id is not None else true(),
         study.c.last_received_at < before,
         study.c.state.in_((*_SETTLED, StudyState.DISCARDED)),  # of which results are left
         study.c.id.not_in(busy),

@@ -9,6 +9,8 @@ from dicom_ai_node.uids import derived_uid
 
 COMPREHENSIVE_3D_SR = "1.2.840.10008.5.1.4.1.1.88.34"
 
+_NOT_SENT = (DeliveryState.SPARE, DeliveryState.PASSED, DeliveryState.GIVEN_UP)
+
 
 def superseded_reports(connection: Connection, current: Job) -> tuple[ReportReference, ...]:
     """Those of the nearest job that this one supersedes and whose report was made: each that a
@@ -30,7 +32,7 @@ def _reports(connection: Connection, job_id: int, key: str) -> tuple[ReportRefer
         .where(
             delivery.c.job_id == job_id,
             delivery.c.kind == Kind.SR,
-            delivery.c.state.not_in([DeliveryState.SPARE, DeliveryState.PASSED]),
+            delivery.c.state.not_in(_NOT_SENT),
         )
         .order_by(delivery.c.id)
     )

@@ -61,6 +61,12 @@ def by_peer(connection: Connection, state: str) -> dict[str, int]:
     return {book.removeprefix(DELIVERY): number for book, number in rows}
 
 
+def peers(connection: Connection) -> set[str]:
+    """For which anything was ever made."""
+    books = select(tally.c.book).where(tally.c.book.startswith(DELIVERY)).distinct()
+    return {book.removeprefix(DELIVERY) for book in connection.execute(books).scalars()}
+
+
 def add(connection: Connection, book: str, numbers: Mapping[str, int]) -> None:
     """To a book of what happened."""
     rows = [{"book": book, "state": state, "number": n} for state, n in numbers.items() if n]

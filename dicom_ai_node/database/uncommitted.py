@@ -42,7 +42,7 @@ class Ended:
 
 
 def give_up(connection: Connection, peer: str, *, before: float, now: float) -> Sequence[Ended]:
-    """What is older than `before`, and was never committed to."""
+    """What was stored before `before`, and never committed to."""
     status = f"{GIVEN_UP}: stored, and never committed"
     old = wanted(connection, waits(peer), older(before))
     ended = [Ended(wanted=each, state=DeliveryState.REFUSED, status=status) for each in old]
@@ -125,7 +125,8 @@ def to_ask(now: float, longest_s: float) -> ColumnElement[bool]:
 
 
 def older(before: float) -> ColumnElement[bool]:
-    return and_(delivery.c.created_at < before, job.c.state == JobState.READY)
+    """Since it was stored: its peer may have been down before."""
+    return and_(delivery.c.finished_at < before, job.c.state == JobState.READY)
 
 
 def _pause_s(forgotten: int, longest: float) -> float:

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 
 from sqlalchemy import Connection, select, update
 
-from dicom_ai_node.database import deliveries
+from dicom_ai_node.database import deliveries, jobs
 from dicom_ai_node.database.tables import delivery, job
 from dicom_ai_node.job import Delivery, DeliveryState, JobState
 
@@ -60,10 +60,43 @@ def peers_of(connection: Connection, job_ids: Collection[int]) -> dict[int, set[
     return found
 
 
+def give_up(
+    connection: Connection, peer: str, job_ids: Collection[int] | None, *, now: float
+) -> int:
+    """A person has decided that a peer gets no more of these jobs, or of all; how many objects
+    that were. The jobs go on, or end, with what others get."""
+    left = (
+        select(delivery)
+        .join(job)
+        .where(
+            delivery.c.peer == peer,
+            delivery.c.state.in_(
+                (DeliveryState.PENDING, DeliveryState.REFUSED, DeliveryState.SPARE)
+            ),
+            job.c.state.in_((JobState.READY, JobState.UNDELIVERED)),
+        )
+    )
+    if job_ids:
+        left = left.where(delivery.c.job_id.in_(job_ids))
+    rows = connection.execute(left).mappings().all()
+    connection.execute(
+        update(delivery)
+        .where(delivery.c.id.in_(left.with_only_columns(delivery.c.id)))
+        .values(state=DeliveryState.GIVEN_UP, finished_at=now)
+    )
+    for job_id in dict.fromkeys(row["job_id"] for row in rows):
+        current = jobs.find(connection, job_id)
+        if current is not None and current.state is JobState.UNDELIVERED:
+            why = f"nothing more is sent to {peer}"
+            jobs.move(connection, current, JobState.READY, now=now, why=why, **deliveries.NO_ERROR)
+        deliveries.finish_job(connection, job_id, now)
+    return sum(row["state"] != DeliveryState.SPARE for row in rows)
+
+
 def without_peer(peers: Collection[str]) -> str:
     """Why it waits, and what to do."""
     names = " and ".join(sorted(peers))
     return (
         f"cannot be delivered: {names} is no longer under peers: in the configuration; restore it "
-        "there, or give the results up with `jobs cancel`"
+        "there, or give them up for this peer with `jobs cancel --peer`"
     )

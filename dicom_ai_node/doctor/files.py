@@ -114,6 +114,7 @@ def _orphans(spool: Spool, database: Database) -> Finding:
         return warn(
             "outbox",
             f"{len(orphans)} folders of {len(folders)} belong to no job, such as {orphans[0]}",
-            "after a restore this is to be expected; else look at them, and remove them",
+            "after a restore or a rebuild, leave them: when their study is judged, if need be by "
+            "`studies judge`, they are sent under the same UIDs",
         )
     return ok("outbox", f"{len(folders)} folders, each of a job")

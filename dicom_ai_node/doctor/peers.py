@@ -32,7 +32,7 @@ def examine(config: Config, database: Database) -> Iterator[Finding]:
         yield fail(
             f"peer {name}",
             f"{found.waiting_for[name]} objects wait for it, and it is not configured",
-            "name it under peers: again, or `jobs cancel` what waits for it",
+            "name it under peers: again, or `jobs cancel --peer` what waits for it",
         )
     yield _dead_letters(found.dead_letters)
 

@@ -7,7 +7,14 @@ from sqlalchemy import Connection, RowMapping
 
 from dicom_ai_node.config.installed import InstalledModel
 from dicom_ai_node.config.settings import Config, Route
-from dicom_ai_node.database import jobs_of_study, missed, new_jobs, rejections, studies
+from dicom_ai_node.database import (
+    jobs_of_study,
+    missed,
+    new_jobs,
+    open_studies,
+    rejections,
+    studies,
+)
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.database.new_jobs import NewJob
 from dicom_ai_node.durable_steps import Step, reached
@@ -92,6 +99,9 @@ class Intake:
         series = [each for each in self._series(judged) if each.series_instance_uid in complete]
         plan = self._plan(judged, self._decide(routes, series, judged), now)
         with self.database.write() as connection:
+            # one that has grown meanwhile makes no difference to a series that is complete
+            if open_studies.find_open(connection, judged.row["id"]) is None:
+                return False
             queued = [new_jobs.enqueue(connection, each, now=now) for each in plan.jobs]
         if any(queued):
             log.info(

@@ -26,6 +26,7 @@ from dicom_ai_node.peers.peer import (
     ALTERED,
     NOT_REACHED,
     NOT_SENT,
+    NOT_WANTED,
     UNREADABLE,
     Offer,
     StoreOutcome,
@@ -113,6 +114,8 @@ class _Sending:
         return bool(self.association.accepted_contexts) and is_over
 
     def offer(self, offer: Offer) -> Sequence[StoreOutcome]:
+        if not offer.is_wanted():
+            return [NOT_WANTED] * len(offer.paths)
         if offer.or_else:  # the contexts tell before the first object is sent
             refused = [_refused(self.association, self.kinds[path]) for path in offer.paths]
             if any(refused):

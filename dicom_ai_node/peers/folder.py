@@ -11,7 +11,7 @@ from dicom_ai_node.config.peers import FolderPeer
 from dicom_ai_node.durable_steps import Step, reached
 from dicom_ai_node.errors import PeerUnreachable
 from dicom_ai_node.job import DeliveryState
-from dicom_ai_node.peers.peer import ALTERED, UNREADABLE, Offer, StoreOutcome
+from dicom_ai_node.peers.peer import ALTERED, NOT_WANTED, UNREADABLE, Offer, StoreOutcome
 from dicom_ai_node.spool import durable_write
 from dicom_ai_node.uids import is_uid
 
@@ -30,17 +30,34 @@ class FolderStore:
     def __init__(self, settings: FolderPeer) -> None:
         self.folder = settings.path.absolute()
 
-    def store(self, offers: Sequence[Offer]) -> Sequence[Sequence[StoreOutcome]]:
+    def store(self, offers: Sequence[Offer]) -> Iterator[Sequence[StoreOutcome]]:
+        """Each offer is answered for before the next is begun; ends where nothing can be written,
+        for whoever watches the folder may have taken what was."""
+        has_answered = False
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            return [self._offer(offer) for offer in offers]
+            for offer in offers:
+                yield self._offer(offer)
+                has_answered = True
         except OSError as error:
-            raise PeerUnreachable(f"the folder cannot be written ({error.strerror})") from error
+            if not has_answered:
+                raise PeerUnreachable(_why_not(error)) from error
 
     def _offer(self, offer: Offer) -> Sequence[StoreOutcome]:
+        if not offer.is_wanted():
+            return [NOT_WANTED] * len(offer.paths)
         if not offer.is_sound():
             return [ALTERED] * len(offer.paths)
-        return [self._store(path) for path in offer.paths]
+        outcomes: list[StoreOutcome] = []
+        for path in offer.paths:
+            try:
+                outcomes.append(self._store(path))
+            except OSError as error:
+                if not outcomes:
+                    raise
+                later = StoreOutcome(state=DeliveryState.PENDING, status=_why_not(error))
+                return outcomes + [later] * (len(offer.paths) - len(outcomes))
+        return outcomes
 
     def _store(self, path: Path) -> StoreOutcome:
         uid = _uid(path)
@@ -58,6 +75,10 @@ class FolderStore:
             return _ANOTHER
         reached(Step.OBJECT_SENT)
         return _WRITTEN
+
+
+def _why_not(error: OSError) -> str:
+    return f"the folder cannot be written ({error.strerror})"
 
 
 def _uid(path: Path) -> str | None:

@@ -29,12 +29,14 @@ class Offer:
 
     The peer is then sent all of them or, as soon as it is known not to take one, no more of them.
     `is_sound` reads all files: it is asked once the peer is there, for one that is down is tried
-    for days. Where it says no, nothing is sent.
+    for days. Where it says no, nothing is sent; nor where `is_wanted` does, which is asked just
+    before the offer is sent, for those before it may take hours.
     """
 
     paths: Sequence[Path]  # files of the outbox; their names say nothing
     or_else: bool = False
     is_sound: Callable[[], bool] = _unasked
+    is_wanted: Callable[[], bool] = _unasked
 
 
 UNREADABLE = StoreOutcome(
@@ -48,6 +50,11 @@ ALTERED = StoreOutcome(
 NOT_SENT = StoreOutcome(
     state=DeliveryState.PENDING,
     status="not sent: the peer does not take another of its form",
+    was_tried=False,
+)
+NOT_WANTED = StoreOutcome(
+    state=DeliveryState.PENDING,
+    status="not sent: its job was stopped meanwhile",
     was_tried=False,
 )
 NOT_REACHED = StoreOutcome(

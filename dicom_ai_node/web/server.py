@@ -4,6 +4,7 @@ Read only, without patient data; bound to loopback unless configured otherwise.
 """
 
 import json
+from collections.abc import Callable
 from html import escape
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -30,7 +31,9 @@ _STYLE = (
 )
 
 
-def make_server(settings: WebSettings, database: Database) -> ThreadingHTTPServer:
+def make_server(
+    settings: WebSettings, database: Database, is_draining: Callable[[], bool] = lambda: False
+) -> ThreadingHTTPServer:
     """Listening, not yet serving; `server_address` has the port."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -42,6 +45,9 @@ def make_server(settings: WebSettings, database: Database) -> ThreadingHTTPServe
             pages = {"/": _page, "/health/ready": _ready, "/status.json": _status}
             if self.path == "/health/live":
                 self._send(HTTPStatus.OK, "text/plain", "alive\n")
+            elif self.path == "/health/ready" and is_draining():
+                message = "drained by an operator: nothing new is taken\n"
+                self._send(HTTPStatus.SERVICE_UNAVAILABLE, "text/plain", message)
             elif self.path in pages:
                 try:
                     self._send(HTTPStatus.OK, *pages[self.path](database))

@@ -1,5 +1,6 @@
 """A quiet study becomes jobs, or a refusal that says why."""
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from dicom_ai_node.database import jobs, open_studies, studies
 from dicom_ai_node.database.arrivals import Arrival
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.intake.intake import Intake
+from dicom_ai_node.intake.plan import Plan
 from dicom_ai_node.job import Job, JobState, Outcome
 from dicom_ai_node.spool import Spool
 from dicom_ai_node.study import IMAGE, StudyState
@@ -256,6 +258,35 @@ def test_a_route_for_series_does_not_wait_for_the_study(intake: Intake) -> None:
     assert the_study(intake)["state"] == StudyState.RECEIVING
     assert intake.settle_quiet(now=QUIET) == 1
     assert [each.id for each in all_jobs(intake)] == [job.id]
+
+
+@pytest.mark.parametrize("config", [routes(SERIES_ROUTE)], indirect=True)
+def test_a_route_for_series_takes_nothing_of_a_study_that_has_just_been_stopped(
+    intake: Intake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another image comes under a known UID while the series is looked at."""
+    instances = series(shape=(4, 8, 8))
+    for ds in instances:
+        ds.ImagesInAcquisition = 4
+    arrive(intake.spool, intake.database, instances, now=NOW)
+    with intake.database.write() as connection:
+        open_studies.association_ended(connection, instances[0].StudyInstanceUID, at=NOW + 0.2)
+    plan = intake._plan
+    said: list[Arrival] = []
+
+    def meanwhile(*args: Any, **keywords: Any) -> Plan:
+        planned = plan(*args, **keywords)
+        assert planned.jobs
+        other = copy.deepcopy(instances[0])
+        other.ContentTime = "120001"
+        said.extend(arrive(intake.spool, intake.database, [other], now=NOW + 0.3))
+        return planned
+
+    monkeypatch.setattr(intake, "_plan", meanwhile)
+    intake.settle_quiet(now=NOW + 0.3)
+    assert said == [Arrival.CONFLICT]
+    assert the_study(intake)["state"] == StudyState.NEEDS_REVIEW
+    assert all_jobs(intake) == []
 
 
 @pytest.mark.fault("D3")

@@ -12,7 +12,14 @@ from dicom_ai_node.config.peers import DicomwebPeer, is_plain
 from dicom_ai_node.errors import PeerUnreachable
 from dicom_ai_node.peers.dicomweb.service import Service
 from dicom_ai_node.peers.dicomweb.stow_requests import StowRequests
-from dicom_ai_node.peers.peer import ALTERED, NOT_SENT, UNREADABLE, Offer, StoreOutcome
+from dicom_ai_node.peers.peer import (
+    ALTERED,
+    NOT_SENT,
+    NOT_WANTED,
+    UNREADABLE,
+    Offer,
+    StoreOutcome,
+)
 
 _MB = 1_000_000
 
@@ -72,7 +79,8 @@ def _groups(offers: Sequence[Offer], most_bytes: int) -> Iterator[Sequence[Offer
 
 
 def _store(requests: StowRequests, group: Sequence[Offer]) -> Iterator[Sequence[StoreOutcome]]:
-    sound = [offer for offer in group if offer.is_sound()]
+    wanted = [offer for offer in group if offer.is_wanted()]
+    sound = [offer for offer in wanted if offer.is_sound()]
     uids = {path: _uid(path) for offer in sound for path in offer.paths}
     known = {path: uid for path, uid in uids.items() if uid is not None}
     if any(offer.or_else for offer in sound):
@@ -83,7 +91,7 @@ def _store(requests: StowRequests, group: Sequence[Offer]) -> Iterator[Sequence[
         if offer in sound:
             yield [answered.get(path, UNREADABLE) for path in offer.paths]
         else:
-            yield [ALTERED] * len(offer.paths)
+            yield [ALTERED if offer in wanted else NOT_WANTED] * len(offer.paths)
 
 
 def _until_refused(requests: StowRequests, uids: Mapping[Path, str]) -> Mapping[Path, StoreOutcome]:

@@ -14,7 +14,14 @@ from dicom_ai_node.job import DeliveryState
 from dicom_ai_node.peers.dicomweb.service import Service
 from dicom_ai_node.peers.dicomweb.stow import DicomwebStore
 from dicom_ai_node.peers.open import open_peer
-from dicom_ai_node.peers.peer import ALTERED, NOT_REACHED, NOT_SENT, UNREADABLE, Offer
+from dicom_ai_node.peers.peer import (
+    ALTERED,
+    NOT_REACHED,
+    NOT_SENT,
+    NOT_WANTED,
+    UNREADABLE,
+    Offer,
+)
 from dicom_ai_node.uids import derived_uid
 from tests.made import configuration
 from tests.peers.dicomweb.server import DicomwebServer, Reply, Request, says, takes_all
@@ -199,6 +206,16 @@ def test_what_was_altered_is_not_sent_and_the_rest_is(tmp_path: Path) -> None:
     assert answered[0] == [ALTERED, ALTERED]
     assert [each.state for each in answered[1]] == [STORED, STORED]
     assert server.stored == [path.read_bytes() for path in sound]
+
+
+def test_what_is_no_longer_wanted_is_not_sent_and_the_rest_is(tmp_path: Path) -> None:
+    cancelled, wanted = objects(tmp_path / "1", "cancelled"), objects(tmp_path / "2")
+    offers = [Offer(paths=cancelled, is_wanted=lambda: False), Offer(paths=wanted)]
+    with DicomwebServer().running() as server:
+        answered = list(DicomwebStore(server.settings()).store(offers))
+    assert answered[0] == [NOT_WANTED, NOT_WANTED]
+    assert [each.state for each in answered[1]] == [STORED, STORED]
+    assert server.stored == [path.read_bytes() for path in wanted]
 
 
 def test_a_file_that_cannot_be_read_does_not_stop_the_others(tmp_path: Path) -> None:
