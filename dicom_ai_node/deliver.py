@@ -128,6 +128,8 @@ class PeerQueue:
                     if is_enough or (stop is not None and stop.is_set()):
                         break
         except PeerUnreachable as error:
+            if isinstance(error, PeerRefusesUs):
+                self.contact.refused_at(parts[0].job_id)
             self._put_off(error, clock())
             return
         if unanswered and self.contact.is_in_trouble:

@@ -28,10 +28,11 @@ TRANSITIONS: Mapping[JobState, frozenset[JobState]] = {
     JobState.UNDELIVERED: frozenset({JobState.READY, JobState.CANCELLED}),
     JobState.QUARANTINED: frozenset({JobState.QUEUED, JobState.CANCELLED}),
     JobState.DONE: frozenset(),
-    JobState.CANCELLED: frozenset(),
+    # whose results were being sent, when a person decides that they are wanted after all
+    JobState.CANCELLED: frozenset({JobState.READY}),
 }
 
-FINAL_STATES = frozenset(state for state, targets in TRANSITIONS.items() if not targets)
+FINAL_STATES = frozenset({JobState.DONE, JobState.CANCELLED})  # nothing leaves them by itself
 
 DEAD = (JobState.UNDELIVERED, JobState.QUARANTINED)  # only a person moves these on
 

@@ -18,8 +18,8 @@ _OF_STUDY: Mapping[StudyState, str] = {
         "`studies judge`"
     ),
     StudyState.NEEDS_REVIEW: (
-        "look at it in the PACS: where what is stored here is right, `studies judge --reviewed`; "
-        "else `studies discard`, and send the right one"
+        "look at it in the PACS: where what is stored here is right, and of one patient, `studies "
+        "judge --reviewed`; else `studies discard`, and send the right one"
     ),
     StudyState.PRIOR: f"{NOTHING}: it is here for comparison",
     StudyState.PURGED: f"{NOTHING}: it was kept for its time; send it again if it is wanted",

@@ -9,11 +9,11 @@ from pydicom import Dataset
 
 from dicom_ai_node import review
 from dicom_ai_node.config.settings import Config
-from dicom_ai_node.database import jobs, leases, studies, tallies
+from dicom_ai_node.database import deliveries, jobs, leases, studies, tallies
 from dicom_ai_node.database.books import books
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.errors import NodeError
-from dicom_ai_node.job import JobState
+from dicom_ai_node.job import DeliveryState, JobState
 from dicom_ai_node.spool import Spool
 from tests.dicom_factory import series
 from tests.intake.in_process import Road
@@ -289,3 +289,32 @@ def test_what_a_person_cancelled_is_made_anew_where_a_person_asks_for_it(
     operator.must("studies", "judge", UID)
     judge(road)
     assert [job.state for job in road.jobs()] == [JobState.CANCELLED, JobState.READY]
+
+
+@pytest.mark.parametrize("stopped_by", ["a conflict", "jobs cancel"])
+def test_what_was_being_sent_is_sent_on_under_the_uids_that_a_peer_may_have(
+    road: Road, tmp_path: Path, stopped_by: str
+) -> None:
+    """Made anew, it would be at that peer twice."""
+    operator = Operator(tmp_path, road.config)
+    come(road, study())
+    judge(road)
+    assert road.work() == 1
+    with road.database.write() as connection:  # one of its objects has arrived
+        first, *others = deliveries.due(connection, "archive", now=road.database.now())
+        deliveries.record(
+            connection, first[0], DeliveryState.STORED, status="0000", next_try_at=0, now=1
+        )
+    if stopped_by == "jobs cancel":
+        operator.must("jobs", "cancel", "1")
+        operator.must("studies", "judge", UID)
+    else:
+        store(road.spool, road.database, study(contents=1)[2])
+        assert (state(road), road.jobs()[0].state) == ("needs_review", JobState.CANCELLED)
+        operator.must("studies", "judge", UID, "--reviewed")
+    judge(road)
+    assert road.work() == 0
+    assert [each.state for each in road.jobs()] == [JobState.READY]
+    with road.database.read() as connection:
+        left = deliveries.due(connection, "archive", now=road.database.now())
+    assert [row.sop_instance_uid for row, _ in left] == [row.sop_instance_uid for row, _ in others]

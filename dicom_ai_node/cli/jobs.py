@@ -141,7 +141,8 @@ def cancel(
             job = _find(connection, job_id)
             if job.state in FINAL_STATES:
                 raise NodeError(f"job {job_id} is {job.state} and cannot be cancelled any more")
-            job_table.move(connection, job, JobState.CANCELLED, now=database.now(), why="operator")
+            why, now = job_table.BY_AN_OPERATOR, database.now()
+            job_table.move(connection, job, JobState.CANCELLED, now=now, why=why)
     for job_id in _named(job_ids):
         typer.echo(f"Job {job_id} is cancelled.")
 

@@ -36,7 +36,7 @@ def missed(
     config: ConfigDir = DEFAULT_CONFIG,
 ) -> None:
     """Ask the peers with catch_up for studies that never came, and say what is done about them."""
-    from dicom_ai_node.intake.catch_up import keep
+    from dicom_ai_node.intake.missed import keep
 
     node = open_node(config)
     searches = list(_searches(node))
@@ -120,7 +120,7 @@ def catching_up(node: Node) -> "list[CatchUp]":
         with node.database.read() as connection:
             return studies.waiting(connection) < most and not space.is_low()
 
-    return [CatchUp(search, has_room=has_room) for search in searches]
+    return [CatchUp(search, spool=node.spool, has_room=has_room) for search in searches]
 
 
 def _searches(node: Node) -> "Iterator[Search]":

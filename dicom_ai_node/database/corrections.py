@@ -82,12 +82,13 @@ def correct(
     connection: Connection, known: Sequence[Job], correction: Correction, *, now: float
 ) -> Sequence[Job]:
     """Mark them all, send nothing more of them, and have taken back what is out; those of which
-    something is out, or may be, and was not marked before."""
+    something is out, or may be, and was not marked for this reason before: a note that comes later
+    may take back what a person was to decide about."""
     stop(connection, known, f"{CORRECTED}{correction.why}", now=now)
     out = []
     for each in known:
         current = jobs.find(connection, each.id)
-        if current is None or is_corrected(connection, each.id):
+        if current is None or is_corrected(connection, each.id, correction.why):
             continue
         is_out = has_result(connection, current) and not is_retracted(connection, current.id)
         _mark(connection, current, correction, now)

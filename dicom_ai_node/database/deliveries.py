@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from math import inf
 from types import MappingProxyType
 
-from sqlalchemy import Connection, RowMapping, func, insert, or_, select, update
+from sqlalchemy import Connection, RowMapping, func, insert, select, update
 
 from dicom_ai_node.config.result_forms import ResultForms
 from dicom_ai_node.database import jobs, tallies
+from dicom_ai_node.database.pauses import is_over
 from dicom_ai_node.database.rungs import planned
 from dicom_ai_node.database.tables import delivery, job
 from dicom_ai_node.durable_steps import Step, reached
@@ -66,10 +67,9 @@ def due(
     """What a peer should be sent now, oldest first, each with the key of its job.
 
     Of a job with something due, all that is pending: whether a form is taken is decided on the
-    whole of it. No pause is longer than `longest_s`; one that seems to be is of a clock that was
-    set back since, and over.
+    whole of it. `longest_s`: see `pauses`.
     """
-    is_over = or_(delivery.c.next_try_at <= now, delivery.c.next_try_at > now + longest_s)
+    is_due = is_over(delivery.c.next_try_at, now=now, longest_s=longest_s)
     waits = (
         delivery.c.peer == peer,
         delivery.c.state == DeliveryState.PENDING,
@@ -78,7 +78,7 @@ def due(
     oldest = (
         select(delivery.c.job_id)
         .join(job)
-        .where(*waits, is_over)
+        .where(*waits, is_due)
         .order_by(delivery.c.id)
         .limit(limit)
     )

@@ -7,9 +7,11 @@ peer have? Rows that no study waits for are of studies that were missed: see `mi
 import enum
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from math import inf
 
 from sqlalchemy import Connection, RowMapping, exists, func, insert, select, update
 
+from dicom_ai_node.database.pauses import is_over
 from dicom_ai_node.database.tables import fetch, study
 from dicom_ai_node.study import StudyState
 
@@ -88,15 +90,17 @@ def _add(
         connection.execute(insert(fetch).values(row | values))
 
 
-def next_due(connection: Connection, peer: str, *, now: float) -> Fetch | None:
-    """The oldest that should be tried now."""
+def next_due(
+    connection: Connection, peer: str, *, now: float, longest_s: float = inf
+) -> Fetch | None:
+    """The oldest that should be tried now; `longest_s`: see `pauses`."""
     query = (
         select(fetch)
         .where(
             OF_PRIORS,
             fetch.c.peer == peer,
             fetch.c.state == FetchState.PENDING,
-            fetch.c.next_try_at <= now,
+            is_over(fetch.c.next_try_at, now=now, longest_s=longest_s),
         )
         .order_by(fetch.c.id)
         .limit(1)

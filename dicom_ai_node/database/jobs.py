@@ -21,6 +21,7 @@ from dicom_ai_node.job import (
 NOT_WANTED = "the study has grown, and no route wants this any more"
 SUPERSEDED_BY = "superseded by job "
 FOR_A_PERSON = "the study waits for a person: "
+BY_AN_OPERATOR = "operator"
 NOT_YET = 1e18  # run_after of a job that waits for another one's mask
 
 WITH_RESULT = (JobState.READY, JobState.DONE, JobState.UNDELIVERED)

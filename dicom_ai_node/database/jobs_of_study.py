@@ -4,16 +4,19 @@ from collections.abc import Collection, Sequence
 
 from sqlalchemy import Connection, select
 
-from dicom_ai_node.database import jobs, new_jobs
+from dicom_ai_node.database import deliveries, jobs, new_jobs
 from dicom_ai_node.database.retracted import (
     DISCARDED,
     is_note,
     was_corrected,
+    was_discarded,
     was_retracted,
 )
-from dicom_ai_node.database.tables import job
+from dicom_ai_node.database.tables import job, job_event
 from dicom_ai_node.errors import LeaseLost
 from dicom_ai_node.job import FINAL_STATES, Job, JobState, Outcome
+
+_BY_A_PERSON = (jobs.FOR_A_PERSON, jobs.BY_AN_OPERATOR)
 
 
 def cancel_of_study(connection: Connection, study_id: int, *, why: str, now: float) -> None:
@@ -25,6 +28,27 @@ def cancel_of_study(connection: Connection, study_id: int, *, why: str, now: flo
     for row in connection.execute(query.order_by(job.c.id.desc())).mappings().all():
         why_now = f"{jobs.FOR_A_PERSON}{why}"
         jobs.move(connection, jobs.of_row(row), JobState.CANCELLED, now=now, why=why_now)
+
+
+def resume(connection: Connection, study_id: int, *, now: float) -> None:
+    """A person wants the study after all: results that were being sent when their job was
+    cancelled are sent on, under the UIDs that some peers may have already."""
+    query = select(job).where(
+        job.c.study_id == study_id,
+        job.c.state == JobState.CANCELLED,
+        *(~is_note(), ~was_retracted(), ~was_corrected(), ~was_discarded()),
+    )
+    for row in connection.execute(query).mappings().all():
+        cancelled = select(job_event.c.from_state, job_event.c.why).where(
+            job_event.c.job_id == row["id"],
+            job_event.c.to_state == JobState.CANCELLED,
+            job_event.c.from_state != JobState.CANCELLED,
+        )
+        last = connection.execute(cancelled.order_by(job_event.c.id.desc()).limit(1)).one()
+        if last.from_state == JobState.READY and (last.why or "").startswith(_BY_A_PERSON):
+            why = "a person wants it after all: it is sent on"
+            jobs.move(connection, jobs.of_row(row), JobState.READY, now=now, why=why)
+            deliveries.finish_job(connection, row["id"], now)
 
 
 def discard_of_study(connection: Connection, study_id: int, *, now: float) -> None:

@@ -3,10 +3,12 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, literal, select, update
 
 from dicom_ai_node.database.fetches import OPEN, Fetch, FetchState, of_row
+from dicom_ai_node.database.pauses import is_over
 from dicom_ai_node.database.tables import fetch, instance, study
 from dicom_ai_node.study import StudyState
 
@@ -145,15 +147,18 @@ def was_missed(connection: Connection, study_instance_uid: str) -> bool:
     return connection.scalar(query.limit(1)) is not None
 
 
-def next_due(connection: Connection, peer: str, *, now: float) -> Fetch | None:
-    """That which waits longest; of one answer, the one that was put first."""
+def next_due(
+    connection: Connection, peer: str, *, now: float, longest_s: float = inf
+) -> Fetch | None:
+    """That which waits longest; of one answer, the one that was put first. `longest_s`:
+    see `pauses`."""
     query = (
         select(fetch)
         .where(
             _MISSED,
             fetch.c.peer == peer,
             fetch.c.state == FetchState.PENDING,
-            fetch.c.next_try_at <= now,
+            is_over(fetch.c.next_try_at, now=now, longest_s=longest_s),
         )
         .order_by(fetch.c.next_try_at, fetch.c.id)
         .limit(1)
@@ -197,8 +202,15 @@ def resume(connection: Connection, peers: Iterable[str], *, now: float) -> None:
     )
 
 
-def forget(connection: Connection, *, before: float) -> None:
-    """Rows that have ended, of studies that nobody will ask for again."""
+def forget(connection: Connection, *, before: float, now: float) -> None:
+    """Rows that have ended, of studies that nobody will ask for again; those that wait since then
+    end."""
     connection.execute(
         delete(fetch).where(_MISSED, fetch.c.state.not_in(OPEN), fetch.c.created_at < before)
+    )
+    why = literal("given up after a month: ") + func.coalesce(fetch.c.reason, "its turn never came")
+    connection.execute(
+        update(fetch)
+        .where(_MISSED, fetch.c.state == FetchState.PENDING, fetch.c.created_at < before)
+        .values(state=FetchState.FAILED, reason=why, finished_at=now)
     )

@@ -3,9 +3,11 @@ that can write rejection notes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
 
 from sqlalchemy import Connection, insert, select, update
 
+from dicom_ai_node.database.pauses import is_over
 from dicom_ai_node.database.tables import job, recall
 
 
@@ -32,12 +34,13 @@ def ask(connection: Connection, job_id: int, *, rejection: str, why: str, now: f
         )
 
 
-def due(connection: Connection, *, now: float) -> Sequence[DueRecall]:
-    """The oldest first."""
+def due(connection: Connection, *, now: float, longest_s: float = inf) -> Sequence[DueRecall]:
+    """The oldest first; `longest_s`: see `pauses`."""
+    is_due = is_over(recall.c.next_try_at, now=now, longest_s=longest_s)
     query = (
         select(recall, job.c.study_instance_uid)
         .join(job)
-        .where(recall.c.finished_at.is_(None), recall.c.next_try_at <= now)
+        .where(recall.c.finished_at.is_(None), is_due)
         .order_by(recall.c.id)
     )
     return [

@@ -26,8 +26,10 @@ def was_retracted() -> ColumnElement[bool]:
     return _has_event(_RETRACTED)
 
 
-def was_corrected() -> ColumnElement[bool]:
-    """Its images were rejected, or are said to be of two patients, and nobody has cleared that."""
+def was_corrected(why: str | None = None) -> ColumnElement[bool]:
+    """Its images were rejected, or are said to be of two patients, and nobody has cleared that;
+    or for this reason."""
+    begins = job_event.c.why.startswith(CORRECTED, autoescape=True)
     reviewed = job_event.alias()
     cleared = select(reviewed.c.id).where(
         reviewed.c.job_id == job_event.c.job_id,
@@ -36,7 +38,7 @@ def was_corrected() -> ColumnElement[bool]:
     )
     events = select(job_event.c.id).where(
         job_event.c.job_id == job.c.id,
-        job_event.c.why.startswith(CORRECTED, autoescape=True),
+        begins if why is None else job_event.c.why == f"{CORRECTED}{why}",
         (job_event.c.why != f"{CORRECTED}{OTHER_PATIENT}") | ~cleared.exists(),
     )
     return events.exists()
@@ -56,8 +58,8 @@ def is_discarded(connection: Connection, job_id: int) -> bool:
     return connection.scalar(query) is not None
 
 
-def is_corrected(connection: Connection, job_id: int) -> bool:
-    query = select(job.c.id).where(job.c.id == job_id, was_corrected())
+def is_corrected(connection: Connection, job_id: int, why: str | None = None) -> bool:
+    query = select(job.c.id).where(job.c.id == job_id, was_corrected(why))
     return connection.scalar(query) is not None
 
 

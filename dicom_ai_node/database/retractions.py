@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, insert, select, update
 
-from dicom_ai_node.database import jobs
+from dicom_ai_node.database import jobs, jobs_of_study
 from dicom_ai_node.database.produced import REJECTED, ResultsOf, has_result
 from dicom_ai_node.database.retracted import (
     AGAIN,
@@ -162,7 +162,9 @@ def spent(connection: Connection, *, before: float) -> Sequence[str]:
 
 
 def made_again(connection: Connection, study_id: int, *, now: float) -> None:
-    """A person has the study judged again: cancelled and retracted work of it may be made anew."""
+    """A person has the study judged again: what was being sent when it was cancelled is sent on,
+    and what else was cancelled or retracted may be made anew."""
+    jobs_of_study.resume(connection, study_id, now=now)
     is_cancelled = (job.c.state == JobState.CANCELLED) & ~is_note()
     query = select(job).where(job.c.study_id == study_id, was_retracted() | is_cancelled)
     for row in connection.execute(query).mappings().all():

@@ -6,15 +6,17 @@ A PACS does not send again what failed while this node was down or refused it.
 import random
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from dicom_ai_node.database import fetches, missed, studies
 from dicom_ai_node.database.fetches import Fetch, FetchState
+from dicom_ai_node.draining import is_draining
 from dicom_ai_node.errors import PeerRefusesUs, PeerUnreachable
-from dicom_ai_node.intake.missed import ALL_HERE, Call, Found, Search, lacking
+from dicom_ai_node.intake.missed import ALL_HERE, Call, Search, keep, lacking
 from dicom_ai_node.log import get_logger, pseudonym, where
 from dicom_ai_node.peers.recent_study import RecentSeries
+from dicom_ai_node.spool import Spool
 from dicom_ai_node.study import StudyState
 
 log = get_logger(__name__)
@@ -44,12 +46,14 @@ class CatchUp:
         self,
         search: Search,
         *,
+        spool: Spool,
         has_room: Callable[[], bool],
         jitter: random.Random | None = None,
     ) -> None:
         self._search = search
         self._database = search.database
         self._settings = search.settings
+        self._spool = spool
         self._has_room = has_room
         self._jitter = jitter or random.Random()  # noqa: S311 — for waiting, not for secrets
         self._ask_at = self._not_before = float("-inf")  # on the monotonic clock
@@ -68,8 +72,9 @@ class CatchUp:
                 stop.wait(POLL_S)
 
     def step(self, *, now: float, clock: float) -> bool:
-        """Ask, or fetch one study, if one of them is due. `clock` is monotonic."""
-        if clock < self._not_before:
+        """Ask, or fetch one study, if one of them is due and the node is not drained. `clock` is
+        monotonic."""
+        if clock < self._not_before or is_draining(self._spool):
             return False
         try:
             if clock >= self._ask_at:
@@ -96,7 +101,8 @@ class CatchUp:
         keep(self._search, taken, at=now + self._settings.wait_s, now=now)
         keep(self._search, [each for each in found if each.call is Call.COMPLETE], at=now, now=now)
         with self._database.write() as connection:
-            missed.forget(connection, before=now - _KEPT_S - self._settings.hours * 3600)
+            before = now - _KEPT_S - self._settings.hours * 3600
+            missed.forget(connection, before=before, now=now)
         level = log.warning if left else log.info
         level(
             "catch_up_asked",
@@ -108,7 +114,8 @@ class CatchUp:
 
     def _fetch_next(self, now: float, clock: float) -> bool:
         with self._database.read() as connection:
-            due = missed.next_due(connection, self._search.peer, now=now)
+            longest_s = max(TRY_MAX_S, self._settings.wait_s)
+            due = missed.next_due(connection, self._search.peer, now=now, longest_s=longest_s)
             here = missed.here(connection, due.study_instance_uid) if due else None
         if due is None:
             return False
@@ -119,7 +126,7 @@ class CatchUp:
         if here is not None and self._search.is_coming(here, now):
             self._put_off(due, due.there, now)
             return True
-        series = self._search.series(due.study_instance_uid)
+        series = self._series(due, now)
         there = _sum(series)
         if there is not None and due.there is not None and there > due.there:
             self._put_off(due, there, now)  # the peer is still receiving it
@@ -138,6 +145,15 @@ class CatchUp:
                     now=now,
                 )
         return True
+
+    def _series(self, due: Fetch, now: float) -> Sequence[RecentSeries]:
+        """Where the peer does not list them, it may be of this study: the others are next."""
+        try:
+            return self._search.series(due.study_instance_uid)
+        except PeerUnreachable as error:
+            with self._database.write() as connection:
+                missed.put_off(connection, due, until=now, there=due.there, reason=str(error))
+            raise
 
     def _put_off(self, due: Fetch, there: int | None, now: float) -> None:
         until = now + self._settings.wait_s
@@ -208,34 +224,6 @@ class CatchUp:
             reason=reason,
             instances=ended.instances,
         )
-
-
-def keep(search: Search, found: Iterable[Found], *, at: float, now: float) -> None:
-    """What was complete is not looked at again until it grows; all else is fetched from `at` on,
-    and what waits already, now."""
-    with search.database.write() as connection:
-        for each in found:
-            uid, there = each.study.study_instance_uid, each.study.instances
-            if each.call is Call.COMPLETE:
-                missed.leave(
-                    connection,
-                    peer=search.peer,
-                    study_instance_uid=uid,
-                    there=there,
-                    reason=each.reason,
-                    now=now,
-                )
-            elif each.call is Call.WAITING:
-                missed.hurry(connection, peer=search.peer, study_instance_uid=uid, now=now)
-            else:
-                missed.want(
-                    connection,
-                    peer=search.peer,
-                    study_instance_uid=uid,
-                    there=there,
-                    at=at,
-                    now=now,
-                )
 
 
 def _sum(series: Sequence[RecentSeries]) -> int | None:

@@ -31,29 +31,31 @@ class Corrections:
     spool: Spool
     database: Database
     _seen: int = field(default=-1, init=False)
+    _unreadable: set[str] = field(default_factory=set, init=False)  # notes, at the last look
 
     def look(self, *, now: float) -> None:
         """Before studies are judged. May be repeated: what was corrected is not corrected again."""
         with self.database.read() as connection:
             last = open_studies.last_change(connection)
-            if last == self._seen:
+            if last == self._seen and not self._unreadable:
                 return
             notes = rejections.unread(connection)
             doubtful = corrections.of_two_patients(connection, after=self._seen)
-        for note in notes:
-            self._take(note, now)
+        self._unreadable = {note["sop_instance_uid"] for note in notes if not self._take(note, now)}
         for row in doubtful:
             self._doubt(row, now)
         self._seen = last
 
-    def _take(self, row: RowMapping, now: float) -> None:
-        """A note of our own, come back from a peer, rejects nothing here."""
+    def _take(self, row: RowMapping, now: float) -> bool:
+        """A note of our own, come back from a peer, rejects nothing here. False where it cannot be
+        read now, but perhaps at the next look."""
         uid = row["sop_instance_uid"]
         try:
             note = read_note(self.spool.instance_path(row["file"]))
         except OSError:
-            log.exception("note_not_read", study=pseudonym(row["study_instance_uid"]))
-            return  # the next look may find it
+            if uid not in self._unreadable:
+                log.exception("note_not_read", study=pseudonym(row["study_instance_uid"]))
+            return False
         except (pydicom.errors.InvalidDicomError, InputError, *DAMAGED):
             log.exception("note_not_read", study=pseudonym(row["study_instance_uid"]))
             note = _NOTHING
@@ -62,7 +64,7 @@ class Corrections:
                 note = _NOTHING
             rejections.add(connection, uid, note.code, note.rejects, now=now)
             if not note.rejects:
-                return
+                return True
             held = rejections.studies_with(connection, note.rejects)
             named = dict.fromkeys((row["study_instance_uid"], *held))
             made = corrections.made_from(connection, list(named), note.rejects)
@@ -83,6 +85,7 @@ class Corrections:
             jobs=[each.id for each in made],
             results_out=out,
         )
+        return True
 
     def _rejection(self, code: str) -> str | None:
         if self.config.corrections.rejected == "mark":

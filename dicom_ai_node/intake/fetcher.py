@@ -60,7 +60,7 @@ class Fetcher:
     def fetch_due(self, *, now: float) -> bool:
         """One question or study, if one is due; its row says how it ended."""
         with self.database.read() as connection:
-            due = fetches.next_due(connection, self.name, now=now)
+            due = fetches.next_due(connection, self.name, now=now, longest_s=BACKOFF_MAX_S)
         if due is None:
             return False
         with self.database.write() as connection:

@@ -1,7 +1,7 @@
 """What a peer has of the last hours and nobody sent here: what is fetched of it, and why not."""
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -12,6 +12,7 @@ from dicom_ai_node.database.engine import Database
 from dicom_ai_node.database.fetches import OPEN, Fetch, FetchState
 from dicom_ai_node.database.missed import Here
 from dicom_ai_node.database.new_jobs import NewJob
+from dicom_ai_node.errors import PeerUnreachable
 from dicom_ai_node.job import Priority
 from dicom_ai_node.peers.counts import NOT_IMAGES
 from dicom_ai_node.peers.recent_study import RecentSeries, RecentStudy
@@ -22,6 +23,7 @@ from dicom_ai_node.study import StudyState
 # dates are of the peer's clock and time zone, of which nobody knows anything: two of them are
 # never further apart than 26 h, and in one hospital not than this
 SLACK = timedelta(hours=14)
+_ENOUGH = 3  # studies whose series a peer does not list: it lists none
 ALL_HERE = "all that a route can take is here"
 # whatever else became of a study was a person's decision, or a rule's, and stays
 _MAY_GROW = frozenset(
@@ -38,6 +40,7 @@ class Call(enum.StrEnum):
     FETCH = "fetch"
     LEAVE = "leave"
     WAITING = "waiting"  # for its turn, or for its next try
+    LOOK = "look"  # into its series: none that was found is left so
     COMPLETE = "complete"  # its series were looked at, and none is missing
     FAILED = "failed"  # for good, unless a person asks again
 
@@ -67,7 +70,31 @@ class Search:
         moment = datetime.fromtimestamp(now).astimezone().replace(tzinfo=None)
         since = moment - timedelta(hours=self.settings.hours) - SLACK
         recent = self.source.recent(since=since, until=moment + SLACK)
-        return [self._judge(study, now) for study in recent]
+        found: list[Found] = []
+        failed: list[PeerUnreachable] = []  # one after the other
+        for study in recent:
+            with self.database.read() as connection:
+                here = missed.here(connection, study.study_instance_uid)
+                asked = missed.of_study(connection, study.study_instance_uid)
+            each = self._judge(study, here, asked, now)
+            found.append(self._look_into(each, here, failed) if each.call is Call.LOOK else each)
+        return found
+
+    def _look_into(self, found: Found, here: Here | None, failed: list[PeerUnreachable]) -> Found:
+        """One whose series the peer does not list holds up no other: each is tried in its turn,
+        where it is fetched. After several, no more are asked about."""
+        if len(failed) < _ENOUGH:
+            try:
+                short = self.lacking(found.study.study_instance_uid, here)
+            except PeerUnreachable as error:
+                failed.append(error)
+            else:
+                failed.clear()
+                if not short:
+                    return replace(found, call=Call.COMPLETE, reason=ALL_HERE)
+                reason = f"{len(short)} of its series came in part, or not at all"
+                return replace(found, call=Call.FETCH, reason=reason)
+        return replace(found, call=Call.FETCH, reason=f"its series are not known: {failed[-1]}")
 
     def lacking(self, study_instance_uid: str, here: Here | None) -> list[RecentSeries]:
         """Series that a route could take, and of which not everything is here."""
@@ -87,10 +114,9 @@ class Search:
         called = self.config.node.ae_title[0]
         return {"$calling_ae": (self.source.ae_title,), "$called_ae": (called,)}
 
-    def _judge(self, study: RecentStudy, now: float) -> Found:
-        with self.database.read() as connection:
-            here = missed.here(connection, study.study_instance_uid)
-            asked = missed.of_study(connection, study.study_instance_uid)
+    def _judge(
+        self, study: RecentStudy, here: Here | None, asked: Sequence[Fetch], now: float
+    ) -> Found:
         number = here.instances if here else 0
         found = Found(study=study, here=number, call=Call.LEAVE, reason="")
         if why := self._unwanted(study) or _closed(here):
@@ -105,10 +131,7 @@ class Search:
             return replace(found, call=Call.FETCH, reason="it came for comparison alone")
         if study.instances is None or number >= study.instances:
             return replace(found, reason="it is here")
-        if short := self.lacking(study.study_instance_uid, here):
-            reason = f"{len(short)} of its series came in part, or not at all"
-            return replace(found, call=Call.FETCH, reason=reason)
-        return replace(found, call=Call.COMPLETE, reason=ALL_HERE)
+        return replace(found, call=Call.LOOK)
 
     def is_coming(self, here: Here, now: float) -> bool:
         is_quiet = here.last_received_at <= now - self.settings.wait_s
@@ -152,6 +175,34 @@ def _asked(study: RecentStudy, asked: Sequence[Fetch]) -> tuple[Call, str] | Non
             return Call.FAILED, f"it could not be fetched: {each.reason}"
         return Call.LEAVE, each.reason or f"it was fetched from {each.peer}"
     return None
+
+
+def keep(search: Search, found: Iterable[Found], *, at: float, now: float) -> None:
+    """What was complete is not looked at again until it grows; all else is fetched from `at` on,
+    and what waits already, now."""
+    with search.database.write() as connection:
+        for each in found:
+            uid, there = each.study.study_instance_uid, each.study.instances
+            if each.call is Call.COMPLETE:
+                missed.leave(
+                    connection,
+                    peer=search.peer,
+                    study_instance_uid=uid,
+                    there=there,
+                    reason=each.reason,
+                    now=now,
+                )
+            elif each.call is Call.WAITING:
+                missed.hurry(connection, peer=search.peer, study_instance_uid=uid, now=now)
+            else:
+                missed.want(
+                    connection,
+                    peer=search.peer,
+                    study_instance_uid=uid,
+                    there=there,
+                    at=at,
+                    now=now,
+                )
 
 
 def behind_live(jobs: Sequence[NewJob]) -> tuple[NewJob, ...]:

@@ -36,6 +36,12 @@ class Contact:
         self.suspects.add(job_id)
         self.unanswered.add(job_id)
 
+    def refused_at(self, job_id: int) -> None:
+        """It refuses us, or this job, which came first; each gets its turn to come first."""
+        if job_id in self.suspects:
+            self.suspects.clear()
+        self.suspects.add(job_id)
+
     @property
     def is_in_trouble(self) -> bool:
         """One job alone may be at fault itself; the others are not to wait for it."""

@@ -19,6 +19,7 @@ from dicom_ai_node.peers.recent_study import RecentSeries, RecentStudy
 from dicom_ai_node.peers.source import LIMIT
 from dicom_ai_node.receive.import_check import Fate
 from dicom_ai_node.receive.importing import Importer
+from dicom_ai_node.receive.space import Space
 from dicom_ai_node.spool import Spool
 
 FOLDER = "fetched-"  # how those begin that a killed process left behind
@@ -36,6 +37,7 @@ class DicomwebSource:
         self._most = RetrieveLimits(
             instances=config.limits.study_instances, object_bytes=config.limits.object_bytes
         )
+        self._space = Space((spool.root, database.path.parent), config.limits)
         self.ae_title = name.upper()[:16]
         self._importer = Importer(config, spool, database, calling_ae_title=self.ae_title)
 
@@ -55,6 +57,7 @@ class DicomwebSource:
                 folder,
                 series_instance_uid=series_instance_uid,
                 limits=self._most,
+                is_low=self._space.is_low,
             )
             outcomes = self._importer.run(iter(paths), threading.Event())
             counts = Counter(outcome.fate for outcome in outcomes)

@@ -41,7 +41,7 @@ class DueRecalls:
     def do(self, *, now: float) -> int:
         """Write what is due; the number of jobs whose results are taken back, or on the way."""
         with self.database.read() as connection:
-            due = recalls.due(connection, now=now)
+            due = recalls.due(connection, now=now, longest_s=_BACKOFF_MAX_S)
         if not due:
             return 0
         number = 0

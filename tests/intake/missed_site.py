@@ -106,6 +106,7 @@ class Site:
             missed.resume(connection, ["pacs"], now=self.now)
         self.catch_up = CatchUp(
             self.search,
+            spool=self.spool,
             has_room=lambda: self.has_room,
             jitter=random.Random(1),  # noqa: S311
         )

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
+from dicom_ai_node import draining
 from dicom_ai_node.config.peers import CatchUpSettings
 from dicom_ai_node.config.settings import Config
 from dicom_ai_node.database import fetched, fetches, studies
@@ -162,6 +163,17 @@ def test_the_newest_come_first_and_not_too_many(site: Site, archive: Archive) ->
     assert archive.moved[2:] == [old[0].StudyInstanceUID]
 
 
+def test_a_drained_node_fetches_nothing_until_it_goes_on(site: Site, archive: Archive) -> None:
+    archive.instances = recent("missed")
+    site.step()
+    draining.begin(site.spool)
+    site.catch_up_for(2 * EVERY_S)
+    assert (archive.moved, site.looks()) == ([], 0)
+    draining.end(site.spool)
+    site.catch_up_for(120)
+    assert len(archive.moved) == 1
+
+
 def test_nothing_is_fetched_while_the_node_is_full(site: Site, archive: Archive) -> None:
     archive.instances = recent("missed")
     site.has_room = False
@@ -169,6 +181,14 @@ def test_nothing_is_fetched_while_the_node_is_full(site: Site, archive: Archive)
     assert archive.moved == []
     site.has_room = True
     site.catch_up_for(30)
+    assert len(archive.moved) == 1
+
+
+def test_a_clock_that_is_set_back_puts_off_no_fetch(site: Site, archive: Archive) -> None:
+    archive.instances = recent("missed")
+    site.step()
+    site.began_at -= 86_400
+    site.catch_up_for(10)
     assert len(archive.moved) == 1
 
 
@@ -208,6 +228,52 @@ def test_a_pacs_that_goes_down_costs_no_study_its_tries(site: Site, archive: Arc
     archive.find_status = 0x0000
     site.catch_up_for(600)
     assert len(archive.moved) == 1
+
+
+def test_a_study_whose_series_cannot_be_listed_holds_up_no_other(
+    site: Site, archive: Archive
+) -> None:
+    """It never came; another came in part, and cannot be listed either: the question goes on."""
+    bad, short, good = recent("bad", at="12"), recent("short", at="11"), recent("good", at="10")
+    archive.instances = [*bad, *short, *good]
+    site.send(archive.node_port, short[:1])
+    until(lambda: site.here(short) == 1)
+    archive.unlisted = {bad[0].StudyInstanceUID, short[0].StudyInstanceUID}
+    site.clock += 100
+    site.catch_up_for(1800)
+    assert archive.moved == [good[0].StudyInstanceUID]
+    assert {site.asked(each).state for each in (bad, short)} == {FetchState.PENDING}
+    assert "C-FIND" in str(site.asked(bad).reason)
+    assert site.looks() < 20, "every five minutes at last"
+    archive.unlisted = set()
+    site.catch_up_for(600)
+    assert {site.asked(each).state for each in (bad, short)} == {FetchState.MOVED}
+
+
+def test_a_pacs_that_lists_no_series_at_all_is_not_asked_on(site: Site, archive: Archive) -> None:
+    parts = [recent(name) for name in "abcde"]
+    archive.instances = [ds for each in parts for ds in each]
+    site.send(archive.node_port, [each[0] for each in parts])
+    until(lambda: all(site.here(each) == 1 for each in parts))
+    archive.unlisted = {each[0].StudyInstanceUID for each in parts}
+    site.clock += 100
+    site.step()
+    assert site.looks() == 3
+    assert {site.asked(each).state for each in parts} == {FetchState.PENDING}
+
+
+def test_what_nobody_could_list_or_fetch_for_a_month_is_given_up(
+    site: Site, archive: Archive
+) -> None:
+    bad = recent("bad")
+    archive.instances = list(bad)
+    archive.unlisted = {bad[0].StudyInstanceUID}
+    site.catch_up_for(120)
+    archive.instances = []
+    site.clock += 33 * 24 * EVERY_S
+    site.catch_up_for(600)
+    assert site.asked(bad).state is FetchState.FAILED
+    assert str(site.asked(bad).reason).startswith("given up after a month: ")
 
 
 def test_a_pacs_that_does_not_know_this_node_keeps_its_queue(site: Site, archive: Archive) -> None:

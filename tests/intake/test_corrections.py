@@ -10,9 +10,11 @@ import pytest
 from pydicom import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
+from structlog.testing import capture_logs
 
-from dicom_ai_node.database import studies
+from dicom_ai_node.database import rejections, studies
 from dicom_ai_node.errors import NodeError
+from dicom_ai_node.intake import corrections as reading
 from dicom_ai_node.job import JobState
 from dicom_ai_node.purge import purge_expired
 from dicom_ai_node.retraction.due import DueRecalls
@@ -228,6 +230,16 @@ def test_a_note_that_cannot_be_written_yet_is_written_later(here: Site) -> None:
     assert named(notes(here.pacs)[0]) == results(here)
 
 
+def test_a_clock_that_is_set_back_puts_off_no_note(here: Site) -> None:
+    images = here.come("one")
+    here.deliver("pacs")
+    comes(here, [note(QUALITY, images)])
+    settles(here)
+    ahead_s = here.road.database.now() - LATER
+    assert taken_back(here, after=-ahead_s - 1000) == 0, "within the pauses there are"
+    assert taken_back(here, after=-ahead_s - 86_400) == 1
+
+
 def test_results_of_a_study_that_was_purged_are_taken_back_too(here: Site) -> None:
     images = here.come("one")
     here.deliver("pacs")
@@ -241,6 +253,27 @@ def test_results_of_a_study_that_was_purged_are_taken_back_too(here: Site) -> No
     (rejection,) = notes(here.pacs)
     assert named(rejection) == results(here)
     assert rejection.PatientID == images[0].PatientID
+
+
+def test_a_note_that_cannot_be_read_now_is_read_at_the_next_look(here: Site) -> None:
+    """The disk fails for a moment, and nothing else comes; it is said once."""
+    images = here.come("one")
+    here.deliver("pacs")
+    rejects = note(SAFETY, images)
+    comes(here, [rejects])
+    with here.road.database.read() as connection:
+        (unread,) = rejections.unread(connection)
+    path = here.road.spool.instance_path(unread["file"])
+    away = path.rename(path.with_suffix(".away"))
+    looks = here.road.intake._corrections
+    vars(reading.log).pop("bind", None)  # a test before this one may have configured it for good
+    with capture_logs() as logs:
+        for after in (100, 101, 102):
+            looks.look(now=LATER + after)
+    assert [each["event"] for each in logs] == ["note_not_read"]
+    away.rename(path)
+    looks.look(now=LATER + 103)
+    assert taken_back(here) == 1
 
 
 @pytest.mark.parametrize("damage", ["no rejection", "bytes"])
@@ -343,6 +376,42 @@ def test_they_are_taken_back_at_once_where_that_is_configured(here: Site) -> Non
     (rejection,) = notes(here.pacs)
     assert named(rejection) == results(here)
     assert rejection.PatientID == "PHANTOM-1"
+
+
+@pytest.mark.fault("D8")
+@pytest.mark.parametrize("new_instances", [False, True])
+def test_a_note_takes_back_what_was_only_marked_because_the_patient_differs(
+    here: Site, new_instances: bool
+) -> None:
+    """The PACS corrects the patient, and rejects the old images afterwards."""
+    images = here.come("one")
+    here.deliver("pacs")
+    comes(here, of_another_patient(images, new_instances=new_instances))
+    settles(here)
+    assert taken_back(here) == 0
+    comes(here, [note(SAFETY, images)])
+    settles(here, after=200)
+    assert taken_back(here) == 1
+    settles(here, after=300)
+    assert taken_back(here) == 0
+    here.deliver("pacs")
+    (rejection,) = notes(here.pacs)
+    assert named(rejection) == results(here)
+
+
+def test_after_a_look_what_a_note_has_rejected_stays_rejected(here: Site) -> None:
+    images = here.come("one")
+    here.deliver("pacs")
+    marking(here, rejected="mark")
+    comes(here, of_another_patient(images, new_instances=False))
+    settles(here)
+    comes(here, [note(SAFETY, images)])
+    settles(here, after=200)
+    uid = images[0].StudyInstanceUID
+    here.must("studies", "judge", uid, "--reviewed")
+    settles(here, after=300)
+    assert "not to be used" in here.must("studies", "show", uid)
+    assert "wrong images" in here.must("results", "list", "--study", uid)
 
 
 def test_two_contents_of_one_patient_are_no_other_patient(

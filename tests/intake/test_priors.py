@@ -437,6 +437,14 @@ def test_a_study_without_an_id_has_no_priors(fetcher: Fetcher, receiver: int) ->
     assert "PatientID" in question.reason
 
 
+def test_a_clock_that_is_set_back_puts_off_no_prior(fetcher: Fetcher, receiver: int) -> None:
+    send(receiver, study("main", date="20260102"))
+    ask(fetcher.database)
+    now = fetcher.database.now()
+    assert not fetcher.fetch_due(now=now - 20), "within the pauses there are"
+    assert fetcher.fetch_due(now=now - 86_400)
+
+
 def test_what_a_killed_process_was_fetching_is_fetched_again(
     database: Database, spool: Spool
 ) -> None:

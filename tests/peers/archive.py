@@ -40,6 +40,7 @@ class Archive:
     matches_all: bool = False
     counts: bool = True
     find_status: int = 0x0000
+    unlisted: set[str] = field(default_factory=set)  # studies at whose series C-FIND fails
     statuses: list[int] = field(default_factory=list)
     change: Callable[[Dataset], None] = lambda _: None  # an answer to C-FIND, before it is sent
     models: Sequence[str] = (
@@ -74,6 +75,9 @@ class Archive:
     def _on_find(self, event: evt.Event) -> Iterator[tuple[int, Dataset | None]]:
         query = event.identifier
         self.asked.append(query)
+        if query.QueryRetrieveLevel == "SERIES" and query.StudyInstanceUID in self.unlisted:
+            yield 0xC001, None
+            return
         level = "SeriesInstanceUID" if query.QueryRetrieveLevel == "SERIES" else "StudyInstanceUID"
         groups: dict[str, list[Dataset]] = {}
         for ds in self.instances:

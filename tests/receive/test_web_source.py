@@ -92,3 +92,30 @@ def test_a_study_that_never_came_is_fetched_and_analysed_once(
     with database.read() as connection:
         assert missed.counts(connection) == {"pacs": {"moved": 2}}
     assert list(spool.incoming.glob("fetched-*")) == []
+
+
+def test_a_disk_that_fills_up_is_left_to_what_comes_by_itself(
+    config: Config, spool: Spool, database: Database, tmp_path: Path
+) -> None:
+    ct = recent("ct")
+    full = config.model_copy(
+        update={"limits": config.limits.model_copy(update={"space_soft_mb": 10**12})}
+    )
+    with DicomwebServer(answer=Shelf(*ct)).running() as server:
+        site = Site(
+            archive=Archive(),
+            config=config,
+            spool=spool,
+            database=database,
+            models=tmp_path,
+            source=DicomwebSource("vna", server.settings(), full, spool, database),
+        )
+        site.catch_up_for(80)
+        assert (site.here(ct), site.asked(ct).state) == (0, "pending")
+        assert site.asked(ct).reason == "there is no room for it now"
+        assert list(spool.incoming.glob("fetched-*")) == []
+
+        site.source = DicomwebSource("vna", server.settings(), config, spool, database)
+        site.restart()
+        site.catch_up_for(200)
+        assert site.here(ct) == 2

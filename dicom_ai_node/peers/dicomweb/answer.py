@@ -9,7 +9,7 @@ import urllib3
 from urllib3.exceptions import HTTPError
 
 from dicom_ai_node.errors import PeerRefusesUs, PeerUnreachable
-from dicom_ai_node.peers.dicomweb.connection import Connections
+from dicom_ai_node.peers.dicomweb.connection import AnswerMissing, Connections
 
 SLOWEST_BYTES_PER_S = 16_384  # slower than that is no transfer
 _PIECE = 65_536
@@ -18,10 +18,13 @@ _REDIRECTS = range(300, 400)
 _FULL = 507
 # 408, 429 and 5xx but 500, 501 and 505: the service as a whole is not well
 _LATER = frozenset({408, 425, 429, 502, 503, 504, _FULL})
+# of those: so answers a gateway, too, whose service died of this one request
+_UNANSWERED = frozenset({408, 502, 503, 504})
 
 
-def judge(name: str, status: int) -> None:
-    """Raises where it says nothing of what was sent or asked for, but of the peer or of us."""
+def judge(name: str, status: int, *, pause_s: float = 0.0) -> None:
+    """Raises where it says nothing of what was sent or asked for, but of the peer or of us;
+    AnswerMissing where it may be either, for it asks for no pause."""
     if status in _REDIRECTS:
         raise PeerRefusesUs(
             f"{name} sends us elsewhere (HTTP {status}): give the address that it redirects to"
@@ -36,7 +39,9 @@ def judge(name: str, status: int) -> None:
         raise PeerRefusesUs(f"{name} is behind a proxy (HTTP 407): let this node connect directly")
     if status in _LATER:
         why = "has no space left" if status == _FULL else "cannot answer now"
-        raise PeerUnreachable(f"{name} {why} (HTTP {status})")
+        may_be_either = status in _UNANSWERED and not pause_s
+        kind = AnswerMissing if may_be_either else PeerUnreachable
+        raise kind(f"{name} {why} (HTTP {status})")
 
 
 def quiet_s(header: str | None, now: datetime) -> float:

@@ -40,10 +40,11 @@ class DicomwebQuery:
         return [study for _, (_, study) in newest_first[:limit]]
 
     def series(self, study_instance_uid: str) -> list[RecentSeries]:
-        """All of a study, as the peer counts them."""
+        """All of a study, as the peer counts them; none of one that is there no more."""
         asked = {"includefield": "Modality,NumberOfSeriesRelatedInstances"}
         with self._service.session() as session:
-            found = self._page(session, f"/studies/{study_instance_uid}/series", asked)
+            path = f"/studies/{study_instance_uid}/series"
+            found = self._page(session, path, asked, empty=frozenset({204, 404, 410}))
         return [
             RecentSeries(
                 series_instance_uid=text(item, "SeriesInstanceUID"),
@@ -76,9 +77,16 @@ class DicomwebQuery:
                         f"{self._service.name} answers QIDO-RS with more than {_MOST} studies"
                     )
 
-    def _page(self, session: Session, path: str, asked: dict[str, str]) -> Sequence[object]:
+    def _page(
+        self,
+        session: Session,
+        path: str,
+        asked: dict[str, str],
+        *,
+        empty: frozenset[int] = frozenset({204}),
+    ) -> Sequence[object]:
         answer = session.ask("GET", f"{path}?{urlencode(asked, safe=',')}")
-        if answer.status == 204:
+        if answer.status in empty:
             return []
         if answer.status != 200:
             raise PeerRefusesUs(

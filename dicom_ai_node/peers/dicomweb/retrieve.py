@@ -1,6 +1,6 @@
 """WADO-RS as a user agent (PS3.18 10.4): a study or a series as Part 10 files in a folder."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,11 +30,12 @@ def retrieve(
     *,
     series_instance_uid: str | None = None,
     limits: RetrieveLimits | None = None,
+    is_low: Callable[[], bool] = lambda: False,
 ) -> list[Path]:
     """The files, in the syntax in which the peer has them; empty where it has no such study.
 
-    Nothing of them is judged here. Raises PeerUnreachable, also where not all of it came; what came
-    whole is then in the folder.
+    Nothing of them is judged here. Raises PeerUnreachable, also where not all of it came, or the
+    disk is low meanwhile; what came whole is then in the folder.
     """
     if isinstance(service, DicomwebPeer):
         service = Service(service)
@@ -56,12 +57,14 @@ def retrieve(
         coming = pieces(session.connections, response, within_s=session.timeout_s)
         try:
             reader = MultipartReader(response.headers.get("Content-Type", ""), coming)
-            return list(_written(reader, folder, limits))
+            return list(_written(reader, folder, limits, is_low))
         except MultipartError as error:
             raise PeerUnreachable(f"{service.name} answers WADO-RS wrongly: {error}") from None
 
 
-def _written(reader: MultipartReader, folder: Path, limits: RetrieveLimits) -> Iterator[Path]:
+def _written(
+    reader: MultipartReader, folder: Path, limits: RetrieveLimits, is_low: Callable[[], bool]
+) -> Iterator[Path]:
     total = 0
     for index, (_, content) in enumerate(reader.parts(), start=1):
         if index > limits.instances:
@@ -70,6 +73,8 @@ def _written(reader: MultipartReader, folder: Path, limits: RetrieveLimits) -> I
         try:
             with part.open("xb") as file:
                 for piece in content:
+                    if is_low():
+                        raise PeerUnreachable("there is no room for it now")
                     file.write(piece)
                     size += len(piece)
                     if size > limits.object_bytes or total + size > limits.total_bytes:

@@ -98,12 +98,13 @@ class Session:
                 response.close()
                 self._token.forget()  # it may have been revoked: a new one is tried, once
                 response = self._request(method, path, accept, body)
-            self._service.leave_alone(
+            pause_s = (
                 quiet_s(response.headers.get("Retry-After"), datetime.now(UTC))
                 if response.status in (429, 503)
                 else 0
             )
-            judge(self._service.name, response.status)
+            self._service.leave_alone(pause_s)
+            judge(self._service.name, response.status, pause_s=pause_s)
             yield response
         finally:
             response.close()

@@ -11,7 +11,7 @@ from dicom_ai_node.certificates import read_secret
 from dicom_ai_node.config.peers import OAuth2Settings, PeerTlsSettings
 from dicom_ai_node.errors import ConfigError, PeerRefusesUs, PeerUnreachable
 from dicom_ai_node.peers.dicomweb.answer import judge, whole
-from dicom_ai_node.peers.dicomweb.connection import Connections, Timeouts
+from dicom_ai_node.peers.dicomweb.connection import AnswerMissing, Connections, Timeouts
 
 _MOST_BYTES = 65_536
 _UNSAID_S = 60.0  # how long a token is good of which nobody says it
@@ -61,13 +61,19 @@ class Token:
         }
         url = self._settings.token_url
         with closing(Connections(url, self._tls, self._timeouts)) as connections:
-            response = connections.request(
-                "POST", urlsplit(url).path or "/", headers=headers, body=urlencode(form).encode()
-            )
-            content = whole(
-                connections, response, within_s=self._timeouts.answer_s, most_bytes=_MOST_BYTES
-            )
-            return _read(url, response.status, content)
+            try:
+                response = connections.request(
+                    "POST",
+                    urlsplit(url).path or "/",
+                    headers=headers,
+                    body=urlencode(form).encode(),
+                )
+                content = whole(
+                    connections, response, within_s=self._timeouts.answer_s, most_bytes=_MOST_BYTES
+                )
+                return _read(url, response.status, content)
+            except AnswerMissing as error:  # no object was sent that could be the reason
+                raise PeerUnreachable(str(error)) from None
 
     def _credentials(self) -> str:
         """RFC 6749 2.3.1. The secret is read each time, so that a new one needs no restart."""

@@ -47,6 +47,32 @@ def test_what_waits_during_an_outage_is_drained_oldest_first_and_once(
     assert len(server.requests) <= 3  # many objects in one request
 
 
+@pytest.mark.fault("F1")
+@pytest.mark.parametrize("status", [403, 502, 503])
+def test_a_gateway_without_its_service_is_asked_seldom_and_everything_is_delivered_after_it(
+    spool: Spool, database: Database, to: Callable[[DicomwebServer], PeerQueue], status: int
+) -> None:
+    """Also what comes behind an object that it refuses still."""
+    now = database.now()
+    bad, *others = [ready(spool, database, letter * 64, now=now) for letter in "abcdef"]
+    poison = derived_uid(bad.key, "seg")
+
+    def fails_at_it(request: Request) -> Reply:
+        return Reply(status=status) if poison in request.uids else takes_all(request)
+
+    with DicomwebServer(answer=lambda _: Reply(status=status)).running() as server:
+        queue = to(server)
+        now = pass_time(queue, now, now + 6 * HOUR_S, step_s=20, until=lambda: False)
+        assert len(server.requests) < 6 * HOUR_S / queue.settings.backoff_max_s * 2
+        assert {state(database, job) for job in (bad, *others)} == {JobState.READY}
+        server.answer = fails_at_it
+        done: Callable[[], bool] = lambda: (  # noqa: E731
+            {state(database, job) for job in others} == {JobState.DONE}
+        )
+        pass_time(queue, now, now + 2 * HOUR_S, step_s=100, until=done)
+        assert done()
+
+
 def _files(spool: Spool, key: str) -> list[Path]:
     return list(spool.outbox_path(key).glob("*.dcm"))
 
@@ -97,14 +123,14 @@ def test_a_service_that_does_not_take_us_is_an_alarm_and_nothing_is_given_up(
 
 
 @pytest.mark.fault("F7", "F8")
-@pytest.mark.parametrize("status", [0, None, 500], ids=["breaks off", "hangs", "fails"])
+@pytest.mark.parametrize("status", [0, None, 500, 408, 502, 503, 504, 403])
 def test_an_object_at_which_the_service_fails_holds_up_no_other(
     spool: Spool,
     database: Database,
     to: Callable[[DicomwebServer], PeerQueue],
     status: int | None,
 ) -> None:
-    """And is delivered itself once the service is mended."""
+    """A gateway may answer for it. It is delivered itself once the service is mended."""
     now = database.now()
     bad, *others = [ready(spool, database, letter * 64, now=now) for letter in "abc"]
     poison = derived_uid(bad.key, "seg")

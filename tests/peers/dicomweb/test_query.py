@@ -111,6 +111,12 @@ def test_what_is_no_dicomweb_service_is_for_a_person(reply: Reply) -> None:
         DicomwebQuery(server.settings()).echo()
 
 
+@pytest.mark.parametrize("status", [404, 410])
+def test_a_study_that_is_there_no_more_has_no_series(status: int) -> None:
+    with DicomwebServer(answer=lambda _: Reply(status=status)).running() as server:
+        assert DicomwebQuery(server.settings()).series("1.2.3") == []
+
+
 def test_an_echo_asks_for_nobodys_data() -> None:
     with DicomwebServer(answer=lambda _: answers()).running() as server:
         DicomwebQuery(server.settings()).echo()

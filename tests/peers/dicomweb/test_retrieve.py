@@ -78,6 +78,19 @@ def test_an_answer_that_is_wrong_or_too_much_is_left(
     assert not list(tmp_path.glob("*.part"))
 
 
+def test_no_more_is_written_than_there_is_room_for(tmp_path: Path) -> None:
+    def is_low() -> bool:
+        return sum(path.stat().st_size for path in tmp_path.iterdir()) > 1_000_000
+
+    reply_ = reply(multipart(b"whole", bytes(8_000_000)))
+    with (
+        DicomwebServer(answer=lambda _: reply_).running() as server,
+        pytest.raises(PeerUnreachable, match="there is no room for it now"),
+    ):
+        retrieve(server.settings(), "1.2.3", tmp_path, is_low=is_low)
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"whole"]
+
+
 def test_an_answer_that_breaks_off_is_not_taken_for_the_whole(tmp_path: Path) -> None:
     """Whatever length it had announced: its last delimiter must come."""
     body = multipart(b"one", b"two")

@@ -332,7 +332,8 @@ def test_a_service_that_goes_down_in_between_leaves_the_rest_for_later(tmp_path:
     first, second = objects(tmp_path / "1", "first"), objects(tmp_path / "2")
 
     def once(request: Request) -> Reply:
-        return takes_all(request) if len(server.requests) == 1 else Reply(status=503)
+        busy = Reply(status=503, headers={"Retry-After": "5"})
+        return takes_all(request) if len(server.requests) == 1 else busy
 
     server = DicomwebServer(answer=once)
     with server.running():
