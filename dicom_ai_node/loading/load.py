@@ -50,8 +50,8 @@ def load(
     """
     if len(instances) > MAX_FRAMES:
         raise InputError(f"The series has {len(instances)} images; the limit is {MAX_FRAMES}.")
+    _check_files(instances)  # outside: what is larger than memory is not read for its checksum
     try:
-        _check_files(instances)
         return _loaded(instances, kind=kind, checked=checked)
     except Exception:  # a fault of the disk must never be told as one of the study
         for instance in instances if checked else ():
