@@ -10,7 +10,7 @@ from typing import Any
 import pydicom
 from structlog.testing import capture_logs
 
-from dicom_ai_node import deliver
+from dicom_ai_node import committed, confirm, deliver
 from dicom_ai_node.config.settings import Config
 from dicom_ai_node.database import deliveries
 from dicom_ai_node.database.engine import Database
@@ -83,8 +83,9 @@ def state(database: Database, job: Job) -> JobState:
 
 @contextmanager
 def told() -> Iterator[list[MutableMapping[str, Any]]]:
-    """What the queues log; also where a test before this one has configured the log for good."""
-    vars(deliver.log).pop("bind", None)
+    """What is logged; also where a test before this one has configured the log for good."""
+    for logger in (deliver.log, confirm.log, committed.log):
+        vars(logger).pop("bind", None)
     with capture_logs() as logs:
         yield logs
 

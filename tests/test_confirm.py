@@ -16,6 +16,7 @@ from dicom_ai_node.job import JobState
 from dicom_ai_node.spool import Spool
 from dicom_ai_node.uids import is_uid
 from tests.confirming import COMMITTED, PENDING, REFUSED, STORED, Site, SiteOf, site
+from tests.delivering import told
 from tests.peers.committing import CommittingPacs
 
 HOUR_S, DAY_S = 3600.0, 86_400.0
@@ -108,9 +109,9 @@ def test_what_was_stored_and_forgotten_is_found_and_sent_again_unchanged(at: Sit
 
 @pytest.mark.fault("F9")
 def test_a_pacs_that_forgets_always_ends_in_an_alarm_and_not_in_a_loop(
-    at: SiteOf, database: Database, capsys: pytest.CaptureFixture[str]
+    at: SiteOf, database: Database
 ) -> None:
-    with CommittingPacs(reason=lambda _: 0x0112).running() as pacs:
+    with told() as logs, CommittingPacs(reason=lambda _: 0x0112).running() as pacs:
         here = at(pacs)
         job = here.ready()
         for round_ in range(20):
@@ -122,7 +123,8 @@ def test_a_pacs_that_forgets_always_ends_in_an_alarm_and_not_in_a_loop(
         assert seg[0] == REFUSED
         assert seg[1].startswith("not committed: 0112 no such object instance, 5 times")
         assert here.state(job) is JobState.UNDELIVERED
-        assert "level='error' event='object_not_committed'" in capsys.readouterr().out
+        alarms = [each["event"] for each in logs if each["log_level"] == "error"]
+        assert "object_not_committed" in alarms
         pacs.reason = None  # somebody has seen to it
         with database.write() as connection:
             found = jobs.find(connection, job.id)
@@ -217,22 +219,21 @@ def test_what_was_stored_after_days_is_given_as_long_to_be_committed(at: SiteOf)
 
 
 @pytest.mark.parametrize("how", ["refuses", "knows nothing of it", "is down"])
-def test_a_peer_that_cannot_be_asked_is_one_alarm_and_is_asked_later(
-    at: SiteOf, how: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_peer_that_cannot_be_asked_is_one_alarm_and_is_asked_later(at: SiteOf, how: str) -> None:
     pacs = CommittingPacs(
         action_status=0x0213 if how == "refuses" else 0, commits=how != "knows nothing of it"
     )
-    with pacs.running():
-        here = at(pacs)
-        job = here.ready()
-        here.send()
-        if how != "is down":
+    with told() as logs:
+        with pacs.running():
+            here = at(pacs)
+            job = here.ready()
+            here.send()
+            if how != "is down":
+                assert [here.ask(), here.ask(), here.ask(after=5), here.ask(after=20)] == [0] * 4
+        if how == "is down":
             assert [here.ask(), here.ask(), here.ask(after=5), here.ask(after=20)] == [0] * 4
-    if how == "is down":
-        assert [here.ask(), here.ask(), here.ask(after=5), here.ask(after=20)] == [0] * 4
-    said = [line for line in capsys.readouterr().out.splitlines() if "not_asked" in line]
-    assert [line.split()[0] for line in said] == ["level='error'", *["level='info'"] * 2]
+    said = [each["log_level"] for each in logs if each["event"] == "commitment_not_asked"]
+    assert said == ["error", "info", "info"]
     assert here.states(job) == {STORED}
     assert here.state(job) is JobState.READY
     pacs.action_status, pacs.commits = 0, True
