@@ -14,6 +14,7 @@ from dicom_ai_node.encoders.sr.status import STATUS
 from dicom_ai_node.encoders.words.words import CATALOGUES, say
 from dicom_ai_node.language import Language
 from dicom_ai_node.result import Answer, MapKind
+from dicom_ai_node.retraction.plan import RECALLED, TAKEN_BACK
 from tests.encoders import made
 
 PACKAGE = Path(dicom_ai_node.__file__).parent
@@ -40,7 +41,13 @@ def said_in(path: Path) -> set[str]:
 
 @lru_cache(maxsize=1)
 def everything_said() -> set[str]:
-    found = {RESEARCH, *(answer.upper() for answer in Answer), *(f"{kind} map" for kind in MapKind)}
+    found = {
+        RESEARCH,
+        RECALLED,
+        TAKEN_BACK,
+        *(answer.upper() for answer in Answer),
+        *(f"{kind} map" for kind in MapKind),
+    }
     for status in STATUS.values():
         found |= {status.short, status.headline, status.sentence}
     for path in PACKAGE.rglob("*.py"):

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from structlog.testing import capture_logs
 
 from dicom_ai_node.config.settings import Config
 from dicom_ai_node.database.engine import Database
@@ -13,7 +12,7 @@ from dicom_ai_node.job import JobState
 from dicom_ai_node.peers.open import open_peer
 from dicom_ai_node.spool import Spool
 from dicom_ai_node.uids import derived_uid
-from tests.delivering import KINDS, pass_time, queue_of, ready, rows, state
+from tests.delivering import KINDS, pass_time, queue_of, ready, rows, state, told
 from tests.peers.dicomweb.server import DicomwebServer, Reply, Request, says, takes_all
 
 HOUR_S = 3600.0
@@ -106,7 +105,7 @@ def test_a_service_that_does_not_take_us_is_an_alarm_and_nothing_is_given_up(
     with DicomwebServer(answer=lambda _: Reply(status=status)).running() as server:
         queue = to(server)
         begin = database.now()
-        with capture_logs() as logs:
+        with told() as logs:
             pass_time(queue, begin, begin + 6 * HOUR_S, step_s=200, until=lambda: False)
         assert state(database, job) is JobState.READY
         assert [each for each in logs if each["log_level"] == "error"]
