@@ -11,7 +11,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from dicom_ai_node import schedule
 from dicom_ai_node.config.settings import Config
-from dicom_ai_node.database import arrivals, expectations, jobs, leases, studies
+from dicom_ai_node.database import expectations, jobs, leases, stopped, studies
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.intake.intake import Intake
 from dicom_ai_node.job import JobState
@@ -210,7 +210,7 @@ def test_a_study_that_waits_for_a_person_is_never_purged(
 ) -> None:
     finish(spool, database)
     with database.write() as connection:
-        arrivals.conflict(connection, series(shape=(1, 4, 4))[0].SOPInstanceUID, now=NOW)
+        stopped.conflict(connection, series(shape=(1, 4, 4))[0].SOPInstanceUID, now=NOW)
     assert purge_expired(config, spool, database, now=NOW + 1000 * DAY_S) == 0
 
 

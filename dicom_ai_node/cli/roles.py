@@ -9,15 +9,15 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from dicom_ai_node.cli.missed import catching_up
 from dicom_ai_node.cli.node import DEFAULT_CONFIG, ConfigDir, Node, open_node
-from dicom_ai_node.config.peers import DimsePeer
+from dicom_ai_node.cli.peer_threads import confirmations, peer_queues, prior_fetchers
 from dicom_ai_node.config.settings import Config
-from dicom_ai_node.database import fetches, soundness, waiting
+from dicom_ai_node.database import soundness, waiting
 from dicom_ai_node.database.claim import claimed
 from dicom_ai_node.disks import look_at_disks
 from dicom_ai_node.draining import is_draining
@@ -31,9 +31,6 @@ from dicom_ai_node.processes import (
     supervise,
 )
 from dicom_ai_node.spool import RECEIVING_LOCK
-
-if TYPE_CHECKING:
-    from dicom_ai_node.intake.fetcher import Fetcher
 
 log = get_logger(__name__)
 
@@ -166,12 +163,10 @@ def work(config: ConfigDir = DEFAULT_CONFIG, supervised: Supervised = False) -> 
 def deliver(config: ConfigDir = DEFAULT_CONFIG, supervised: Supervised = False) -> None:
     """Send results to peers; hosts the timed work as well."""
     from dicom_ai_node import schedule
-    from dicom_ai_node.confirm import Confirmation, asked_peers, forget_others
-    from dicom_ai_node.deliver import PeerQueue
+    from dicom_ai_node.confirm import asked_peers, forget_others
     from dicom_ai_node.intake.intake import Intake
     from dicom_ai_node.outbox_rescan import rescan_outbox
     from dicom_ai_node.peers.association import abort_all
-    from dicom_ai_node.peers.open import open_peer
 
     with _role("deliver", config, supervised, need_models=True) as (node, stop):
         _check_peers(node.config)
@@ -183,31 +178,10 @@ def deliver(config: ConfigDir = DEFAULT_CONFIG, supervised: Supervised = False) 
         ticks = schedule.start(node.config, node.spool, node.database, intake)
         asked = asked_peers(node.config.peers)
         forget_others(node.database, asked)
-        queues = [
-            PeerQueue(
-                name=name,
-                peer=open_peer(settings, node.config.node),
-                spool=node.spool,
-                database=node.database,
-                settings=node.config.delivery,
-                wants_commitment=name in asked,
-            )
-            for name, settings in node.config.peers.items()
-        ]
-        confirmations = [
-            Confirmation(
-                name=name,
-                peer=peer,
-                calling_ae_title=node.config.node.ae_title[0],
-                spool=node.spool,
-                database=node.database,
-                settings=node.config.delivery,
-            )
-            for name, peer in asked.items()
-        ]
-        runs = [*(queue.run for queue in queues), *(each.run for each in confirmations)]
-        sending = [_started(each, stop) for each in runs]
-        for fetcher in _fetchers(node):
+        queues = [queue.run for queue in peer_queues(node, wants_commitment=asked)]
+        confirmed = [each.run for each in confirmations(node, asked)]
+        sending = [_started(each, stop) for each in (*queues, *confirmed)]
+        for fetcher in prior_fetchers(node):
             _started(fetcher.run, stop)
         for catch_up in catching_up(node):
             _started(catch_up.run, stop)
@@ -223,27 +197,6 @@ def _started(run: Callable[[threading.Event], None], stop: threading.Event) -> t
     thread = threading.Thread(target=run, args=(stop,), daemon=True)
     thread.start()
     return thread
-
-
-def _fetchers(node: Node) -> list["Fetcher"]:
-    """One for each peer from which a route takes priors."""
-    from dicom_ai_node.intake.comparison import sources_of
-    from dicom_ai_node.intake.fetcher import Fetcher
-
-    peers = {name: node.config.peers[name] for name in sources_of(node.config.routes)}
-    with node.database.write() as connection:
-        fetches.resume(connection, peers, now=node.database.now())
-    return [
-        Fetcher(
-            name=name,
-            settings=settings,
-            ae_title=node.config.node.ae_title[0],
-            spool=node.spool,
-            database=node.database,
-        )
-        for name, settings in peers.items()
-        if isinstance(settings, DimsePeer)
-    ]
 
 
 def web(config: ConfigDir = DEFAULT_CONFIG, supervised: Supervised = False) -> None:

@@ -65,48 +65,54 @@ def show(
         was_missed = missed_table.of_study(connection, study_instance_uid)
         wrong = wrong_results(connection, study_instance_uid)
         unfinished = recalls.unfinished(connection, study_instance_uid)
-    step = next_step.of_study(StudyState(row["state"]), jobs)
     aside = reviewing.aside(node, study_instance_uid) if row["state"] == _WAITS else []
+    found = {
+        **row,
+        "next_step": next_step.of_study(StudyState(row["state"]), jobs),
+        "kept_aside": [str(path) for path in aside],
+        "instances": number,
+        "jobs": [asdict(job) for job in jobs],
+        "fetches": [asdict(each) for each in fetched],
+        "missed": [asdict(each) for each in was_missed],
+        "wrong_results_at": wrong,
+        "retractions_waiting": list(unfinished),
+    }
     if as_json:
-        print_json(
-            {
-                **row,
-                "next_step": step,
-                "kept_aside": [str(path) for path in aside],
-                "instances": number,
-                "jobs": [asdict(job) for job in jobs],
-                "fetches": [asdict(each) for each in fetched],
-                "missed": [asdict(each) for each in was_missed],
-                "wrong_results_at": wrong,
-                "retractions_waiting": list(unfinished),
-            }
-        )
+        print_json(found)
         return
-    out = console(soft_wrap=True)
-    out.print(f"{row['study_instance_uid']} from {row['calling_ae_title']}")
-    out.print(f"{number} instances, the last at {moment(row['last_received_at'])}")
-    out.print(_state(row))
-    out.print(f"next: {step}")
-    for path in aside:
-        out.print(f"came under a UID of this study with other contents, and is kept aside: {path}")
-    if row["evidence"]:
-        out.print(_completeness(row))
-    for job in jobs:
-        out.print(f"job {job.id}: {job.model} {job.state} {job.outcome or ''} {job.reason or ''}")
-    for each in was_missed:
-        out.print(
-            f"looked for at {each.peer}, in case it was missed: {each.state} {each.reason or ''}"
-        )
-    if wrong:
-        out.print(
-            f"Results of images that are not to be used are at {', '.join(wrong)}: take them back "
-            f"by `dicom-ai-node results retract --study {row['study_instance_uid']}`"
-        )
-    for why in unfinished:
-        out.print(f"Results that are being taken back: {why}")
+    _print(found)
     for each in fetched:
         what = "which priors there are" if each.is_question else f"prior {each.study_instance_uid}"
-        out.print(f"asked {each.peer} for {what}: {each.state} {each.reason or ''}")
+        console(soft_wrap=True).print(
+            f"asked {each.peer} for {what}: {each.state} {each.reason or ''}"
+        )
+
+
+def _print(found: dict[str, Any]) -> None:
+    out = console(soft_wrap=True)
+    uid = found["study_instance_uid"]
+    out.print(f"{uid} from {found['calling_ae_title']}")
+    out.print(f"{found['instances']} instances, the last at {moment(found['last_received_at'])}")
+    out.print(_state(found))
+    out.print(f"next: {found['next_step']}")
+    for path in found["kept_aside"]:
+        out.print(f"came under a UID of this study with other contents, and is kept aside: {path}")
+    if found["evidence"]:
+        out.print(_completeness(found))
+    for job in found["jobs"]:
+        outcome, reason = job["outcome"] or "", job["reason"] or ""
+        out.print(f"job {job['id']}: {job['model']} {job['state']} {outcome} {reason}")
+    for each in found["missed"]:
+        told = f"{each['state']} {each['reason'] or ''}"
+        out.print(f"looked for at {each['peer']}, in case it was missed: {told}")
+    if found["wrong_results_at"]:
+        out.print(
+            f"Results of images that are not to be used are at "
+            f"{', '.join(found['wrong_results_at'])}: take them back by `dicom-ai-node results "
+            f"retract --study {uid}`"
+        )
+    for why in found["retractions_waiting"]:
+        out.print(f"Results that are being taken back: {why}")
 
 
 @app.command()

@@ -8,7 +8,7 @@ from typing import Protocol, cast
 
 from sqlalchemy import Connection, bindparam, func, insert, select, update
 
-from dicom_ai_node.database import jobs_of_study, rejections, retractions, tallies
+from dicom_ai_node.database import rejections, stopped, tallies
 from dicom_ai_node.database.open_studies import next_change
 from dicom_ai_node.database.tables import instance, study
 from dicom_ai_node.study import StudyState
@@ -16,16 +16,6 @@ from dicom_ai_node.uids import OURS
 
 _AT_ONCE = 500  # bound parameters of one statement
 _SETTLED = (StudyState.ROUTED, StudyState.REFUSED, StudyState.PRIOR)
-
-
-PATIENT_DIFFERS = (
-    "instances of this study name different patients: nothing is analysed until the PACS has "
-    "corrected it and sends it under a Study Instance UID of its own"
-)
-BYTES_DIFFER = (
-    "an instance came twice with the same UID and different contents: nothing is analysed until "
-    "the PACS sends the right one under UIDs of its own"
-)
 
 
 class Arrival(enum.Enum):
@@ -148,7 +138,7 @@ def add_all(
     for kept, each in zip(batch, found, strict=True):
         if each is Arrival.CONFLICT:
             uid = kept.received.sop_instance_uid
-            conflict(connection, uid, now=kept.received_at, came=kept.received)
+            stopped.conflict(connection, uid, now=kept.received_at, came=kept.received)
     return found
 
 
@@ -200,37 +190,6 @@ def count_of(connection: Connection, study_instance_uid: str) -> int:
     return int(connection.execute(query).scalar_one())
 
 
-def conflict(
-    connection: Connection,
-    sop_instance_uid: str,
-    *,
-    now: float,
-    came: ReceivedInstance | None = None,
-) -> None:
-    """Stop the study of the instance that was kept: a person must say which one is right.
-
-    Where what `came` beside it is of the same study and another patient, that is what is wrong.
-    """
-    query = select(study).join(instance).where(instance.c.sop_instance_uid == sop_instance_uid)
-    row = connection.execute(query).mappings().one()
-    of_study = came is not None and came.study_instance_uid == row["study_instance_uid"]
-    patient = came.patient_digest if came is not None and of_study else row["patient_digest"]
-    differs = patient != row["patient_digest"] or row["reason"] == PATIENT_DIFFERS
-    _stop(connection, row["id"], PATIENT_DIFFERS if differs else BYTES_DIFFER, now)
-
-
-def _stop(connection: Connection, study_id: int, reason: str, now: float) -> None:
-    """No processing, and no result that is not out already (P3, P6)."""
-    connection.execute(
-        update(study)
-        .where(study.c.id == study_id)
-        .values(state=StudyState.NEEDS_REVIEW, reason=reason, changed=next_change())
-    )
-    for job_id in jobs_of_study.ready_of_study(connection, study_id):
-        retractions.count_as_tried(connection, job_id)
-    jobs_of_study.cancel_of_study(connection, study_id, why=reason, now=now)
-
-
 def file_of(connection: Connection, sop_instance_uid: str) -> str:
     query = select(instance.c.file).where(instance.c.sop_instance_uid == sop_instance_uid)
     return str(connection.execute(query).scalar_one())
@@ -273,7 +232,7 @@ def _touch(connection: Connection, group: Sequence[Kept]) -> int:
             changes["patient_digest"] = next(iter(patients))
         connection.execute(update(study).where(study.c.id == study_id).values(**changes))
     if len(patients) > 1:
-        _stop(connection, study_id, PATIENT_DIFFERS, now)
+        stopped.stop(connection, study_id, stopped.PATIENT_DIFFERS, now)
     return study_id
 
 

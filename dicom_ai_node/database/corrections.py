@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, RowMapping, select
 
 from dicom_ai_node.database import jobs, recalls, retractions
-from dicom_ai_node.database.arrivals import PATIENT_DIFFERS
 from dicom_ai_node.database.produced import ResultsOf, has_result, notes_of, produced
 from dicom_ai_node.database.retracted import (
     CORRECTED,
@@ -15,6 +14,7 @@ from dicom_ai_node.database.retracted import (
     is_note,
     is_retracted,
 )
+from dicom_ai_node.database.stopped import PATIENT_DIFFERS
 from dicom_ai_node.database.tables import job, study
 from dicom_ai_node.job import Job, JobState
 from dicom_ai_node.study import StudyState

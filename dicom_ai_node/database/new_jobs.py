@@ -57,6 +57,17 @@ def enqueue(connection: Connection, new: NewJob, *, now: float) -> Job | None:
     uses = {name: _used(connection, key) for name, key in new.uses.items()}
     if any(used.state is JobState.CANCELLED for used in uses.values()):
         return None
+    made = _add(connection, new, uses, earlier, now)
+    if earlier and earlier.state in (JobState.QUEUED, JobState.RUNNING):
+        why = f"{jobs.SUPERSEDED_BY}{made.id}"
+        jobs.move(connection, earlier, JobState.CANCELLED, now=now, why=why)
+    return made
+
+
+def _add(
+    connection: Connection, new: NewJob, uses: Mapping[str, Job], earlier: Job | None, now: float
+) -> Job:
+    """QUEUED, in the place of an earlier one."""
     waits = any(used.state not in jobs.WITH_RESULT for used in uses.values())
     added = connection.execute(
         insert(job)
@@ -86,10 +97,6 @@ def enqueue(connection: Connection, new: NewJob, *, now: float) -> Job | None:
     )
     made = jobs.of_row(added.mappings().one())
     jobs.note(connection, made.id, None, JobState.QUEUED, None, now)
-    if earlier and earlier.state in (JobState.QUEUED, JobState.RUNNING):
-        jobs.move(
-            connection, earlier, JobState.CANCELLED, now=now, why=f"{jobs.SUPERSEDED_BY}{made.id}"
-        )
     return made
 
 

@@ -7,33 +7,26 @@ threads, and hold each object in memory.
 
 import struct
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
-
-from pynetdicom.dsutils import encode
 
 from dicom_ai_node.config.settings import LimitsSettings
 from dicom_ai_node.durable_steps import Step, reached
 from dicom_ai_node.log import get_logger
-from dicom_ai_node.peers.commitment import Report
 from dicom_ai_node.receive import command as dimse
-from dicom_ai_node.receive.action import Action
-from dicom_ai_node.receive.answer import ActionStatus, Answer, Status, in_books
+from dicom_ai_node.receive.answer import Answer, Status, in_books
 from dicom_ai_node.receive.brought import Brought
 from dicom_ai_node.receive.command import Command
 from dicom_ai_node.receive.commitment import Commitments
-from dicom_ai_node.receive.commitment_report import CommitmentReport, Reports
-from dicom_ai_node.receive.commitment_request import REQUEST_STORAGE_COMMITMENT, SOP_INSTANCE_UID
+from dicom_ai_node.receive.commitment_report import Reports
 from dicom_ai_node.receive.negotiation import (
     NOTIFICATIONS,
     STORAGE_COMMITMENT,
     VERIFICATION,
-    Context,
 )
-from dicom_ai_node.receive.notification import Notification
-from dicom_ai_node.receive.outbox import Outbox
+from dicom_ai_node.receive.normalised import Normalised
 from dicom_ai_node.receive.store import TOO_LARGE, Message, Refused, Store, TooLarge
+from dicom_ai_node.receive.terms import DataSet, Terms
 from dicom_ai_node.receive.wire import (
     ABORT,
     HEADER,
@@ -64,25 +57,6 @@ _REFUSALS = {  # what the log calls it
     dimse.N_EVENT_REPORT_RQ: "commitment_report_refused",
 }
 _BUG = Answer(Status.OUT_OF_RESOURCES, "internal error")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
-    """What was agreed on."""
-
-    calling_ae_title: str
-    called_ae_title: str
-    may: frozenset[str]  # echo, store, commitment, notify
-    max_pdu: int  # what the peer takes
-    contexts: Mapping[int, Context]
-
-
-class DataSet(Protocol):
-    """What follows a command: it is fed to its end, or dropped."""
-
-    def feed(self, data: memoryview) -> None: ...
-    def finish(self) -> Answer: ...
-    def drop(self) -> None: ...
 
 
 @dataclass(slots=True)
@@ -117,22 +91,19 @@ class Association:
         self._says_something = says_something
         self._terms = terms
         self._store = store
-        self._commitments = commitments
-        self._reports = reports
         self._limits = limits
         self._command = bytearray()
         self._command_context = 0
         self._under_way: _UnderWay | None = None
         self._brought = Brought(store.ledger)
-        self._outbox = Outbox()
-        self._report_context = 0
+        self._normalised = Normalised(wire, terms, store.database, commitments, reports)
         self.idle_since: float | None = time.monotonic()  # None within a message
 
     def serve(self) -> None:
         """Returns after a release; raises Closed (an abort, too), Late or ProtocolError."""
         try:
             while True:
-                if self._outbox.is_expecting():
+                if self._normalised.is_report_due():
                     self._report()
                 kind, body = self._wire.read(wait_s=self._wait_s())
                 if kind == P_DATA:
@@ -150,7 +121,7 @@ class Association:
         finally:
             self._drop()
             self._brought.end()
-            self._commitments.returned(self._outbox.close())
+            self._normalised.end()
 
     def _wait_s(self) -> float:
         """Until the next PDU must begin; raises Late when a C-STORE takes too long, or trickles."""
@@ -251,13 +222,14 @@ class Association:
             allowed = "echo" in self._terms.may
             status = Status.SUCCESS if allowed else Status.NOT_AUTHORIZED
             self._answer(context_id, request, Answer(status))
-        elif (begun := self._begin_normalised(field, context_id, request)) is not None:
+        elif (begun := self._normalised.begin(field, context_id, request)) is not None:
             if has_data:
                 self._under_way = _UnderWay(request, context_id, begun)
             else:
                 self._answer(context_id, request, begun.finish())
         elif field == dimse.N_EVENT_REPORT_RSP and service == STORAGE_COMMITMENT and not has_data:
-            self._reported(request)
+            self._normalised.answered(request)
+            self.idle_since = time.monotonic()
         elif field == dimse.C_CANCEL_RQ and not has_data:
             self.idle_since = time.monotonic()  # there is nothing that could be cancelled
         else:
@@ -277,109 +249,19 @@ class Association:
             return Refused(Answer(Status.NOT_AUTHORIZED, "may not store here"))
         return self._store.begin(message, self._brought)
 
-    def _begin_normalised(self, field: int, context_id: int, request: Command) -> DataSet | None:
-        """None for what is no request of such a service, or is not served in this context."""
-        service = self._terms.contexts[context_id].abstract_syntax
-        if field == dimse.N_ACTION_RQ and service == STORAGE_COMMITMENT:
-            return self._begin_action(context_id, request)
-        if field == dimse.N_EVENT_REPORT_RQ and service == STORAGE_COMMITMENT:
-            return self._begin_report(context_id, request)
-        if field in (dimse.N_CREATE_RQ, dimse.N_SET_RQ) and service in NOTIFICATIONS:
-            return self._begin_notification(context_id, request)
-        return None
-
-    def _begin_action(self, context_id: int, request: Command) -> DataSet:
-        refused: tuple[ActionStatus, str] | None = None
-        if "commitment" not in self._terms.may:
-            refused = ActionStatus.NOT_AUTHORIZED, "may not ask for storage commitment here"
-        elif request.text(dimse.REQUESTED_SOP_CLASS_UID) != STORAGE_COMMITMENT:
-            refused = ActionStatus.NO_SUCH_SOP_CLASS, "another SOP class than that of the context"
-        elif request.text(dimse.REQUESTED_SOP_INSTANCE_UID) != SOP_INSTANCE_UID:
-            refused = ActionStatus.NO_SUCH_SOP_INSTANCE, "not the well-known SOP instance"
-        elif request.number(dimse.ACTION_TYPE_ID) != REQUEST_STORAGE_COMMITMENT:
-            refused = ActionStatus.NO_SUCH_ACTION, "no such action type"
-        if refused is not None:
-            return Refused(Answer(*refused))
-        self._report_context = context_id
-        return Action(
-            self._commitments,
-            self._outbox,
-            calling_ae_title=self._terms.calling_ae_title,
-            called_ae_title=self._terms.called_ae_title,
-            transfer_syntax=self._terms.contexts[context_id].transfer_syntax,
-        )
-
-    def _begin_notification(self, context_id: int, request: Command) -> DataSet:
-        context = self._terms.contexts[context_id]
-        return Notification(
-            self._store.database,
-            request,
-            sop_class_uid=context.abstract_syntax,
-            transfer_syntax=context.transfer_syntax,
-        )
-
-    def _begin_report(self, context_id: int, request: Command) -> DataSet:
-        refused = self._reports.refusal(request, self._terms.may)
-        if refused is not None:
-            return Refused(refused)
-        return CommitmentReport(
-            self._reports,
-            calling_ae_title=self._terms.calling_ae_title,
-            transfer_syntax=self._terms.contexts[context_id].transfer_syntax,
-        )
-
     def _report(self) -> None:
         """Send what was judged: by this thread, so never within a message of ours or of the peer's.
 
         Until the peer says something; then that is read first.
         """
         until = time.monotonic() + self._limits.idle_s
-        while self._outbox.is_expecting() and time.monotonic() < until:
+        while self._normalised.is_report_due() and time.monotonic() < until:
             if self._under_way is not None or self._command:
                 return
-            ready = self._outbox.take()
-            if ready is not None:
-                self._send_report(*ready)
+            if self._normalised.send_report():
+                self.idle_since = time.monotonic()
             elif self._says_something(_REPORT_TICK_S):
                 return
-
-    def _send_report(self, message_id: int, report: Report) -> None:
-        """An N-EVENT-REPORT-RQ (PS3.7 10.3.1), in the context in which it was asked for."""
-        command = dimse.encode(
-            [
-                (dimse.AFFECTED_SOP_CLASS_UID, STORAGE_COMMITMENT),
-                (dimse.COMMAND_FIELD, dimse.N_EVENT_REPORT_RQ),
-                (dimse.MESSAGE_ID, message_id),
-                (dimse.COMMAND_DATA_SET_TYPE, dimse.DATA_SET),
-                (dimse.AFFECTED_SOP_INSTANCE_UID, SOP_INSTANCE_UID),
-                (dimse.EVENT_TYPE_ID, report.event_type),
-            ]
-        )
-        syntax = self._terms.contexts[self._report_context].transfer_syntax
-        information = encode(
-            report.event_information(),
-            syntax.is_implicit_VR,
-            syntax.is_little_endian,
-            syntax.is_deflated,
-        )
-        assert information is not None  # noqa: S101 — it is made of UIDs that were checked
-        for content, is_command in ((command, True), (information, False)):
-            for pdu in dimse.pdus(
-                self._report_context,
-                content,
-                is_command=is_command,
-                max_pdu=self._terms.max_pdu,
-            ):
-                self._wire.send(pdu)
-        self.idle_since = time.monotonic()
-
-    def _reported(self, response: Command) -> None:
-        """The peer's answer to a report (PS3.4 J.3.3)."""
-        commitment_id = self._outbox.answered(response.number(dimse.MESSAGE_ID_RESPONDED_TO))
-        if commitment_id is None:
-            raise ProtocolError(UNEXPECTED_PARAMETER, "an answer to nothing")
-        self._commitments.answered(commitment_id, response.number(dimse.STATUS))
-        self.idle_since = time.monotonic()
 
     def _answer(self, context_id: int, request: Command, answer: Answer) -> None:
         encoded = dimse.response(request, answer.status, comment=answer.comment)

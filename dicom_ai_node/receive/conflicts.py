@@ -2,7 +2,7 @@
 
 from pydicom.errors import InvalidDicomError
 
-from dicom_ai_node.database import arrivals
+from dicom_ai_node.database import arrivals, stopped
 from dicom_ai_node.database.arrivals import Arrival
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.log import get_logger
@@ -30,7 +30,7 @@ def stop_again(spool: Spool, database: Database, *, since: float = 0) -> int:
         with database.write() as connection:
             if arrivals.arrival(connection, received) is Arrival.CONFLICT:
                 uid = received.sop_instance_uid
-                arrivals.conflict(connection, uid, now=database.now(), came=received)
+                stopped.conflict(connection, uid, now=database.now(), came=received)
                 found += 1
     if found:
         log.error("conflicts_known_again", instances=found)

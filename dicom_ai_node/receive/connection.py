@@ -20,7 +20,7 @@ from dicom_ai_node.receive.admission import (
     Admission,
     Rejected,
 )
-from dicom_ai_node.receive.association import Association, Terms
+from dicom_ai_node.receive.association import Association
 from dicom_ai_node.receive.backlog import Backlog
 from dicom_ai_node.receive.commitment import Commitments
 from dicom_ai_node.receive.commitment_report import Reports
@@ -28,6 +28,7 @@ from dicom_ai_node.receive.negotiated import Negotiations
 from dicom_ai_node.receive.negotiation import STORAGE_COMMITMENT, VERIFICATION, Request
 from dicom_ai_node.receive.space import Space, is_short_of_descriptors
 from dicom_ai_node.receive.store import Store
+from dicom_ai_node.receive.terms import Terms
 from dicom_ai_node.receive.wire import (
     ABORT,
     ASSOCIATE_RJ,

@@ -7,7 +7,7 @@ from pydicom.uid import UID
 from sqlalchemy.exc import DBAPIError
 
 from dicom_ai_node.config.settings import LimitsSettings
-from dicom_ai_node.database import arrivals, lost
+from dicom_ai_node.database import lost, stopped
 from dicom_ai_node.database.arrivals import Arrival, ReceivedInstance
 from dicom_ai_node.database.engine import BUSY_TIMEOUT_S, Database
 from dicom_ai_node.durable_steps import Step, reached
@@ -239,7 +239,7 @@ class Reception:
         self._settle()
         with self._store.database.write() as connection:
             uid, now = received.sop_instance_uid, self._store.database.now()
-            arrivals.conflict(connection, uid, now=now, came=received)
+            stopped.conflict(connection, uid, now=now, came=received)
         reached(Step.CONFLICT_RECORDED)
         self._store.spool.set_aside(file.name, f"{received.sha256}.dcm")
         self._file = None

@@ -4,8 +4,9 @@ import pytest
 from sqlalchemy import Connection, RowMapping
 
 from dicom_ai_node.database import arrivals, jobs, open_studies, studies
-from dicom_ai_node.database.arrivals import BYTES_DIFFER, PATIENT_DIFFERS, Arrival
+from dicom_ai_node.database.arrivals import Arrival
 from dicom_ai_node.database.engine import Database
+from dicom_ai_node.database.stopped import BYTES_DIFFER, PATIENT_DIFFERS
 from dicom_ai_node.job import JobState
 from dicom_ai_node.study import StudyState
 from tests.database.made import NOW, claimed, enqueued, received
