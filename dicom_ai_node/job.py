@@ -83,6 +83,9 @@ class DeliveryState(enum.StrEnum):
 AT_PEER = frozenset({DeliveryState.STORED, DeliveryState.COMMITTED})
 
 
+NOTE_SUBJECT = "retraction: "  # begins the subject of a job that is a rejection note
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """A row of the job table. Times are seconds since the epoch, on the database's clock."""
@@ -113,6 +116,11 @@ class Job:
     supersedes: int | None
     created_at: float
     timings: Mapping[str, float]  # seconds per stage of the attempt that made the result
+
+    @property
+    def is_note(self) -> bool:
+        """It sends a rejection note, and no result."""
+        return self.subject.startswith(NOTE_SUBJECT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 
 from dicom_ai_node.job import Job, JobState
-from dicom_ai_node.study import StudyState
+from dicom_ai_node.study import LOST_INSTANCES, StudyState
 
 NOTHING = "nothing to do"
 
@@ -50,8 +50,10 @@ def of_job(job: Job, waits: str | None = None) -> str:
     return waits or _OF_JOB[job.state]
 
 
-def of_study(state: StudyState, jobs: Iterable[Job]) -> str:
-    """By its state, and where it has been routed by that of its jobs."""
+def of_study(state: StudyState, jobs: Iterable[Job], *, reason: str | None = None) -> str:
+    """By its state, and where it has been routed by that of its jobs; `reason` is the study's."""
+    if state is StudyState.NEEDS_REVIEW and reason == LOST_INSTANCES:
+        return "send it again: it goes on by itself"
     if state is not StudyState.ROUTED:
         return _OF_STUDY[state]
     known = sorted(jobs, key=lambda each: (_FIRST.index(each.state), -each.id))
@@ -60,6 +62,8 @@ def of_study(state: StudyState, jobs: Iterable[Job]) -> str:
     first = known[0]
     if first.state is JobState.CANCELLED:
         return "its jobs were cancelled: if it is to be analysed after all, `studies judge`"
+    if first.state is JobState.DONE and first.is_note:
+        return f"{NOTHING}: its results were taken back; for new ones, `studies judge`"
     if first.state is JobState.DONE:
         return f"{NOTHING}: every result is delivered"
     return f"job {first.id} is {first.state}: {_OF_JOB[first.state]}"

@@ -26,6 +26,12 @@ class StudyState(enum.StrEnum):
 
 OPEN_STATES = (StudyState.RECEIVING, StudyState.INCOMPLETE)
 
+# why a study needs a review, where that is over as soon as they come again
+LOST_INSTANCES = (
+    "images of this study are gone from the node's disk or damaged there: have the disk checked, "
+    "and send the study again"
+)
+
 
 class Source(enum.StrEnum):
     """Who says how many instances there are."""

@@ -16,7 +16,6 @@ from dicom_ai_node.config.installed import InstalledModel
 from dicom_ai_node.config.settings import Config
 from dicom_ai_node.database import deliveries, earlier, jobs, leases, studies
 from dicom_ai_node.database.engine import Database
-from dicom_ai_node.database.lost import LOST_INSTANCES
 from dicom_ai_node.database.retracted import RETRACTED
 from dicom_ai_node.database.tables import job_event
 from dicom_ai_node.engines.engine import Failure, Room
@@ -29,7 +28,7 @@ from dicom_ai_node.receive.rescan import describe
 from dicom_ai_node.report import REPORT, Report, read_report
 from dicom_ai_node.request import Request
 from dicom_ai_node.spool import Spool
-from dicom_ai_node.study import IMAGE
+from dicom_ai_node.study import IMAGE, LOST_INSTANCES
 from dicom_ai_node.work import Worker
 from tests.dicom_factory import series
 from tests.gate.told import hand_over, object_of

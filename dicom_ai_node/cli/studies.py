@@ -68,7 +68,7 @@ def show(
     aside = reviewing.aside(node, study_instance_uid) if row["state"] == _WAITS else []
     found = {
         **row,
-        "next_step": next_step.of_study(StudyState(row["state"]), jobs),
+        "next_step": next_step.of_study(StudyState(row["state"]), jobs, reason=row["reason"]),
         "kept_aside": [str(path) for path in aside],
         "instances": number,
         "jobs": [asdict(job) for job in jobs],
@@ -160,7 +160,7 @@ def _state(row: Mapping[str, Any]) -> str:
 
 def _next_step(connection: Connection, row: RowMapping) -> str:
     jobs = job_table.listing(connection, study_instance_uid=row["study_instance_uid"])
-    return next_step.of_study(StudyState(row["state"]), jobs)
+    return next_step.of_study(StudyState(row["state"]), jobs, reason=row["reason"])
 
 
 def _completeness(row: dict[str, Any]) -> str:

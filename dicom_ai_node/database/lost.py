@@ -8,15 +8,11 @@ from sqlalchemy import ColumnElement, Connection, delete, func, or_, select, upd
 
 from dicom_ai_node.database import jobs
 from dicom_ai_node.database.open_studies import next_change
-from dicom_ai_node.database.retracted import SUBJECT, is_note, was_corrected, was_retracted
+from dicom_ai_node.database.retracted import is_note, was_corrected, was_retracted
 from dicom_ai_node.database.tables import delivery, instance, job, study
 from dicom_ai_node.job import DAMAGED, LOST, DeliveryState, Job, JobState
-from dicom_ai_node.study import OPEN_STATES, StudyState
+from dicom_ai_node.study import LOST_INSTANCES, OPEN_STATES, StudyState
 
-LOST_INSTANCES = (
-    "images of this study are gone from the node's disk or damaged there: have the disk checked, "
-    "and send the study again"
-)
 RESULTS_GONE = (
     "its results are gone from the node's disk, and a peer may have some of them: put the folder "
     "back from a backup (`restore`), then `jobs retry`; or retract them and judge the study again"
@@ -138,13 +134,12 @@ def without_results(connection: Connection, current: Job, *, now: float) -> JobS
     sent = connection.execute(
         select(func.count()).select_from(delivery).where(of_it, delivery.c.tries > 0)
     ).scalar_one()
-    is_note = current.subject.startswith(SUBJECT)
-    if not sent and not is_note:
+    if not sent and not current.is_note:
         connection.execute(delete(delivery).where(of_it))
         why = "its results are gone from the node's disk, and nothing was sent: it runs again"
         jobs.move(connection, current, JobState.QUEUED, now=now, why=why, attempts=0, run_after=now)
         return JobState.QUEUED
-    why = NOTE_GONE if is_note else RESULTS_GONE
+    why = NOTE_GONE if current.is_note else RESULTS_GONE
     told = {"error_kind": LOST, "error_text": why}
     connection.execute(  # so that `jobs retry` knows what to send
         update(delivery)

@@ -4,6 +4,7 @@
 from sqlalchemy import ColumnElement, Connection, select
 
 from dicom_ai_node.database.tables import job, job_event
+from dicom_ai_node.job import NOTE_SUBJECT
 
 DISCARDED = "its study was discarded by an operator"  # begins the event of a job whose study was
 # begins the event of a job whose results are; by whom
@@ -14,11 +15,10 @@ CORRECTED = "its images are not to be used: "  # begins the event of a job that 
 OTHER_PATIENT = "the study names another patient by now"  # why, where no note says so
 AGAIN = "the study is judged again: what has no result is made anew, where a route wants it"
 REVIEWED = "a person has looked: what is stored of the study is right"
-SUBJECT = "retraction: "  # begins the subject of a job that is a rejection note
 
 
 def is_note() -> ColumnElement[bool]:
-    return job.c.subject.startswith(SUBJECT, autoescape=True)
+    return job.c.subject.startswith(NOTE_SUBJECT, autoescape=True)
 
 
 def was_retracted() -> ColumnElement[bool]:

@@ -17,14 +17,13 @@ from dicom_ai_node.database.retracted import (
     OTHER_PATIENT,
     RETRACTED,
     REVIEWED,
-    SUBJECT,
     is_note,
     is_retracted,
     was_retracted,
 )
 from dicom_ai_node.database.tables import IS_NOTE, delivery, job, job_event, study
 from dicom_ai_node.form import Kind
-from dicom_ai_node.job import FINAL_STATES, DeliveryState, Job, JobState, Priority
+from dicom_ai_node.job import FINAL_STATES, NOTE_SUBJECT, DeliveryState, Job, JobState, Priority
 from dicom_ai_node.study import StudyState
 
 _ON_ITS_WAY = "it was perhaps on its way when it was retracted"
@@ -114,7 +113,7 @@ def add_note(connection: Connection, new: NewNote, *, now: float) -> Job:
             series_instance_uid=new.series_instance_uid,
             model=new.of.model,
             version=new.of.version,
-            subject=f"{SUBJECT}{new.peer}",
+            subject=f"{NOTE_SUBJECT}{new.peer}",
             send_to=[new.peer],
             inputs={REJECTED: list(new.rejects)},
             uses={},

@@ -11,7 +11,6 @@ from dicom_ai_node.config.peers import DicomwebPeer, DimsePeer, FolderPeer
 from dicom_ai_node.config.settings import Config
 from dicom_ai_node.database import deliveries, jobs, studies
 from dicom_ai_node.database.engine import Database
-from dicom_ai_node.database.retracted import SUBJECT
 from dicom_ai_node.errors import InputError, PeerUnreachable
 from dicom_ai_node.header import DAMAGED, read_head
 from dicom_ai_node.peers.association import name_of
@@ -54,7 +53,7 @@ def _files(
         yield spool.instance_path(row["file"])
     study_instance_uid = note.study_instance_uid
     every = jobs.listing(connection, study_instance_uid=study_instance_uid, limit=_JOBS)
-    for job in (each for each in every if not each.subject.startswith(SUBJECT)):
+    for job in (each for each in every if not each.is_note):
         for row in deliveries.of_job(connection, job.id):
             yield spool.outbox_path(job.key) / row["file"]
     for folder in (peer for peer in config.peers.values() if isinstance(peer, FolderPeer)):

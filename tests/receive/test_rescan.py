@@ -8,11 +8,11 @@ from pydicom.filereader import read_file_meta_info
 from dicom_ai_node.database import arrivals, studies
 from dicom_ai_node.database.arrivals import Arrival
 from dicom_ai_node.database.engine import Database
-from dicom_ai_node.database.lost import LOST_INSTANCES
 from dicom_ai_node.receive import part10
 from dicom_ai_node.receive.answer import Answer, Status
 from dicom_ai_node.receive.rescan import Found, describe, rescan
 from dicom_ai_node.spool import Spool
+from dicom_ai_node.study import LOST_INSTANCES
 from tests.made import empty_place
 from tests.receive.scu import slices, store
 
