@@ -27,7 +27,7 @@ from dicom_ai_node.loading.pixels import check_same
 from dicom_ai_node.loading.projection import projection_images
 from dicom_ai_node.loading.stack import volume_of
 from dicom_ai_node.loading.stored_image import StoredImage, is_plain, read_image
-from dicom_ai_node.loading.unread import check
+from dicom_ai_node.loading.unread import Damaged, check
 from dicom_ai_node.study import Instance
 
 MAX_FILE_BYTES = 2 << 30  # of the series (P18)
@@ -60,7 +60,11 @@ def load(
 
 
 def _check_files(instances: Sequence[Instance]) -> None:
-    if sum(instance.path.stat().st_size for instance in instances) > MAX_FILE_BYTES:
+    try:
+        size = sum(instance.path.stat().st_size for instance in instances)
+    except FileNotFoundError:  # acknowledged, and gone since
+        raise Damaged from None
+    if size > MAX_FILE_BYTES:
         raise InputError("The files of the series are larger than the limit of 2 GiB.")
 
 
