@@ -26,7 +26,7 @@ HEAVY = (
         "dicom_ai_node.intake",
         "dicom_ai_node.intake.fetcher",
         "dicom_ai_node.receive.importing",
-        "dicom_ai_node.web.server",
+        "dicom_ai_node.observe.server",
         "dicom_ai_node.processes",
         "dicom_ai_node.config.load",
         "dicom_ai_node.database.schema",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dicom_ai_node import log
+from dicom_ai_node.audit.trail import Trail
 from dicom_ai_node.config.load import load
 from dicom_ai_node.config.settings import Config
 from dicom_ai_node.database import schema, soundness
@@ -32,6 +33,7 @@ class Node:
     config: Config
     spool: Spool
     database: Database
+    trail: Trail  # of audit messages
     models: Mapping[str, "InstalledModel"]  # as Store.by_label(); empty for what runs none
 
 
@@ -46,7 +48,14 @@ def open_node(directory: Path, *, need_models: bool = False) -> Node:
         soundness.require_there(database.path, has_files=spool.holds_anything())
     schema.require_current(database)
     models = _models(config) if need_models else {}
-    return Node(directory=directory, config=config, spool=spool, database=database, models=models)
+    return Node(
+        directory=directory,
+        config=config,
+        spool=spool,
+        database=database,
+        trail=Trail(spool.root / "audit"),
+        models=models,
+    )
 
 
 def _models(config: Config) -> Mapping[str, "InstalledModel"]:

@@ -200,19 +200,20 @@ def _started(run: Callable[[threading.Event], None], stop: threading.Event) -> t
 
 
 def web(config: ConfigDir = DEFAULT_CONFIG, supervised: Supervised = False) -> None:
-    """Serve the status page and the health checks."""
-    from dicom_ai_node.web.server import make_server
+    """Serve metrics and health checks."""
+    from dicom_ai_node.observe.server import make_server
 
     with _role("web", config, supervised) as (node, stop):
+        settings = node.config.metrics
         try:
-            server = make_server(node.config.web, node.database, lambda: is_draining(node.spool))
+            server = make_server(settings, node.database, lambda: is_draining(node.spool))
         except OSError as error:
             raise ConfigError(
-                f"web.port {node.config.web.port} cannot be used ({error.strerror}): "
+                f"metrics.port {settings.port} cannot be used ({error.strerror}): "
                 "choose another one"
             ) from None
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        log.info("web_listening", host=node.config.web.host, port=server.server_address[1])
+        log.info("metrics_listening", host=settings.host, port=server.server_address[1])
         stop.wait()
         server.shutdown()
         server.server_close()

@@ -99,9 +99,23 @@ def _disagreements(config: Config, tree: _Tree) -> Iterator[str]:
     yield from _unreported(config, tree)
     yield from _unfetchable(config, tree)
     yield from _unprotected(config, tree)
-    if config.web.port == config.node.port != 0 and config.web.host == config.node.host:
-        place, _ = tree.place(("web", "port"))
-        yield f"{place}: web.port: {config.web.port} is the port for DICOM, node.port, as well"
+    yield from _same_ports(config, tree)
+
+
+def _same_ports(config: Config, tree: _Tree) -> Iterator[str]:
+    """Each listener needs one of its own; 0 is any that is free."""
+    node, taken = config.node, dict[int, str]()
+    ports = {
+        ("node", "port"): node.port,
+        ("node", "tls", "port"): node.tls.port if node.tls is not None else None,
+        ("metrics", "port"): config.metrics.port,
+        ("web", "port"): config.web.port,
+    }
+    for loc, port in ports.items():
+        name = ".".join(loc)
+        if port and taken.setdefault(port, name) != name:
+            place, _ = tree.place(loc)
+            yield f"{place}: {name}: {port} is the port of {taken[port]} as well: choose another"
 
 
 def _unanswerable(config: Config, tree: _Tree) -> Iterator[str]:

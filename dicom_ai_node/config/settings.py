@@ -6,8 +6,12 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
+from dicom_ai_node.config.alarms import AlarmSettings, ProbeSettings
+from dicom_ai_node.config.audit import AuditSettings
 from dicom_ai_node.config.font import FontFile
+from dicom_ai_node.config.observe import MetricsSettings, WebSettings
 from dicom_ai_node.config.peers import AnyPeer
+from dicom_ai_node.config.privacy import PrivacySettings
 from dicom_ai_node.config.rules import InputSelection, Selection
 from dicom_ai_node.config.strict import InputName, ModelName, ModelVersion, PeerName, Sha256, Strict
 from dicom_ai_node.config.values import (
@@ -126,13 +130,6 @@ class DeliverySettings(Strict):
     max_age_days: Annotated[float, Field(gt=0)] = 7
 
 
-class WebSettings(Strict):
-    """The status page."""
-
-    host: str = "127.0.0.1"
-    port: Annotated[int, Field(ge=0, le=65535, strict=True)] = 8080
-
-
 class LogSettings(Strict):
     """`format: auto` is JSON lines unless somebody watches on a terminal."""
 
@@ -232,6 +229,11 @@ class Config(Strict):
     corrections: CorrectionSettings = CorrectionSettings()
     limits: LimitsSettings = LimitsSettings()
     web: WebSettings = WebSettings()
+    metrics: MetricsSettings = MetricsSettings()
+    alarms: AlarmSettings = AlarmSettings()
+    probe: ProbeSettings | None = None
+    audit: AuditSettings = AuditSettings()
+    privacy: PrivacySettings = PrivacySettings()
     log: LogSettings = LogSettings()
     accept: tuple[AcceptEntry, ...] = ()
     peers: dict[PeerName, AnyPeer] = Field(default_factory=dict)

@@ -13,6 +13,9 @@ InputName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
 
 
 class Strict(BaseModel):
-    """Unknown keys are errors: a misspelt limit must not silently be no limit."""
+    """Unknown keys are errors: a misspelt limit must not silently be no limit.
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    The docstring under a key is its description in the JSON Schema and in docs/configuration.md.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)

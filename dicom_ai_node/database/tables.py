@@ -283,6 +283,20 @@ commitment = Table(
     Index(None, "state", "next_try_at"),
 )
 
+# what a person must hear of
+alarm = Table(
+    "alarm",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", String(48), nullable=False),  # its heading in docs/runbook.md
+    Column("subject", String(64), nullable=False),
+    Column("severity", String(16), nullable=False),
+    Column("text", Text, nullable=False),
+    Column("since", Float, nullable=False),
+    Column("ended_at", Float),
+    Index(None, "ended_at", "name", "subject"),
+)
+
 # how many there are, kept by triggers in the transactions that change it: see `tallies`
 tally = Table(
     "tally",

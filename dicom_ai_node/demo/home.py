@@ -110,6 +110,7 @@ def write_configuration(home: Home, *, archive_port: int) -> None:
         _CONFIGURATION.format(
             port=_free_port(),
             web_port=_free_port(),
+            metrics_port=_free_port(),
             spool=json.dumps(str(home.spool)),  # a JSON string is a YAML string
             database=json.dumps(url.render_as_string()),
             models=json.dumps(str(models.absolute())),
@@ -141,6 +142,7 @@ study:
   quiet_s: 2
 
 web: {{host: 127.0.0.1, port: {web_port}}}
+metrics: {{host: 127.0.0.1, port: {metrics_port}}}
 
 accept:
   - {{ae_title: PACS, from: [127.0.0.1/32]}}

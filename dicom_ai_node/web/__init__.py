@@ -1,1 +1,1 @@
-"""The status page and the health checks, on the standard library alone."""
+"""The web page, of the extra `web`."""

@@ -27,7 +27,7 @@ class NodeProcess:
         self.home = home
         self.config = home / "config"
         self.port = free_port()
-        self.web_port = free_port()
+        self.metrics_port = free_port()
         self.process: subprocess.Popen[bytes] | None = None
         self.config.mkdir(parents=True)
         self.configure(models=models, peers=peers, routes=routes)
@@ -56,7 +56,8 @@ class NodeProcess:
             "study": {"quiet_s": 1, "incomplete_s": 3},
             "work": {"lease_s": 3, "threads": 2},
             "delivery": {"backoff_max_s": 2},
-            "web": {"port": self.web_port},
+            "web": {"port": None},
+            "metrics": {"port": self.metrics_port},
             "accept": [
                 {"ae_title": "ORTHANC", "from": ["127.0.0.1/32"], "complete": complete or {}},
                 {"ae_title": "PACS", "from": ["127.0.0.1/32"]},
@@ -128,7 +129,7 @@ class NodeProcess:
         ).returncode
 
     def status(self) -> dict[str, Any]:
-        url = f"http://127.0.0.1:{self.web_port}/status.json"
+        url = f"http://127.0.0.1:{self.metrics_port}/status.json"
         with urllib.request.urlopen(url, timeout=10) as answer:
             return dict(json.loads(answer.read()))
 

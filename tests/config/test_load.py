@@ -65,7 +65,10 @@ def test_the_example_configuration_loads() -> None:
             SMALL + "routes:\n  - {model: m, send_to: [x]}\n",
             "a.yaml:3: routes.0.send_to: there is no",
         ),
-        (SMALL + "web: {port: 11112}\n", "a.yaml:2: web.port: 11112 is the port for DICOM"),
+        (
+            SMALL + "web: {port: 11112}\n",
+            "a.yaml:2: web.port: 11112 is the port of node.port as well",
+        ),
         (SMALL + "study: {quiet_s: .inf}\n", "a.yaml:2: study.quiet_s: "),
         (SMALL + "- 1\n", "a.yaml:2: "),
         ("- 1\n", "a.yaml:1: expected keys"),

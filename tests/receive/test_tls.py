@@ -425,8 +425,8 @@ class ReceiveProcess:
             "database": f"sqlite:///{home}/node.db",
             **sections.pop("node"),
         }
-        web = {"port": 0}
-        settings = {"node": node, "web": web, "log": {"format": "json"}, **sections}
+        ports = {"web": {"port": None}, "metrics": {"port": 0}}
+        settings = {"node": node, **ports, "log": {"format": "json"}, **sections}
         (config / "node.yaml").write_text(json.dumps(settings, default=str))  # JSON is YAML
         log = home / "log"
         command = [sys.executable, "-m", "dicom_ai_node", verb, "--config", str(config)]

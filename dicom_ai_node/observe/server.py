@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy.exc import DatabaseError
 
 from dicom_ai_node import __version__
-from dicom_ai_node.config.settings import WebSettings
+from dicom_ai_node.config.observe import MetricsSettings
 from dicom_ai_node.database import jobs
 from dicom_ai_node.database.books import Books, books
 from dicom_ai_node.database.engine import Database
@@ -32,7 +32,7 @@ _STYLE = (
 
 
 def make_server(
-    settings: WebSettings, database: Database, is_draining: Callable[[], bool] = lambda: False
+    settings: MetricsSettings, database: Database, is_draining: Callable[[], bool] = lambda: False
 ) -> ThreadingHTTPServer:
     """Listening, not yet serving; `server_address` has the port."""
 
@@ -70,7 +70,7 @@ def make_server(
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 — its name there
             """Requests are not logged: there is nothing in them that the log needs."""
 
-    return ThreadingHTTPServer((settings.host, settings.port), Handler)
+    return ThreadingHTTPServer((settings.host, settings.port or 0), Handler)
 
 
 def _ready(database: Database) -> tuple[str, str]:

@@ -8,15 +8,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from dicom_ai_node.config.settings import WebSettings
+from dicom_ai_node.config.observe import MetricsSettings
 from dicom_ai_node.database.engine import Database
-from dicom_ai_node.web.server import make_server
+from dicom_ai_node.observe.server import make_server
 from tests.database.made import claimed, enqueued
 
 
 @pytest.fixture
 def address(database: Database) -> Iterator[str]:
-    server = make_server(WebSettings(port=0), database)
+    server = make_server(MetricsSettings(port=0), database)
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
     yield f"http://127.0.0.1:{server.server_address[1]}"
@@ -41,7 +41,7 @@ def test_health(address: str) -> None:
 
 def test_a_drained_node_is_not_ready(database: Database) -> None:
     """It is alive, and takes nothing new."""
-    server = make_server(WebSettings(port=0), database, lambda: True)
+    server = make_server(MetricsSettings(port=0), database, lambda: True)
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
     address = f"http://127.0.0.1:{server.server_address[1]}"

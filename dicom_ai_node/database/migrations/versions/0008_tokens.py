@@ -1,0 +1,8 @@
+"""Tokens of those who may use the web page."""
+
+revision = "0008"
+down_revision = "0007"
+
+
+def upgrade() -> None:
+    pass

@@ -1,0 +1,1 @@
+"""Numbers that only a process itself knows, kept in files that outlive it."""
