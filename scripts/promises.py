@@ -21,9 +21,9 @@ PAGE = ROOT / "docs" / "promises.md"
 INTRODUCTION = """\
 # What the node promises, and which tests would break with it
 
-Made by `python -m scripts.promises` from `tests/promise_catalogue.py` and the tests' `fault` markers;
-change those and not this page. A fault is one of [faults.md](faults.md), which names the tests that
-bring it about. `python -m scripts.promises --results build/junit.xml` prints this page with the
+Made by `python -m scripts.promises` from `tests/promise_catalogue.py` and the tests' `fault`
+markers; change those and not this page. A fault is one of [faults.md](faults.md), which names the
+tests that bring it about. `python -m scripts.promises --results build/junit.xml` prints this page with the
 results of the last `make test`.
 """
 
