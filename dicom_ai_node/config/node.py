@@ -6,6 +6,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field
 
 from dicom_ai_node.config.font import FontFile
+from dicom_ai_node.config.secret_file import SecretFile
 from dicom_ai_node.config.strict import Sha256, Strict
 from dicom_ai_node.config.values import AETitle, ListenPort, Uid, as_list
 from dicom_ai_node.language import Language
@@ -18,7 +19,7 @@ class TlsSettings(Strict):
     """The port with TLS; 2762 is the one registered for it."""
     certificate: Path
     """PEM file: this node's certificate, followed by those between it and its CA."""
-    key: Path
+    key: SecretFile
     """PEM file: the certificate's private key, readable by its owner alone (`chmod 600`)."""
     ca: Path
     """PEM file: the CA, or several, that sign the certificates of those who may connect."""

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from dicom_ai_node.config.result_forms import ResultForms
+from dicom_ai_node.config.secret_file import SecretFile
 from dicom_ai_node.config.strict import Strict
 from dicom_ai_node.config.values import AETitle, Count, Port, Seconds
 
@@ -46,7 +47,7 @@ class PeerTlsSettings(Strict):
     trusts."""
     certificate: Path | None = None
     """PEM file: the certificate that this node shows; only together with `key`."""
-    key: Path | None = None
+    key: SecretFile | None = None
     """PEM file: its private key, readable by its owner alone (`chmod 600`)."""
     server_name: HostName | None = None
     """The name in the peer's certificate, where it is not the host that is connected to."""
@@ -113,7 +114,7 @@ class OAuth2Settings(Strict):
     """Where tokens are given out."""
     client_id: Annotated[str, StringConstraints(min_length=1)]
     """Who this node is there."""
-    client_secret_file: Path
+    client_secret_file: SecretFile
     """A file that holds the secret and nothing else, readable by its owner alone (`chmod 600`)."""
     scope: str | None = None
     """What the token is asked for, where that must be said."""

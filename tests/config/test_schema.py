@@ -105,16 +105,19 @@ def test_an_editor_marks_what_the_node_would_refuse(
     "text",
     [
         "node: {ae_title: [ONE, TWO]}",
-        SMALL + "accept: [{ae_title: A, from: [10.0.0.5], certificate: DNS:a.example}]\n"
-        "node: {ae_title: A, tls: {certificate: a, key: b, ca: c}}",
         SMALL + "peers: {x: {kind: dimse, ae_title: P, host: h, port: 104, tls: {}}}",
         SMALL + "work: {devices: ['cuda:0']}",
+        "node: {ae_title: A, port: null, tls: {certificate: a, key: KEY, ca: c}}\n"
+        "accept: [{ae_title: A, from: [10.0.0.5], certificate: DNS:a.example}]",
     ],
 )
 def test_an_editor_takes_what_the_node_takes(
     tmp_path: Path, schema: Draft202012Validator, text: str
 ) -> None:
-    text = text if text.count("node:") == 1 else text.partition("\n")[2]
+    key = tmp_path / "node.key"
+    key.write_text("-----BEGIN PRIVATE KEY-----\n")
+    key.chmod(0o600)
+    text = text.replace("KEY", str(key))
     (tmp_path / "a.yaml").write_text(text)
     load(tmp_path, {})
     assert wrong(schema, text) == []
