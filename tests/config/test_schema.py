@@ -19,6 +19,7 @@ from scripts.configuration import pages
 
 ROOT = Path(__file__).parents[2]
 SMALL = "node: {ae_title: AI_NODE}\n"
+SHOWS = "accept: [{ae_title: A, from: [10.0.0.5], certificate: DNS:a.example}]"
 
 
 @pytest.fixture(scope="module")
@@ -107,8 +108,7 @@ def test_an_editor_marks_what_the_node_would_refuse(
         "node: {ae_title: [ONE, TWO]}",
         SMALL + "peers: {x: {kind: dimse, ae_title: P, host: h, port: 104, tls: {}}}",
         SMALL + "work: {devices: ['cuda:0']}",
-        "node: {ae_title: A, port: null, tls: {certificate: a, key: KEY, ca: c}}\n"
-        "accept: [{ae_title: A, from: [10.0.0.5], certificate: DNS:a.example}]",
+        "node: {ae_title: A, port: null, tls: {certificate: a, key: KEY, ca: c}}\n" + SHOWS,
     ],
 )
 def test_an_editor_takes_what_the_node_takes(
