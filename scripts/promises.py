@@ -23,8 +23,8 @@ INTRODUCTION = """\
 
 Made by `python -m scripts.promises` from `tests/promise_catalogue.py` and the tests' `fault`
 markers; change those and not this page. A fault is one of [faults.md](faults.md), which names the
-tests that bring it about. `python -m scripts.promises --results build/junit.xml` prints this page with the
-results of the last `make test`.
+tests that bring it about. `python -m scripts.promises --results build/junit.xml` prints this page
+with the results of the last `make test`.
 """
 
 
