@@ -1,7 +1,7 @@
-"""requirements.lock: the pins of constraints.txt that a node needs, each with the SHA-256 of its wheels.
+"""requirements.lock: the pins of constraints.txt that a node needs, with the hashes of wheels.
 
-    python -m scripts.lock            asks the package index of this machine's pip, and writes the file
-    python -m scripts.lock --check    without network: is the file complete, and is nothing refused?
+    python -m scripts.lock            asks the index of this machine's pip, and writes the file
+    python -m scripts.lock --check    without network: is it complete, and is nothing refused?
 
 torch is not in it, because the machine decides which build of it is right.
 """
@@ -128,7 +128,7 @@ def hashes(wanted: Pins, python: str, machine: str) -> dict[str, str]:
 
 def render(wanted: Pins, known: Mapping[str, Iterable[str]]) -> str:
     lines = [
-        "# Made by `python -m scripts.lock` from constraints.txt; use it with pip's --require-hashes.",
+        "# Made by `python -m scripts.lock` from constraints.txt, for pip's --require-hashes.",
         f"# CPython {', '.join(PYTHONS)} on Linux with glibc 2.36, {' and '.join(MACHINES)}.",
         "# Without torch: the machine decides which build of it is right.",
     ]
@@ -148,7 +148,7 @@ def mistakes(lock: str, constraints: str, refused: str, wanted: Iterable[str]) -
             yield f"{name}=={version} is not what constraints.txt has: make the lock anew"
     for entry in re.split(r"\n(?=[a-z])", lock):
         if "==" in entry and not _HASH.search(entry):
-            yield f"{entry.partition(chr(32))[0]} has no hash: make the lock anew"
+            yield f"{entry.split()[0]} has no hash: make the lock anew"
     for line in refused.splitlines():
         rule, _, why = (part.strip() for part in line.partition("#"))
         if rule:

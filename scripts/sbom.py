@@ -13,7 +13,7 @@ import os
 import re
 import sys
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from email.message import Message
 from email.parser import HeaderParser
@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
 
-from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from dicom_ai_node import __version__
@@ -172,7 +171,7 @@ def _training_data(card: Path) -> str:
     return " ".join(each for each in sentences if re.search(r"\b[Tt]rain(ed|ing)\b", each))
 
 
-def main(environ: Mapping[str, str] = os.environ) -> int:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--models", type=Path, help="a model store")

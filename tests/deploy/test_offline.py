@@ -22,7 +22,7 @@ _NODE = "def main():\n    import tiny_part\n    print('installed', tiny_part.VER
 
 @pytest.fixture
 def archive(tmp_path: Path) -> Path:
-    """Packed by the same code as the real one; two small wheels stand for the node and its parts."""
+    """Packed by the same code as the real one; two small wheels stand for all of them."""
     folder = tmp_path / "bright"
     folder.mkdir()
     (folder / "model.yaml").write_text(json.dumps(MODEL))

@@ -23,15 +23,18 @@ SCHEMAS = Path(__file__).parent / "cyclonedx"  # of the specification, Apache-2.
 @cache
 def _validator() -> Draft7Validator:
     schemas = {
-        path.name.removesuffix(".gz"): json.loads(gzip.decompress(path.read_bytes()))
+        path.name.removesuffix(".schema.json.gz"): json.loads(gzip.decompress(path.read_bytes()))
         for path in SCHEMAS.glob("*.gz")
     }
-    resources = [
-        (schema["$id"], Resource.from_contents(schema, default_specification=DRAFT7))
-        for schema in schemas.values()
+    resources = [  # by the names that they have for each other
+        (
+            f"http://cyclonedx.org/schema/{name}.SNAPSHOT.schema.json",
+            Resource.from_contents(schema, default_specification=DRAFT7),
+        )
+        for name, schema in schemas.items()
     ]
     registry: Registry[Any] = Registry().with_resources(resources)
-    return Draft7Validator(schemas["bom-1.6.schema.json"], registry=registry)
+    return Draft7Validator(schemas["bom-1.6"], registry=registry)
 
 
 @pytest.fixture
@@ -72,14 +75,12 @@ def test_a_model_is_in_it_with_its_files_its_licence_and_what_it_learned_from(st
 
 
 def test_a_wheel_is_in_it_with_its_own_hash(tmp_path: Path) -> None:
-    wheel, sha256 = make_wheel(tmp_path, "tiny-part", "1.2")
+    _, sha256 = make_wheel(tmp_path, "tiny-part", "1.2")
     (package,) = sbom.wheel_packages(tmp_path)
     assert (package["purl"], package["hashes"][0]["content"]) == ("pkg:pypi/tiny-part@1.2", sha256)
 
 
-def test_the_same_input_gives_the_same_bytes(
-    store: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_same_input_gives_the_same_bytes(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
     model = sbom.model_component(read_package(store / "bright" / "1.0"))
     first, second = sbom.bill([], [model]), sbom.bill([], [model])

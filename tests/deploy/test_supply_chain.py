@@ -1,4 +1,4 @@
-"""What makes a build fail: no pin, another hash, a version with a known fault, a package too many."""
+"""What makes a build fail: no pin, another hash, a known vulnerability, a package too many."""
 
 import os
 import subprocess
@@ -22,7 +22,9 @@ def test_the_lock_is_whole() -> None:
 def test_a_dependency_without_a_pin_fails_the_build() -> None:
     text = f"alpha==1.0 \\\n    --hash=sha256:{_SHA}\n"
     found = list(lock.mistakes(text, "alpha==1.0\n", "", ["alpha", "beta"]))
-    assert found == ["beta is needed and has no pin: add it to constraints.txt, and make the lock anew"]
+    assert found == [
+        "beta is needed and has no pin: add it to constraints.txt, and make the lock anew"
+    ]
     for line in ("alpha>=1.0", "alpha", "alpha==1.*"):
         with pytest.raises(lock.LockError, match="is no pin"):
             lock.pins(line)
