@@ -22,6 +22,7 @@ from packaging.utils import canonicalize_name
 
 HOME = Path(__file__).parents[1]
 LOCK = HOME / "requirements.lock"
+BUILD_LOCK = HOME / "requirements-build.lock"
 CONSTRAINTS = HOME / "constraints.txt"
 REFUSED = HOME / "deploy" / "refused-versions.txt"
 EXTRAS = ("web", "deid", "dicomweb", "onnx", "openvino")
@@ -146,9 +147,7 @@ def mistakes(lock: str, constraints: str, refused: str, wanted: Iterable[str]) -
     for name, version in locked.items():
         if tested.get(name) != version:
             yield f"{name}=={version} is not what constraints.txt has: make the lock anew"
-    for entry in re.split(r"\n(?=[a-z])", lock):
-        if "==" in entry and not _HASH.search(entry):
-            yield f"{entry.split()[0]} has no hash: make the lock anew"
+    yield from unhashed(lock)
     for line in refused.splitlines():
         rule, _, why = (part.strip() for part in line.partition("#"))
         if rule:
@@ -158,10 +157,17 @@ def mistakes(lock: str, constraints: str, refused: str, wanted: Iterable[str]) -
                 yield f"{bad.name}=={version} is refused ({why}): take a later one"
 
 
+def unhashed(lock: str) -> Iterator[str]:
+    for entry in re.split(r"\n(?=[a-z])", lock):
+        if "==" in entry and not _HASH.search(entry):
+            yield f"{entry.split()[0]} has no hash: make the lock anew"
+
+
 def check() -> list[str]:
-    return list(
-        mistakes(LOCK.read_text(), CONSTRAINTS.read_text(), REFUSED.read_text(), everywhere())
-    )
+    return [
+        *mistakes(LOCK.read_text(), CONSTRAINTS.read_text(), REFUSED.read_text(), everywhere()),
+        *unhashed(BUILD_LOCK.read_text()),
+    ]
 
 
 def write() -> None:

@@ -22,7 +22,7 @@ from pathlib import Path
 from packaging.utils import parse_wheel_filename
 
 from dicom_ai_node import __version__
-from scripts.lock import CONSTRAINTS, HOME, LOCK
+from scripts.lock import BUILD_LOCK, CONSTRAINTS, HOME, LOCK
 
 SUMS = "SHA256SUMS"
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -47,9 +47,19 @@ def fetch_wheels(folder: Path, *, torch: str, torch_index_url: str | None) -> No
 
 def node_wheel(folder: Path) -> Path:
     """The same bytes for the same sources."""
-    environment = {**os.environ, "SOURCE_DATE_EPOCH": str(_EPOCH)}
-    command = [*_PIP, "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), str(HOME)]
-    subprocess.run(command, check=True, env=environment)
+    with tempfile.TemporaryDirectory() as tools:
+        _run(
+            *(*_PIP, "install", "--quiet", "--target", tools, "--require-hashes", "--no-deps"),
+            *("-r", str(BUILD_LOCK)),
+        )
+        subprocess.run(
+            [
+                *(*_PIP, "wheel", "--quiet", "--no-deps", "--no-build-isolation"),
+                *("--wheel-dir", str(folder), str(HOME)),
+            ],
+            check=True,
+            env={**os.environ, "SOURCE_DATE_EPOCH": str(_EPOCH), "PYTHONPATH": tools},
+        )
     (made,) = folder.glob("dicom_ai_node-*.whl")
     return made
 

@@ -74,6 +74,13 @@ class ConfinedNode(NodeProcess):
                 command = under(unit, self.home, *words)
                 self.processes.append(subprocess.Popen(command, stdout=log, stderr=log))
 
+    def _listens(self) -> bool:
+        try:
+            self.status()
+        except OSError:
+            return False
+        return "receiver_listening" in self.log()
+
     def end(self) -> list[int]:
         for process in self.processes:
             process.terminate()

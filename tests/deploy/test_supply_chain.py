@@ -101,3 +101,11 @@ def test_a_torch_for_the_cpu_brought_no_driver_along() -> None:
     if torch.version.cuda is None:
         found = {each.name for each in distributions() if lock.BY_TORCH.match(each.name or "")}
         assert not {name for name in found if name.startswith("nvidia")}
+
+
+def test_the_workflow_is_one_and_may_only_read() -> None:
+    workflow = lock.HOME / ".github" / "workflows" / "ci.yml"
+    command = ["-m", "check_jsonschema", "--builtin-schema", "vendor.github-workflows"]
+    done = subprocess.run([sys.executable, *command, workflow], capture_output=True, check=False)
+    assert done.returncode == 0, done.stdout
+    assert "permissions:\n  contents: read\n" in workflow.read_text()
