@@ -28,6 +28,7 @@ SIZES: Mapping[str, int] = {
 }
 # what reading one that a power cut has left may raise
 DAMAGED = (RuntimeError, ValueError, TypeError, struct.error)
+_HEAD = 8  # bytes before the first value
 _ENTRY = 40  # bytes of a value beside its key, at most
 
 
@@ -46,6 +47,9 @@ class ValueFile(MmapedDict):
 
     def _open(self, path: Path) -> None:
         super().__init__(str(path))  # type: ignore[no-untyped-call]
+        self._f.close()  # what is mapped stays, and it never grows
+        if not _HEAD <= self._used <= self._capacity:
+            raise ValueError("a length that cannot be")
         for key in self._positions:
             json.loads(key)
 
