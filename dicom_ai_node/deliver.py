@@ -11,9 +11,9 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
-from dicom_ai_node import metrics
+from dicom_ai_node import delivery_counts, metrics
 from dicom_ai_node.config.settings import DeliverySettings
-from dicom_ai_node.database import deliveries, jobs, ladders, waiting
+from dicom_ai_node.database import deliveries, ladders, waiting
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.durable_steps import Step, reached
 from dicom_ai_node.errors import PeerRefusesUs, PeerUnreachable
@@ -126,7 +126,9 @@ class PeerQueue:
                         self._settle(connection, part, outcomes, clock())
                         reached(Step.DELIVERY_WRITTEN)
                     reached(Step.DELIVERY_RECORDED)
-                    self._count(part, outcomes, clock())
+                    delivery_counts.answered(
+                        self.name, part.rows, outcomes, self.database, now=clock()
+                    )
                     unanswered = 0 if self._is_answered(part, outcomes) else unanswered + 1
                     is_enough = unanswered and len(self.contact.unanswered) >= _ENOUGH
                     if is_enough or (stop is not None and stop.is_set()):
@@ -167,18 +169,6 @@ class PeerQueue:
         if self.contact.answered(part.job_id):
             log.info("peer_is_back", peer=self.name)
         return True
-
-    def _count(self, part: "_Part", outcomes: Sequence[StoreOutcome], now: float) -> None:
-        for outcome in outcomes:
-            if outcome.was_tried:
-                metrics.DELIVERY_TRIES.labels(self.name, _result(outcome)).inc()
-                if outcome.state is not DeliveryState.PENDING:
-                    metrics.LAST_CONTACT.labels(self.name).set(now)
-        if all(outcome.state is DeliveryState.STORED for outcome in outcomes):
-            with self.database.read() as connection:
-                job = jobs.find(connection, part.job_id)
-            if job is not None and not job.is_note:
-                metrics.observe_stage("deliver", job.model, now - part.rows[0].created_at)
 
     def _put_off(self, error: PeerUnreachable, now: float) -> None:
         """Nothing could be sent: all that waits for the peer waits together."""
@@ -267,9 +257,3 @@ class PeerQueue:
         """Doubles from 2 s to the maximum, with jitter so that nodes do not knock in step."""
         longest = min(BACKOFF_FIRST_S * 2.0 ** min(tries, 20), self.settings.backoff_max_s)
         return longest * self.jitter.uniform(0.5, 1.0)
-
-
-def _result(outcome: StoreOutcome) -> str:
-    if outcome.state is DeliveryState.STORED:
-        return "stored_with_warning" if outcome.has_warning else "stored"
-    return "again" if outcome.state is DeliveryState.PENDING else "refused"
