@@ -56,6 +56,7 @@ HEARTBEAT = _gauge(
     *("role", "loop"),
     mode="min",
 )
+HEARTBEAT_FILES = "gauge_min_*.db"
 
 # reception
 ASSOCIATIONS_OPEN = _gauge(

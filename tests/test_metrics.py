@@ -85,10 +85,10 @@ def test_who_has_ended_has_nothing_open_and_does_not_live(tmp_path: Path) -> Non
     """Before it starts again; when a peer was last there, is still known."""
     with counting(tmp_path):
         pass
-    assert heartbeats(kept(tmp_path))
+    assert heartbeats(tmp_path)
     metrics.forget_gauges(tmp_path, "receive")
     found = samples(tmp_path)
-    assert heartbeats(kept(tmp_path)) == {}
+    assert heartbeats(tmp_path) == {}
     assert "associations_open" not in found
     assert found["peer_last_contact_timestamp_seconds"] == 1e9
     assert found["associations_accepted_total"] == 3
@@ -151,11 +151,11 @@ def test_a_loop_that_goes_round_often_is_written_down_once_a_second(tmp_path: Pa
     with kept_in(tmp_path, "work"):
         beat = metrics.beat("work", "jobs")
         beat()
-        first = heartbeats(kept(tmp_path))["work", "jobs"]
+        first = heartbeats(tmp_path)["work", "jobs"]
         assert time.time() - first < 5
         for _ in range(1000):
             beat()
-        assert heartbeats(kept(tmp_path))["work", "jobs"] - first < 1
+        assert heartbeats(tmp_path)["work", "jobs"] - first < 1
 
 
 def test_what_another_version_counted_under_another_name_is_left_out(tmp_path: Path) -> None:

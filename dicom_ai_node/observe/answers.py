@@ -62,8 +62,7 @@ class Answers:
         return _text("not found\n", HTTPStatus.NOT_FOUND)
 
     def _ready(self) -> Answer:
-        metrics = kept(self.observed.spool.metrics)
-        problems = [each for each in self._parts(metrics, self._books()).values() if each]
+        problems = [each for each in self._parts(self._books()).values() if each]
         if not problems:
             return _text("ready\n")
         body = "".join(f"{each}\n" for each in problems)
@@ -83,10 +82,9 @@ class Answers:
     def metrics(self) -> Iterable[Metric]:
         """What cannot be read is left out: the others are then needed the more."""
         observed, now = self.observed, self.observed.database.now()
-        of_roles = kept(observed.spool.metrics)
         found = self._books()
-        yield from surroundings(observed, self._parts(of_roles, found), self.certificates)
-        yield from of_roles
+        yield from surroundings(observed, self._parts(found), self.certificates)
+        yield from kept(observed.spool.metrics)
         if found is not None:
             try:
                 with observed.database.read() as connection:
@@ -94,10 +92,10 @@ class Answers:
             except DatabaseError:
                 return
 
-    def _parts(self, metrics: Iterable[Metric], found: Books | None) -> Mapping[str, str]:
+    def _parts(self, found: Books | None) -> Mapping[str, str]:
         return not_ready(
             self.observed,
-            heartbeats(metrics),
+            heartbeats(self.observed.spool.metrics),
             database_answers=found is not None,
             now=time.time(),
         )

@@ -8,7 +8,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.samples import Sample
 
 from dicom_ai_node.kept_values import DAMAGED
-from dicom_ai_node.metrics import DECLARED, HEARTBEAT
+from dicom_ai_node.metrics import DECLARED, HEARTBEAT, HEARTBEAT_FILES
 
 (_HEARTBEAT,) = (each.name for each in HEARTBEAT.describe())
 
@@ -18,13 +18,13 @@ Heartbeats = Mapping[tuple[str, str], float]  # role and loop: seconds since the
 def kept(folder: Path) -> list[Metric]:
     """Each that is declared, the values of all roles made one; what another version kept beside
     them is left out."""
-    found = {each.name: each for each in _merged(folder)}
+    found = {each.name: each for each in _merged(folder.glob("*.db"))}
     return [_as_declared(each, found) for declared in DECLARED for each in declared.describe()]
 
 
-def _merged(folder: Path) -> list[Metric]:
+def _merged(paths: Iterable[Path]) -> list[Metric]:
     """Without what cannot be read: its role will begin it anew."""
-    files = sorted(folder.glob("*.db"))
+    files = sorted(paths)
     try:
         return _read(files)
     except (*DAMAGED, OSError):
@@ -56,10 +56,11 @@ def _place(sample: Sample) -> tuple[list[tuple[str, str]], str, float]:
     return labels, sample.name, float(sample.labels.get("le", 0))
 
 
-def heartbeats(metrics: Iterable[Metric]) -> Heartbeats:
+def heartbeats(folder: Path) -> Heartbeats:
+    """From their own files: readiness is asked every few seconds."""
     return {
         (sample.labels["role"], sample.labels["loop"]): sample.value
-        for metric in metrics
+        for metric in _merged(folder.glob(HEARTBEAT_FILES))
         if metric.name == _HEARTBEAT
         for sample in metric.samples
     }
