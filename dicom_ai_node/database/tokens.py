@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import re
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from dicom_ai_node.errors import NodeError
 from dicom_ai_node.roles import Role
 
 _BYTES = 32
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._@-]{0,63}")
 _NOTED_EVERY_S = 60.0  # that it was used: not every look at the page is a write
 
 
@@ -29,10 +31,12 @@ class Token:
 
 
 def make(connection: Connection, name: str, role: Role, *, now: float) -> str:
-    """The token itself, which nobody can read again; raises NodeError where the name is taken.
+    """The token itself, which nobody can read again; NodeError where the name is no good.
 
     The name of a revoked one is taken too: the audit trail must say whose it was.
     """
+    if not _NAME.fullmatch(name):
+        raise NodeError("a token has a name of letters, digits, spaces and . _ @ -")
     if connection.scalar(select(web_token.c.id).where(web_token.c.name == name)) is not None:
         raise NodeError(f"there is, or was, a token called {name}: choose another name")
     made = secrets.token_urlsafe(_BYTES)

@@ -1,6 +1,5 @@
 """The node itself: draining, and who may use this page."""
 
-import re
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Form, Request
@@ -8,18 +7,16 @@ from fastapi.responses import Response
 
 from dicom_ai_node import draining
 from dicom_ai_node.database import tokens
-from dicom_ai_node.errors import NodeError
 from dicom_ai_node.log import get_logger
 from dicom_ai_node.roles import Role
 from dicom_ai_node.web.person import Person, may_configure
 from dicom_ai_node.web.record import on_record
-from dicom_ai_node.web.site import Site, go, render, site_of
+from dicom_ai_node.web.site import go, render, site_of
 
 log = get_logger(__name__)
 router = APIRouter(dependencies=[Depends(may_configure)])
 
 Configuring = Annotated[Person, Depends(may_configure)]
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._@-]{0,63}")
 
 
 @router.get("/node")
@@ -47,8 +44,9 @@ def add_token(
 ) -> Response:
     """It is shown once, on the answer itself: nothing keeps it."""
     site = site_of(request)
-    with on_record(site, person, "tokens add", subject=name):
-        made = make_token(site, name, role)
+    record = on_record(site, person, "tokens add", subject=name)
+    with record, site.database.write() as connection:
+        made = tokens.make(connection, name, role, now=site.database.now())
     return _page(request, made=made, of=name)
 
 
@@ -61,13 +59,6 @@ def revoke_token(
     with record, site.database.write() as connection:
         tokens.revoke(connection, name, now=site.database.now())
     return go(request, "/node", f"The token {name} is revoked.")
-
-
-def make_token(site: Site, name: str, role: Role) -> str:
-    if not _NAME.fullmatch(name):
-        raise NodeError("a token has a name of letters, digits, spaces and . _ @ -")
-    with site.database.write() as connection:
-        return tokens.make(connection, name, role, now=site.database.now())
 
 
 def _page(request: Request, *, made: str, of: str) -> Response:

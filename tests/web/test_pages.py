@@ -1,0 +1,283 @@
+"""What the pages say, and what acts on them do."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dicom_ai_node import draining, send_now
+from dicom_ai_node.config.disabled import read_disabled
+from dicom_ai_node.config.settings import Config
+from dicom_ai_node.config.store import read_store
+from dicom_ai_node.database import alarms, deliveries, waiting
+from dicom_ai_node.database.engine import Database
+from dicom_ai_node.database.tables import alarm
+from dicom_ai_node.job import DeliveryState, Job, JobState, Priority
+from dicom_ai_node.roles import Role
+from dicom_ai_node.spool import Spool
+from tests.database.made import NOW, again, claimed, enqueued, publish
+from tests.dicom_factory import series
+from tests.intake.in_process import Road
+from tests.made import IS_CT, arrive, bright, configuration
+from tests.web.site import Served
+
+
+def now_is(database: Database, job: Job) -> Job:
+    with database.read() as connection:
+        return again(connection, job)
+
+
+@pytest.fixture
+def queued(database: Database) -> Job:
+    with database.write() as connection:
+        return enqueued(connection, "queued")
+
+
+def test_the_queue_says_what_waits_and_why(page: Served, quarantined: Job, queued: Job) -> None:
+    words = page.visitor(Role.LOOK).get("/").words
+    assert f"{quarantined.id} quarantined bright 1.0" in words
+    assert "it crashed" in words
+    assert "need a person 1" in words
+    assert "Retry" not in words
+
+
+@pytest.mark.parametrize(
+    ("state", "shown"), [("queued", "queued"), ("dead", "quarantined"), ("x", "both")]
+)
+def test_the_queue_is_filtered(
+    page: Served, quarantined: Job, queued: Job, state: str, shown: str
+) -> None:
+    text = page.visitor(Role.LOOK).get(f"/?state={state}").text
+    links = {job.id: f'<a href="/jobs/{job.id}">' in text for job in (quarantined, queued)}
+    assert links[quarantined.id] == (shown in ("quarantined", "both"))
+    assert links[queued.id] == (shown in ("queued", "both"))
+
+
+def test_a_retry_is_done_and_on_record(page: Served, database: Database, quarantined: Job) -> None:
+    visitor = page.visitor(Role.ACT)
+    answer = visitor.post(f"/jobs/{quarantined.id}/retry", state="dead")
+    assert (answer.status, answer.headers["Location"]) == (303, "/?state=dead")
+    assert f"Job {quarantined.id} is queued again." in visitor.get("/").words
+    assert f"Job {quarantined.id} is queued again." not in visitor.get("/").words  # said once
+    assert now_is(database, quarantined).state is JobState.QUEUED
+    actor, verb, about = page.trail.acts[-1]
+    assert (actor.name, actor.address, verb) == ("a act", "127.0.0.1", "jobs retry")
+    assert about == {"succeeded": True, "job_id": quarantined.id}
+
+
+def test_with_htmx_an_act_answers_with_the_queue(page: Served, quarantined: Job) -> None:
+    visitor = page.visitor(Role.ACT)
+    headers = {"HX-Request": "true"}
+    answer = visitor.post(f"/jobs/{quarantined.id}/retry", headers=headers, state="")
+    assert answer.status == 200
+    assert answer.text.lstrip().startswith('<div id="queue"')
+    assert "is queued again" in answer.words
+    answer = visitor.post(f"/jobs/{quarantined.id}/retry", headers=headers, state="")
+    assert (answer.status, "<html" in answer.text) == (409, False)
+    assert "only undelivered and quarantined jobs can be retried" in answer.words
+    assert page.trail.acts[-1][2]["succeeded"] is False
+    expired = page.anybody().get("/", **headers)
+    assert (expired.status, expired.headers["HX-Redirect"]) == (401, "/sign-in")
+
+
+def test_cancel_and_prioritise(page: Served, database: Database, queued: Job) -> None:
+    visitor = page.visitor(Role.ACT)
+    assert visitor.post(f"/jobs/{queued.id}/prioritise").status == 303
+    assert now_is(database, queued).priority is Priority.URGENT
+    assert visitor.post(f"/jobs/{queued.id}/cancel").status == 303
+    assert now_is(database, queued).state is JobState.CANCELLED
+    answer = visitor.post(f"/jobs/{queued.id}/cancel")
+    assert (answer.status, "cannot be cancelled any more" in answer.words) == (409, True)
+
+
+def test_alarms_and_drains_stand_above_the_queue(
+    page: Served, database: Database, spool: Spool
+) -> None:
+    with database.write() as connection:
+        row = {"name": "peer_unreachable", "subject": "pacs", "severity": "critical"}
+        row |= {"text": "pacs does not answer: try it", "since": database.now() - 7200}
+        connection.execute(alarm.insert().values(**row))
+        assert alarms.active(connection)
+    draining.begin(spool)
+    words = page.visitor(Role.LOOK).get("/").words
+    assert "peer_unreachable (pacs) , for 2 h: pacs does not answer: try it" in words
+    assert "The node is drained" in words
+
+
+def test_text_of_others_is_text(page: Served, database: Database) -> None:
+    with database.write() as connection:
+        job = enqueued(connection, outcome="not_suitable", reason="<script>alert(1)</script>")
+    visitor = page.visitor(Role.ACT)
+    for path in ("/", f"/jobs/{job.id}"):
+        text = visitor.get(path).text
+        assert "<script>alert" not in text
+        assert "&lt;script&gt;alert" in text
+    assert "<script>" not in visitor.get("/?state=%22%3E%3Cscript%3E").text
+
+
+def test_what_waits_for_a_peer_is_sent_at_once(
+    page: Served, database: Database, spool: Spool
+) -> None:
+    with database.write() as connection:
+        job = enqueued(connection, send_to=("archive",))
+        publish(connection, claimed(connection))
+        waiting.put_off(connection, "archive", until=NOW + 9e9, status="it does not answer")
+    visitor = page.visitor(Role.ACT)
+    words = visitor.get("/peers").words
+    assert "2 objects, the oldest for" in words
+    assert "it does not answer" in words
+    assert visitor.post("/peers/archive/send").status == 303
+    assert send_now.take(spool, "archive")
+    assert page.trail.acts[-1][1:] == ("peers send", {"succeeded": True, "subject": "archive"})
+    assert visitor.post("/peers/..%2f..%2fx/send").status in (404, 409)
+    with database.read() as connection:
+        assert len(deliveries.of_job(connection, job.id)) == 2
+
+
+def test_a_peer_is_tried(page: Served, config: Config) -> None:
+    visitor = page.visitor(Role.ACT)
+    assert visitor.post("/peers/archive/echo").status == 303
+    assert "can be written" in visitor.get("/peers").words
+
+
+class TestAStudyThatWentThrough:
+    """One that took the whole road, in this process."""
+
+    @pytest.fixture
+    def config(self, tmp_path: Path) -> Config:
+        peers = {
+            "archive": {
+                "kind": "folder",
+                "path": str(tmp_path / "out"),
+                "results": {"also": ["summary", "key_images"]},
+            }
+        }
+        route = {"model": "bright", "send_to": ["archive"], "require": [IS_CT]}
+        other = {**route, "name": "heads", "require": [{**IS_CT, "value": "MR"}]}
+        return configuration(tmp_path, peers=peers, routes=[route, other])
+
+    @pytest.fixture
+    def road(self, config: Config, spool: Spool, database: Database, tmp_path: Path) -> Road:
+        road = Road(config, spool, database, {"bright": bright(tmp_path)})
+        begun = database.now() - 1000
+        arrive(spool, database, series(shape=(6, 32, 32)), now=begun)
+        assert road.intake.settle_quiet(now=begun + 61)
+        assert road.work() == 1
+        return road
+
+    def test_its_timeline_and_its_verdicts(self, page: Served, road: Road) -> None:
+        (job,) = road.jobs()
+        visitor = page.visitor(Role.ACT)
+        answer = visitor.get(f"/studies/{job.study_id}")
+        assert "6 images came from PACS" in answer.words
+        assert "Modality is CT (eq CT)" in answer.words
+        assert "Modality is CT; wanted: eq MR" in answer.words
+        for what in ("received", "waiting", "judged", "queued", "running", "ready"):
+            assert f'class="bar {what}"' in answer.text
+        assert "Next: job" in answer.words
+        assert visitor.post(f"/studies/{job.study_id}/judge").status == 303
+        assert page.trail.acts[-1][1] == "studies judge"
+
+    def test_who_looks_sees_no_value_of_a_header(self, page: Served, road: Road) -> None:
+        (job,) = road.jobs()
+        answer = page.visitor(Role.LOOK).get(f"/studies/{job.study_id}")
+        assert "Modality is" not in answer.words
+        assert "1 clauses failed" in answer.words
+
+    def test_pictures_are_for_those_who_act_and_on_record(self, page: Served, road: Road) -> None:
+        (job,) = road.jobs()
+        visitor = page.visitor(Role.ACT)
+        first = f"/jobs/{job.id}/pictures/0.png"
+        assert f'src="{first}"' in visitor.get(f"/jobs/{job.id}").text
+        answer = visitor.get(first)
+        assert (answer.status, answer.headers["Content-Type"]) == (200, "image/png")
+        picture = road.spool.root / "seen.png"
+        picture.write_bytes(answer.content)
+        with Image.open(picture) as shown:
+            pixels = np.asarray(shown)
+        assert pixels.shape[2] == 3
+        assert (pixels[..., 0] != pixels[..., 2]).any()  # an outline in colour
+        actor, verb, about = page.trail.acts[-1]
+        assert (verb, about["job_id"]) == ("preview", job.id)
+        assert about["study_instance_uid"] == job.study_instance_uid
+        look = page.visitor(Role.LOOK)
+        assert look.get(first).status == 403
+        assert "<img" not in look.get(f"/jobs/{job.id}").text
+        assert visitor.get(f"/jobs/{job.id}/pictures/99.png").status == 409
+
+    def test_no_page_names_the_patient(self, page: Served, road: Road) -> None:
+        (job,) = road.jobs()
+        visitor = page.visitor(Role.CONFIGURE)
+        for path in ("/", "/studies", f"/studies/{job.study_id}", f"/jobs/{job.id}", "/peers"):
+            text = visitor.get(path).text.lower()
+            assert "phantom^" not in text
+            assert "phantom-1" not in text
+
+    def test_a_picture_that_was_altered_is_not_shown(self, page: Served, road: Road) -> None:
+        (job,) = road.jobs()
+        path = road.objects(job)["key_images"]
+        path.write_bytes(path.read_bytes()[:-2] + b"xx")
+        answer = page.visitor(Role.ACT).get(f"/jobs/{job.id}/pictures/0.png")
+        assert (answer.status, "not what was made" in answer.words) == (409, True)
+
+    def test_models_tell_their_times_and_outcomes(self, page: Served, road: Road) -> None:
+        words = page.visitor(Role.LOOK).get("/models").words
+        assert "bright 1.0" in words
+        assert "Of the last 1 results." in words
+        assert "1 findings; 0 % not judged" in words
+
+    def test_the_api_tells_the_same(self, page: Served, road: Road) -> None:
+        program = page.anybody(token=page.token(Role.LOOK))
+        (job,) = json.loads(program.get("/api/jobs").content)
+        assert (job["state"], job["outcome"]) == ("ready", "findings")
+        found = json.loads(program.get(f"/api/jobs/{job['id']}").content)
+        assert {each["state"] for each in found["deliveries"]} == {DeliveryState.PENDING}
+        assert json.loads(program.get("/api/status").content)["jobs"]["ready"] == 1
+        assert (
+            "/api/jobs/{job_id}/retry"
+            in json.loads(program.get("/api/openapi.json").content)["paths"]
+        )
+        assert program.post(f"/api/jobs/{job['id']}/cancel").status == 403
+
+
+def test_a_model_is_switched_off_and_on(page: Served, config: Config, model_store: Path) -> None:
+    store = config.node.models
+    shutil.copytree(model_store / "threshold-ct", store / "threshold-ct")
+    (version,) = read_store(store).versions("threshold-ct")
+    visitor, path = page.visitor(Role.CONFIGURE), f"/models/threshold-ct/{version}"
+    assert visitor.post(f"{path}/disable", why="it misses things").status == 303
+    assert read_disabled(store)["threshold-ct", version].why == "it misses things"
+    assert "is disabled: it misses things. Its jobs wait." in visitor.get("/").words
+    assert visitor.post(f"{path}/enable").status == 303
+    assert not read_disabled(store)
+    told = ("models disable", "models enable")
+    assert tuple(page.trail.verbs()[-2:]) == told
+    assert page.visitor(Role.ACT).post(f"{path}/disable").status == 403
+    assert visitor.post("/models/..%2f../1/disable").status in (404, 409)
+
+
+def test_draining_and_tokens(page: Served, spool: Spool, database: Database) -> None:
+    visitor = page.visitor(Role.CONFIGURE)
+    visitor.post("/node/drain")
+    assert draining.is_draining(spool)
+    visitor.post("/node/drain", off="true")
+    assert not draining.is_draining(spool)
+    answer = visitor.post("/node/tokens", name="anna", role="act")
+    made = answer.text.split('<code id="made">')[1].split("<")[0]
+    assert page.anybody(token=made).get("/api/status").status == 200
+    assert made not in visitor.get("/node").text
+    assert visitor.post("/node/tokens/revoke", name="anna").status == 303
+    assert page.anybody(token=made).get("/api/status").status == 401
+    assert page.trail.verbs()[1:] == ["drain", "drain --off", "tokens add", "tokens revoke"]
+    assert not any(made in str(act) for act in page.trail.acts)
+
+
+def test_a_job_that_is_not_there(page: Served) -> None:
+    visitor = page.visitor(Role.LOOK)
+    for path in ("/jobs/99", "/studies/99", f"/jobs/{10**30}"):
+        answer = visitor.get(path)
+        assert (answer.status, "there is no" in answer.words) == (409, True)
+    assert visitor.get("/jobs/abc").status == 422
