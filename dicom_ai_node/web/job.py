@@ -12,7 +12,7 @@ from dicom_ai_node.in_words import state_in_words
 from dicom_ai_node.job import DeliveryState, Priority
 from dicom_ai_node.web.person import Person, may_act, may_look
 from dicom_ai_node.web.preview import picture_of, pictures
-from dicom_ai_node.web.queue import read_lines, read_queue
+from dicom_ai_node.web.queue import ALL, read_lines, read_queue
 from dicom_ai_node.web.record import on_record
 from dicom_ai_node.web.site import Site, go, render, site_of
 from dicom_ai_node.web.timeline import of_jobs
@@ -105,7 +105,8 @@ def _answer(request: Request, job_id: int, said: str, state: str | None) -> Resp
         return render(request, "queue_part.html", **found, just_said=said)
     if state is None:
         return go(request, f"/jobs/{job_id}", said)
-    return go(request, f"/?state={state}" if state.isalpha() else "/", said)
+    is_filter = state.isalpha() and state != ALL
+    return go(request, f"/?state={state}" if is_filter else "/", said)
 
 
 @router.get("/jobs/{job_id}/pictures/{number}.png")

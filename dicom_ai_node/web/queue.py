@@ -19,6 +19,7 @@ from dicom_ai_node.web.site import Site, render, site_of
 router = APIRouter(dependencies=[Depends(may_look)])
 
 DEAD_LETTERS = "dead"
+ALL = "all"  # in a form: an empty field would be none
 _SHOWN = 100
 
 
@@ -61,7 +62,7 @@ def read_queue(site: Site, state: str) -> dict[str, Any]:
             "books": books(connection),
             "alarms": alarms.active(connection),
             "disabled": list(read_disabled(site.config.node.models).values()),
-            "state": state,
+            "state": "" if state == ALL else state,
             "states": [*JobState],
             "dead": DEAD_LETTERS,
             "shown": _SHOWN,

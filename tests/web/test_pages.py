@@ -71,11 +71,11 @@ def test_a_retry_is_done_and_on_record(page: Served, database: Database, quarant
 def test_with_htmx_an_act_answers_with_the_queue(page: Served, quarantined: Job) -> None:
     visitor = page.visitor(Role.ACT)
     headers = {"HX-Request": "true"}
-    answer = visitor.post(f"/jobs/{quarantined.id}/retry", headers=headers, state="")
+    answer = visitor.post(f"/jobs/{quarantined.id}/retry", headers=headers, state="all")
     assert answer.status == 200
     assert answer.text.lstrip().startswith('<div id="queue"')
     assert "is queued again" in answer.words
-    answer = visitor.post(f"/jobs/{quarantined.id}/retry", headers=headers, state="")
+    answer = visitor.post(f"/jobs/{quarantined.id}/retry", headers=headers, state="all")
     assert (answer.status, "<html" in answer.text) == (409, False)
     assert "only undelivered and quarantined jobs can be retried" in answer.words
     assert page.trail.acts[-1][2]["succeeded"] is False
@@ -200,7 +200,7 @@ class TestAStudyThatWentThrough:
             pixels = np.asarray(shown)
         assert pixels.shape[2] == 3
         assert (pixels[..., 0] != pixels[..., 2]).any()  # an outline in colour
-        actor, verb, about = page.trail.acts[-1]
+        _, verb, about = page.trail.acts[-1]
         assert (verb, about["job_id"]) == ("preview", job.id)
         assert about["study_instance_uid"] == job.study_instance_uid
         look = page.visitor(Role.LOOK)
