@@ -1,4 +1,4 @@
-"""The page as people meet it: in a real browser, with the keyboard, on a phone, without a network."""
+"""The page as people meet it: in a browser, by the keyboard, on a phone, without a network."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -258,10 +258,13 @@ def test_no_file_of_the_page_names_another_place() -> None:
 
 # buttons, links, fields and images that a screen reader has no words for
 _NAMELESS = """
-[...document.querySelectorAll('a, button, input:not([type=hidden]), select, img, svg')].filter(e => {
+[...document.querySelectorAll(
+  'a, button, input:not([type=hidden]), select, img, svg'
+)].filter(e => {
   const label = e.labels && e.labels.length ? e.labels[0].innerText : '';
   const inner = e.querySelector('img[alt]');
-  return !(label || (inner && inner.alt) || e.getAttribute('aria-label') || e.alt || e.innerText || '').trim();
+  const own = e.getAttribute('aria-label') || e.alt || e.innerText || '';
+  return !(label || (inner && inner.alt) || own).trim();
 }).map(e => e.outerHTML)
 """
 # visible text whose contrast with the first opaque background behind it is under 4.5
@@ -280,7 +283,7 @@ _FAINT = """
   const faint = [];
   for (const e of document.querySelectorAll('body *')) {
     const own = [...e.childNodes].some(n => n.nodeType === 3 && n.textContent.trim());
-    if (!own || !e.getClientRects().length || e.tagName === 'TITLE' || e.tagName === 'OPTION') continue;
+    if (!own || !e.getClientRects().length || ['TITLE', 'OPTION'].includes(e.tagName)) continue;
     const [a, b] = [light(parse(getComputedStyle(e).color)), light(behind(e))];
     const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
     if (ratio < 4.5) faint.push(`${ratio.toFixed(2)} ${e.outerHTML.slice(0, 80)}`);
