@@ -6,14 +6,14 @@ from sqlalchemy import Connection
 
 from dicom_ai_node.config.disabled import Disabled
 from dicom_ai_node.database import jobs, retractions, studies, waiting
-from dicom_ai_node.errors import NodeError
+from dicom_ai_node.errors import NodeError, NotThere
 from dicom_ai_node.job import FINAL_STATES, Job, JobState, Priority
 
 
 def job_of(connection: Connection, job_id: int) -> Job:
     job = jobs.find(connection, job_id)
     if job is None:
-        raise NodeError(f"there is no job {job_id}: see `dicom-ai-node jobs list`")
+        raise NotThere(f"there is no job {job_id}: see `dicom-ai-node jobs list`")
     return job
 
 
@@ -35,7 +35,7 @@ def judge_again(connection: Connection, study_instance_uid: str, *, now: float) 
     """By the routes as they are now."""
     row = studies.find(connection, study_instance_uid)
     if row is None:
-        raise NodeError("no such study: see `dicom-ai-node studies list`")
+        raise NotThere("no such study: see `dicom-ai-node studies list`")
     if not studies.reopen(connection, study_instance_uid):
         raise NodeError(
             f"the study is {row['state']}: only routed and refused ones are settled"

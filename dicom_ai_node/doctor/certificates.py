@@ -25,6 +25,8 @@ def _files(config: Config) -> Iterator[tuple[str, Path]]:
     if config.node.tls is not None:
         yield "node.tls.certificate", config.node.tls.certificate
         yield "node.tls.ca", config.node.tls.ca
+    if config.web.tls is not None:
+        yield "web.tls.certificate", config.web.tls.certificate
     for name, peer in config.peers.items():
         tls = None if isinstance(peer, FolderPeer) else peer.tls
         if tls is None:
@@ -43,6 +45,8 @@ def _finding(key: str, path: Path, now: datetime) -> Finding:
         return ok(key, f"{path} has no end")
     text = f"{path} ends on {end:%Y-%m-%d}"
     step = "put the new one in its place, then SIGHUP to `run` or `receive`"
+    if key.startswith("web."):
+        step = "put the new one in its place, and start the node again"
     if end <= now:
         return fail(key, f"{path} ended on {end:%Y-%m-%d}: nobody gets through", step)
     is_soon = end - now < (timedelta(days=1) if key.endswith(".crl") else _SOON)

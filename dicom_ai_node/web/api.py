@@ -34,12 +34,12 @@ def schema(request: Request) -> dict[str, Any]:
 
 
 @router.get("/status")
-def status(request: Request) -> dict[str, Any]:
+def status(request: Request, person: Looking) -> dict[str, Any]:
     """The books, the alarms that are on, and whether the node is drained."""
     site = site_of(request)
     with site.database.read() as connection:
         found = books(connection).as_dict()
-        on = [asdict(each) for each in alarms.active(connection)]
+        on = [_for(person, asdict(each)) for each in alarms.active(connection)]
     return found | {"alarms": on, "draining": is_draining(site.spool)}
 
 
@@ -104,8 +104,8 @@ def show_study(request: Request, person: Looking, study_id: int) -> dict[str, An
 
 
 @router.get("/peers")
-def list_peers(request: Request) -> list[dict[str, Any]]:
-    return read_peers(site_of(request))
+def list_peers(request: Request, person: Looking) -> list[dict[str, Any]]:
+    return [_for(person, each) for each in read_peers(site_of(request))]
 
 
 @router.get("/models")

@@ -9,7 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 
 from dicom_ai_node import __version__
-from dicom_ai_node.errors import LeaseLost, NodeError
+from dicom_ai_node.errors import LeaseLost, NodeError, NotThere
 from dicom_ai_node.log import get_logger
 from dicom_ai_node.web import api, job, models, node, peers, queue, sign_in, studies, study
 from dicom_ai_node.web.doors import Doors
@@ -24,6 +24,7 @@ _STATUS: dict[type[Exception], HTTPStatus] = {
     NotSignedIn: HTTPStatus.UNAUTHORIZED,
     NotAllowed: HTTPStatus.FORBIDDEN,
     TooManyTries: HTTPStatus.TOO_MANY_REQUESTS,
+    NotThere: HTTPStatus.NOT_FOUND,
 }
 
 
@@ -33,7 +34,7 @@ def make_app(site: Site, key: bytes) -> FastAPI:
         title="dicom_ai_node", version=__version__, openapi_url=None, docs_url=None, redoc_url=None
     )
     app.state.site, app.state.key = site, key
-    app.state.doors = Doors(site.config.web, site.database, key)
+    app.state.doors = Doors(site.config.web, site.database, site.trail, key)
     for module in (sign_in, queue, job, studies, study, peers, models, node):
         app.include_router(module.router, include_in_schema=False)
     app.include_router(api.router)

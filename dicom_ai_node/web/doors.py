@@ -4,8 +4,9 @@ from ipaddress import ip_address
 from math import ceil
 
 from fastapi import Request
-from itsdangerous import BadData, URLSafeTimedSerializer
+from itsdangerous import BadData
 
+from dicom_ai_node.audit.trail import Actor, Trail
 from dicom_ai_node.config.observe import ProxySettings, WebSettings
 from dicom_ai_node.database import tokens
 from dicom_ai_node.database.engine import Database
@@ -13,21 +14,24 @@ from dicom_ai_node.database.tokens import Token
 from dicom_ai_node.log import get_logger
 from dicom_ai_node.roles import Role
 from dicom_ai_node.web.person import NotAllowed, Person, TooManyTries
+from dicom_ai_node.web.signing import signer
 from dicom_ai_node.web.tries import Tries
 
 log = get_logger(__name__)
 
 SESSION = "dicom_ai_node_session"
 _LONGEST_NAME = 64
+_NOBODY = "unknown"
 
 
 class Doors:
     """Of one page; `key` signs sessions."""
 
-    def __init__(self, settings: WebSettings, database: Database, key: bytes) -> None:
+    def __init__(self, settings: WebSettings, database: Database, trail: Trail, key: bytes) -> None:
         self._settings = settings
         self._database = database
-        self._sessions = URLSafeTimedSerializer(key, salt="session")
+        self._trail = trail
+        self._sessions = signer(key, "session")
         self._tries = Tries()
 
     @property
@@ -53,6 +57,8 @@ class Doors:
         if token is None:
             self._tries.failed(address, now=now)
             log.warning("web_sign_in_failed", address=address)
+            who = Actor(name=_NOBODY, through="web page", address=address)
+            self._trail.acted(who, "sign in", succeeded=False)
         return token
 
     def begin_session(self, token: Token) -> str:

@@ -10,7 +10,7 @@ from dicom_ai_node.config.installed import InstalledModel
 from dicom_ai_node.config.settings import Config
 from dicom_ai_node.config.store import find, read_store
 from dicom_ai_node.database import overview
-from dicom_ai_node.errors import NodeError
+from dicom_ai_node.errors import NotThere
 from dicom_ai_node.web.person import Person, may_configure, may_look
 from dicom_ai_node.web.record import on_record
 from dicom_ai_node.web.site import Site, go, render, site_of
@@ -94,7 +94,7 @@ def disable(
 def enable(request: Request, name: str, version: str, person: Configuring) -> Response:
     site = site_of(request)
     if (name, version) not in disabled.read_disabled(site.config.node.models):
-        raise NodeError("this model is not disabled: see the list of models")
+        raise NotThere("this model is not disabled: see the list of models")
     with on_record(site, person, "models enable", subject=f"{name} {version}"):
         disabled.enable(site.config.node.models, name, version)
     return go(request, "/models", f"Jobs of {name} {version} run again.")
@@ -107,4 +107,4 @@ def _require_known(site: Site, name: str, version: str) -> None:
         for each in read_store(site.config.node.models).models
     }
     if (name, version) not in known:
-        raise NodeError("there is no such model in the store: see the list of models")
+        raise NotThere("there is no such model in the store: see the list of models")

@@ -10,7 +10,7 @@ from dicom_ai_node import send_now
 from dicom_ai_node.config.peers import AnyPeer, DicomwebPeer, DimsePeer
 from dicom_ai_node.database import health, overview
 from dicom_ai_node.database.books import books
-from dicom_ai_node.errors import NodeError
+from dicom_ai_node.errors import NotThere
 from dicom_ai_node.peers.echo import echo
 from dicom_ai_node.web.person import Person, may_act, may_look
 from dicom_ai_node.web.record import on_record
@@ -79,5 +79,5 @@ def _peer(site: Site, name: str) -> AnyPeer:
     """By a name of the configuration: nothing else becomes part of a path."""
     found = site.config.peers.get(name)
     if found is None:
-        raise NodeError("there is no such peer: see the list of peers")
+        raise NotThere("there is no such peer: see the list of peers")
     return found

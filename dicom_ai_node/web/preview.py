@@ -16,7 +16,7 @@ from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from sqlalchemy import Connection
 
 from dicom_ai_node.database import deliveries
-from dicom_ai_node.errors import NodeError
+from dicom_ai_node.errors import NodeError, NotThere
 from dicom_ai_node.form import Kind
 from dicom_ai_node.job import Job
 from dicom_ai_node.outbox import verified
@@ -49,7 +49,7 @@ def picture_of(connection: Connection, spool: Spool, job: Job, number: int) -> b
     """A PNG; raises NodeError where there is none, or its file is not what was made."""
     files = list(_files(connection, spool, job))
     if not 0 <= number < len(files):
-        raise NodeError(f"job {job.id} has no picture {number}")
+        raise NotThere(f"job {job.id} has no picture {number}")
     _, path, sha256 = files[number]
     if not verified(path, sha256) or path.stat().st_size > _MOST_BYTES:
         raise NodeError("the picture is gone, or not what was made: see `doctor`")

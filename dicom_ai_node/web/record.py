@@ -1,4 +1,4 @@
-"""Every act is on record, also one that could not be done."""
+"""Every act is on record before it is done, and once more where it could not be done."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,9 +11,11 @@ from dicom_ai_node.web.site import Site
 @contextmanager
 def on_record(site: Site, person: Person, verb: str, **about: Any) -> Iterator[None]:
     """`verb` as the command line calls it; `about` is what `Trail.acted` takes."""
-    succeeded = False
+    site.trail.acted(person.actor, verb, **about)
+    done = False
     try:
         yield
-        succeeded = True
+        done = True
     finally:
-        site.trail.acted(person.actor, verb, succeeded=succeeded, **about)
+        if not done:
+            site.trail.acted(person.actor, verb, succeeded=False, **about)

@@ -20,6 +20,7 @@ from dicom_ai_node.in_words import age, moment
 from dicom_ai_node.roles import Role
 from dicom_ai_node.spool import Spool
 from dicom_ai_node.web.person import Person
+from dicom_ai_node.web.signing import signer
 
 STATIC = Path(__file__).parent / "static"
 _SAID = "dicom_ai_node_said"
@@ -99,4 +100,4 @@ def _heard(request: Request) -> str:
 
 
 def _sayings(request: Request) -> URLSafeTimedSerializer:
-    return URLSafeTimedSerializer(request.app.state.key, salt="said")
+    return signer(request.app.state.key, "said")

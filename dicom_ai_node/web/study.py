@@ -12,7 +12,7 @@ from sqlalchemy import RowMapping
 
 from dicom_ai_node import next_step
 from dicom_ai_node.database import fetches, jobs, operated, overview, recalls, studies
-from dicom_ai_node.errors import NodeError
+from dicom_ai_node.errors import NotThere
 from dicom_ai_node.job import Job
 from dicom_ai_node.review import accept_first
 from dicom_ai_node.study import StudyState
@@ -40,7 +40,7 @@ def read_study(site: Site, study_id: int) -> dict[str, Any]:
     with site.database.read() as connection:
         row = overview.of_number(connection, min(study_id, MAX_ID))
         if row is None:
-            raise NodeError(f"there is no study {study_id}: see the list of studies")
+            raise NotThere(f"there is no study {study_id}: see the list of studies")
         uid, state = row["study_instance_uid"], StudyState(row["state"])
         its = jobs.listing(connection, study_instance_uid=uid)[::-1]
         events = overview.events_of(connection, [job.id for job in its])
@@ -106,5 +106,5 @@ def _uid_of(site: Site, study_id: int) -> str:
     with site.database.read() as connection:
         row = overview.of_number(connection, min(study_id, MAX_ID))
     if row is None:
-        raise NodeError(f"there is no study {study_id}: see the list of studies")
+        raise NotThere(f"there is no study {study_id}: see the list of studies")
     return str(row["study_instance_uid"])

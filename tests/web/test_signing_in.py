@@ -71,6 +71,9 @@ def test_a_wrong_token_opens_nothing(page: Served) -> None:
     answer = visitor.sign_in("wrong")
     assert (answer.status, visitor.cookies) == (403, {})
     assert "no token of this node" in answer.words
+    ((actor, verb, about),) = page.trail.acts
+    assert (actor.name, actor.address, verb) == ("unknown", "127.0.0.1", "sign in")
+    assert about == {"succeeded": False}
 
 
 def test_a_forged_session_opens_nothing(page: Served) -> None:
