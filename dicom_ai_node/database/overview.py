@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from math import ceil
 from statistics import median
 
-from sqlalchemy import Connection, Integer, RowMapping, cast, func, select
+from sqlalchemy import ColumnElement, Connection, Integer, RowMapping, cast, func, select
 
 from dicom_ai_node.database.tables import delivery, expectation, instance, job, job_event, study
-from dicom_ai_node.job import AT_PEER, Outcome
+from dicom_ai_node.job import DeliveryState, Outcome
 
 _LAST = 200  # results of a model, of which timings are told
+_LOOKED_AT = 20_000  # rows at most, so that a page takes no longer when the tables grow
 _P95 = 0.95
 
 
@@ -56,25 +57,31 @@ def deliveries_of(connection: Connection, job_ids: Collection[int]) -> dict[int,
 
 
 def last_answers(connection: Connection, peers: Collection[str]) -> dict[str, str]:
-    """What each peer said last, in words: about what waits for it, else about what it took."""
+    """What each peer said last, in words: about what waits for it, else about what it took of
+    the last objects; "" of one that had none of them."""
+    lately = delivery.c.id > _newest(connection, delivery.c.id) - _LOOKED_AT
     found = {}
     for peer in peers:
-        query = (
-            select(delivery.c.status)
-            .where(delivery.c.peer == peer, delivery.c.status.is_not(None))
-            .order_by(delivery.c.state.in_(AT_PEER), delivery.c.id.desc())
-            .limit(1)
+        of = select(delivery.c.status).where(
+            delivery.c.peer == peer, delivery.c.status.is_not(None)
         )
-        found[peer] = connection.scalar(query) or ""
+        waits = of.where(delivery.c.state == DeliveryState.PENDING)
+        newest_first = delivery.c.id.desc()
+        found[peer] = (
+            connection.scalar(waits.order_by(newest_first).limit(1))
+            or connection.scalar(of.where(lately).order_by(newest_first).limit(1))
+            or ""
+        )
     return found
 
 
 def figures(connection: Connection, *, since: float) -> dict[tuple[str, str], ModelFigures]:
-    """By model and version; `since` parts what was lately from what was before."""
+    """By model and version, of the last jobs; `since` parts lately from before."""
+    oldest = _newest(connection, job.c.id) - _LOOKED_AT
     is_late = job.c.created_at >= since
     counted = (
         select(job.c.model, job.c.version, job.c.outcome, is_late, func.count())
-        .where(job.c.outcome.is_not(None))
+        .where(job.c.id > oldest, job.c.outcome.is_not(None))
         .group_by(job.c.model, job.c.version, job.c.outcome, is_late)
     )
     outcomes: dict[tuple[str, str], tuple[dict[str, int], dict[str, int]]] = {}
@@ -83,7 +90,7 @@ def figures(connection: Connection, *, since: float) -> dict[tuple[str, str], Mo
         (lately if late else before)[outcome] = number
     found = {}
     for (model, version), (lately, before) in outcomes.items():
-        timings = _timings(connection, model, version)
+        timings = _timings(connection, model, version, oldest=oldest)
         found[model, version] = ModelFigures(
             lately=lately, before=before, stages=_stages(timings), results=len(timings)
         )
@@ -135,10 +142,21 @@ def events_of(connection: Connection, job_ids: Collection[int]) -> dict[int, lis
     return found
 
 
-def _timings(connection: Connection, model: str, version: str) -> list[dict[str, float]]:
+def _newest(connection: Connection, column: ColumnElement[int]) -> int:
+    return connection.scalar(select(func.max(column))) or 0
+
+
+def _timings(
+    connection: Connection, model: str, version: str, *, oldest: int
+) -> list[dict[str, float]]:
     query = (
         select(job.c.timings)
-        .where(job.c.model == model, job.c.version == version, job.c.outcome.is_not(None))
+        .where(
+            job.c.id > oldest,
+            job.c.model == model,
+            job.c.version == version,
+            job.c.outcome.is_not(None),
+        )
         .order_by(job.c.id.desc())
         .limit(_LAST)
     )

@@ -17,6 +17,7 @@ from tests.intake.in_process import Road
 from tests.made import IS_CT, arrive, bright, configuration
 from tests.tools import missing_tool
 from tests.viewers import chromium
+from tests.web.looks import FAINT, NAMELESS
 from tests.web.site import Served
 
 PHONE = {"width": 360, "height": 740}
@@ -199,7 +200,7 @@ def test_text_stands_out_from_what_is_behind_it(
     sign_in(browser, page, Role.CONFIGURE)
     for path in ("/", f"/studies/{went_through.study_id}", f"/jobs/{went_through.id}", "/node"):
         browser.goto(f"{page.url}{path}")
-        assert browser.evaluate(_FAINT) == [], path
+        assert browser.evaluate(FAINT) == [], path
     browser.emulate_media(color_scheme="light")
 
 
@@ -207,7 +208,7 @@ def test_every_control_has_a_name(browser: Page, page: Served, went_through: Job
     sign_in(browser, page, Role.CONFIGURE)
     for path in ("/", f"/jobs/{went_through.id}", "/peers", "/models", "/node", "/studies"):
         browser.goto(f"{page.url}{path}")
-        assert browser.evaluate(_NAMELESS) == [], path
+        assert browser.evaluate(NAMELESS) == [], path
         assert browser.evaluate("document.querySelectorAll('h1').length") == 1
         assert browser.evaluate("document.documentElement.lang") == "en"
 
@@ -254,40 +255,3 @@ def test_no_file_of_the_page_names_another_place() -> None:
         assert "http://" not in text, file
         assert "https://" not in text, file
         assert "@import" not in text, file
-
-
-# buttons, links, fields and images that a screen reader has no words for
-_NAMELESS = """
-[...document.querySelectorAll(
-  'a, button, input:not([type=hidden]), select, img, svg'
-)].filter(e => {
-  const label = e.labels && e.labels.length ? e.labels[0].innerText : '';
-  const inner = e.querySelector('img[alt]');
-  const own = e.getAttribute('aria-label') || e.alt || e.innerText || '';
-  return !(label || (inner && inner.alt) || own).trim();
-}).map(e => e.outerHTML)
-"""
-# visible text whose contrast with the first opaque background behind it is under 4.5
-_FAINT = """
-(() => {
-  const channel = v => (v /= 255) <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
-  const parse = c => c.match(/[\\d.]+/g).map(Number);
-  const light = ([r, g, b]) => 0.2126 * channel(r) + 0.7152 * channel(g) + 0.0722 * channel(b);
-  const behind = e => {
-    for (; e; e = e.parentElement) {
-      const c = parse(getComputedStyle(e).backgroundColor);
-      if (c.length < 4 || c[3] > 0) return c;
-    }
-    return [255, 255, 255];
-  };
-  const faint = [];
-  for (const e of document.querySelectorAll('body *')) {
-    const own = [...e.childNodes].some(n => n.nodeType === 3 && n.textContent.trim());
-    if (!own || !e.getClientRects().length || ['TITLE', 'OPTION'].includes(e.tagName)) continue;
-    const [a, b] = [light(parse(getComputedStyle(e).color)), light(behind(e))];
-    const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
-    if (ratio < 4.5) faint.push(`${ratio.toFixed(2)} ${e.outerHTML.slice(0, 80)}`);
-  }
-  return faint;
-})()
-"""
