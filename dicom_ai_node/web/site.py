@@ -25,7 +25,7 @@ from dicom_ai_node.web.signing import signer
 STATIC = Path(__file__).parent / "static"
 _SAID = "dicom_ai_node_said"
 _SAID_S = 60
-_UID = re.compile(r"\d+(?:\.\d+){3,}")
+_UID = re.compile(r"2\.25\.\d+|\d+(?:\.\d+){4,}")  # an address has four parts
 
 _pages = Environment(
     loader=PackageLoader("dicom_ai_node.web"),

@@ -4,10 +4,12 @@ import stat
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
 from dicom_ai_node.config.settings import Config
 from dicom_ai_node.database import tokens
 from dicom_ai_node.database.engine import Database
+from dicom_ai_node.database.tables import job, study
 from dicom_ai_node.errors import ConfigError
 from dicom_ai_node.job import Job
 from dicom_ai_node.roles import Role
@@ -132,15 +134,28 @@ def test_what_each_role_may_open(page: Served, quarantined: Job, role: Role) -> 
     assert answer.status == (303 if role is Role.CONFIGURE else 403)
 
 
-def test_who_may_only_look_sees_no_uid(page: Served, quarantined: Job) -> None:
+def test_who_may_only_look_sees_no_uid(page: Served, database: Database, quarantined: Job) -> None:
+    """Neither as a field nor within a sentence."""
+    said = "series 1.2.840.10008.77 of 2.25.4711: 3 of 5 images came, by 10.0.0.5"
+    with database.write() as connection:
+        connection.execute(update(study).values(reason=said))
+        connection.execute(update(job).values(error_text=said))
     look, act = page.visitor(Role.LOOK), page.visitor(Role.ACT)
     paths = [*FOR_ALL, f"/jobs/{quarantined.id}", f"/studies/{quarantined.study_id}"]
     paths += [f"/api/jobs/{quarantined.id}", "/api/jobs", "/api/studies", "/api/studies/1"]
-    uids = (f">{quarantined.study_instance_uid}<", "study_instance_uid", "1.2.9.9", "1.2.3")
+    uids = (
+        f">{quarantined.study_instance_uid}<",
+        "study_instance_uid",
+        "1.2.9.9",
+        "1.2.840",
+        "2.25.",
+    )
     for path in paths:
         text = look.get(path).text
         assert not any(uid in text for uid in uids), path
+    assert "series … of …: 3 of 5 images came, by 10.0.0.5" in look.get("/").words
     assert uids[0] in act.get(f"/jobs/{quarantined.id}").text
+    assert said in act.get("/").words
     assert uids[1] in act.get("/api/jobs").text
 
 
