@@ -5,6 +5,7 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
+from dicom_ai_node.config.secret_file import SecretFile
 from dicom_ai_node.config.strict import Strict
 from dicom_ai_node.config.values import ListenPort, Network
 
@@ -23,7 +24,7 @@ class WebTlsSettings(Strict):
 
     certificate: Path
     """PEM: the certificate of the page, and those between it and its CA."""
-    key: Path
+    key: SecretFile
     """PEM, without a passphrase, of no use to others (mode 0600)."""
 
 

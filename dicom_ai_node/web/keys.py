@@ -4,11 +4,11 @@ import os
 import secrets
 from pathlib import Path
 
-from dicom_ai_node.certificates import read_secret
 from dicom_ai_node.database import tokens
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.errors import ConfigError
 from dicom_ai_node.roles import Role
+from dicom_ai_node.secret import read_secret
 from dicom_ai_node.spool import Spool, durable_write
 
 FIRST = "first"
@@ -19,9 +19,9 @@ def session_key(spool: Spool) -> bytes:
     """Made once, so that a restart signs nobody out. ConfigError where others may read it."""
     path = spool.root / "web-key"
     if not path.exists():
-        _write(spool, path, secrets.token_bytes(_KEY_BYTES))
+        _write(spool, path, secrets.token_hex(_KEY_BYTES).encode())
     key = read_secret("node.spool", path)
-    if len(key) < _KEY_BYTES:
+    if len(key) < 2 * _KEY_BYTES:
         raise ConfigError(f"{path} is no key: remove it, and a new one is made")
     return key
 

@@ -45,6 +45,10 @@ def test_only_this_machine_reaches_the_page(page: Served) -> None:
 def test_beyond_this_machine_it_wants_tls_or_a_word(
     tmp_path: Path, web: str, is_right: bool
 ) -> None:
+    key = tmp_path / "b.pem"
+    key.write_text("a key\n")
+    key.chmod(0o600)
+    web = web.replace("b.pem", str(key))
     (tmp_path / "node.yaml").write_text(f"node: {{ae_title: AI_NODE}}\nweb: {web}\n")
     if is_right:
         assert load(tmp_path, {}).web
