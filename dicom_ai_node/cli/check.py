@@ -7,6 +7,7 @@ import typer
 
 from dicom_ai_node.cli.node import DEFAULT_CONFIG, ConfigDir
 from dicom_ai_node.config.load import load
+from dicom_ai_node.config.peers import DicomwebPeer, DimsePeer
 from dicom_ai_node.errors import ConfigError
 
 
@@ -44,10 +45,25 @@ def echo(
     config: ConfigDir = DEFAULT_CONFIG,
 ) -> None:
     """Ask a peer whether it is there: by C-ECHO, by QIDO-RS, or whether a folder can be written."""
-    from dicom_ai_node.peers.echo import echo as ask
+    from dicom_ai_node.peers.check import can_write, check_peers
 
     found = load(config)
     settings = found.peers.get(peer)
     if settings is None:
         raise ConfigError(f"no peer {peer}: peers are {', '.join(found.peers) or 'none'}")
-    typer.echo(f"{peer}: {ask(peer, settings, found.node, now=datetime.now(UTC))}")
+    check_peers({peer: settings}, datetime.now(UTC))
+    if isinstance(settings, DimsePeer):
+        from dicom_ai_node.peers.dimse import DimseStore
+
+        DimseStore(settings, calling_ae_title=found.node.ae_title[0]).echo()
+        how = " over TLS" if settings.tls is not None else ""
+        typer.echo(f"{peer}: {settings.ae_title} at {settings.host}:{settings.port} answers{how}")
+    elif isinstance(settings, DicomwebPeer):
+        from dicom_ai_node.peers.dicomweb.query import DicomwebQuery
+
+        DicomwebQuery(settings).echo()
+        typer.echo(f"{peer}: {settings.url} answers")
+    else:
+        writable = can_write(settings.path)
+        typer.echo(f"{peer}: {settings.path} {'can' if writable else 'cannot'} be written")
+        raise typer.Exit(0 if writable else 1)
