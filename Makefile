@@ -50,7 +50,7 @@ $(NODE_STAMP): pyproject.toml constraints.txt
 	@$(MAKE) --no-print-directory python downloads
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) install $(if $(TORCH_INDEX_URL),--index-url $(TORCH_INDEX_URL)) '$(TORCH)'
-	$(PIP) install -c constraints.txt -e .
+	$(PIP) install -c constraints.txt -e '.[web]'
 	touch $@
 
 $(DEV_STAMP): $(NODE_STAMP)

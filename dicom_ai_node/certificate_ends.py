@@ -18,6 +18,8 @@ def certificate_files(config: Config) -> Iterator[tuple[str, Path]]:
         yield "node.tls.ca", tls.ca
         if tls.crl is not None:
             yield CRL, tls.crl
+    if config.web.tls is not None:
+        yield "web.tls.certificate", config.web.tls.certificate
     for name, peer in config.peers.items():
         of_peer = None if isinstance(peer, FolderPeer) else peer.tls
         if of_peer is None:

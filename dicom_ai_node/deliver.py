@@ -11,7 +11,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
-from dicom_ai_node import delivery_counts, metrics
+from dicom_ai_node import delivery_counts, metrics, send_now
 from dicom_ai_node.config.settings import DeliverySettings
 from dicom_ai_node.database import deliveries, ladders, waiting
 from dicom_ai_node.database.engine import Database
@@ -74,6 +74,8 @@ class PeerQueue:
     def deliver_due(self, *, now: float, stop: threading.Event | None = None) -> int:
         """One association's worth: send what is due, and record each answer as it comes."""
         longest_s = self.settings.backoff_max_s
+        if send_now.take(self.spool, self.name):
+            self._end_pauses(now)
         if self.contact.is_left_alone(now, longest_s=longest_s):
             return 0
         begun = time.monotonic()
@@ -83,6 +85,13 @@ class PeerQueue:
         if parts:
             self._deliver(parts, lambda: now + time.monotonic() - begun, stop)
         return sum(len(part.rows) for part in parts)
+
+    def _end_pauses(self, now: float) -> None:
+        """A person says that the peer is back."""
+        self.contact.until = 0.0
+        with self.database.write() as connection:
+            waiting.end_pauses(connection, self.name, now=now)
+        log.info("peer_tried_at_once", peer=self.name)
 
     def _parts(
         self, connection: Connection, due: Sequence[tuple[Delivery, str]], now: float

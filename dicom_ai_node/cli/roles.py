@@ -209,10 +209,11 @@ def _started(run: Callable[[threading.Event], None], stop: threading.Event) -> t
 
 
 def web(config: ConfigDir = DEFAULT_CONFIG, supervised: Supervised = False) -> None:
-    """Serve metrics and health checks."""
+    """Serve metrics, health checks, and the web page where it is installed."""
     with _role("web", config, supervised) as (node, stop):
         server = _metrics_server(node)
-        stop.wait()
+        with _page(node):
+            stop.wait()
         if server is not None:
             server.shutdown()
             server.server_close()
@@ -236,6 +237,26 @@ def _metrics_server(node: Node) -> "Server | None":
     threading.Thread(target=server.serve_forever, daemon=True).start()
     log.info("metrics_listening", host=settings.host, port=server.server_address[1])
     return server
+
+
+@contextmanager
+def _page(node: Node) -> Iterator[None]:
+    """Without its extra, or without a port, nothing is served beside metrics and health."""
+    if node.config.web.port is None:
+        yield
+        return
+    try:
+        from dicom_ai_node.web.server import serving
+        from dicom_ai_node.web.site import Site
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("dicom_ai_node"):
+            raise
+        log.warning("web_page_not_installed", install="pip install 'dicom-ai-node[web]'")
+        yield
+        return
+    site = Site(config=node.config, spool=node.spool, database=node.database, trail=node.trail)
+    with serving(site):
+        yield
 
 
 @contextmanager

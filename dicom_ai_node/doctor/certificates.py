@@ -28,6 +28,8 @@ def _finding(key: str, path: Path, now: datetime) -> Finding:
         return ok(key, f"{path} has no end")
     text = f"{path} ends on {end:%Y-%m-%d}"
     step = "put the new one in its place, then SIGHUP to `run` or `receive`"
+    if key.startswith("web."):
+        step = "put the new one in its place, and start the node again"
     if end <= now:
         return fail(key, f"{path} ended on {end:%Y-%m-%d}: nobody gets through", step)
     is_soon = end - now < (timedelta(days=1) if key.endswith(".crl") else _SOON)
