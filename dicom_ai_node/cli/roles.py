@@ -30,6 +30,7 @@ from dicom_ai_node.processes import (
     stop_with_parent,
     supervise,
 )
+from dicom_ai_node.service_notify import ServiceNotify
 from dicom_ai_node.spool import RECEIVING_LOCK
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def add_to(app: typer.Typer) -> None:
 
 def run(config: ConfigDir = DEFAULT_CONFIG) -> None:
     """Run the whole node on this machine: receive, work, deliver, ticks and web."""
-    stop = stop_on_signals()
+    stop = ServiceNotify(stop_on_signals())
     hung_up = hangups()
     node = open_node(config, need_models=True)
     _require_senders(node.config)
