@@ -80,8 +80,25 @@ def test_no_rule_goes_untested() -> None:
     assert {each["alert"] for each in rules()} == set(re.findall(r"alertname: (\w+)", text))
 
 
-def test_the_configuration_is_one() -> None:
-    promtool("check", "config", DEPLOY / "prometheus" / "prometheus.yml")
+@pytest.mark.parametrize("file", ["prometheus.yml", "compose.yml"])
+def test_the_configuration_is_one(file: str) -> None:
+    promtool("check", "config", DEPLOY / "prometheus" / file)
+
+
+def test_both_configurations_differ_in_where_the_node_is_alone() -> None:
+    """And in a compose file it has the name of its service, on a network of both."""
+    one, other = (
+        YAML(typ="safe").load(DEPLOY / "prometheus" / name)
+        for name in ("prometheus.yml", "compose.yml")
+    )
+    (scraped,) = other["scrape_configs"]
+    assert scraped.pop("static_configs") == [{"targets": ["node:9464"]}]
+    one["scrape_configs"][0].pop("static_configs")
+    assert one == other
+    services = YAML(typ="safe").load(DEPLOY / "compose.yaml")["services"]
+    assert "monitoring" in services["node"]["networks"]
+    assert "monitoring" in services["prometheus"]["networks"]
+    assert "--config.file=/etc/prometheus/compose.yml" in services["prometheus"]["command"]
 
 
 def test_every_alarm_has_a_rule_and_every_rule_says_what_to_do() -> None:
