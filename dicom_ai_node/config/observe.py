@@ -1,5 +1,9 @@
 """The ports that people and monitoring look at."""
 
+from typing import Annotated
+
+from pydantic import Field
+
 from dicom_ai_node.config.strict import Strict
 from dicom_ai_node.config.values import ListenPort
 
@@ -20,3 +24,6 @@ class MetricsSettings(Strict):
     """Where it listens; nothing that it says identifies a patient."""
     port: ListenPort | None = 9464
     """null: nowhere."""
+    silent_s: Annotated[float, Field(ge=5)] = 60
+    """After so many seconds without a sign of life from a role (`receive`, `work`, `deliver`),
+    `/health/ready` says that the node is not ready."""
