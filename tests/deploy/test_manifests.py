@@ -15,6 +15,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from dicom_ai_node.config.load import load
+from tests.tools import missing_tool
 
 HOME = Path(__file__).parents[2]
 DEPLOY = HOME / "deploy"
@@ -76,8 +77,20 @@ def test_what_the_compose_file_mounts_is_there() -> None:
     for service in compose["services"].values():
         for volume in service.get("volumes", []):
             source = volume.partition(":")[0]
-            if source.startswith("./") and source not in {"./prometheus", "./grafana"}:
+            if source.startswith("./"):
                 assert (DEPLOY / source).exists(), source
+
+
+def test_the_prometheus_of_compose_reads_its_configuration(tmp_path: Path) -> None:
+    shutil.copy(DEPLOY / "compose" / "prometheus.yml", tmp_path)
+    shutil.copy(DEPLOY / "prometheus" / "alerts.yml", tmp_path)
+    if (promtool := shutil.which("promtool")) is None:
+        missing_tool("promtool")
+    subprocess.run(
+        [str(promtool), "check", "config", tmp_path / "prometheus.yml"],
+        check=True,
+        capture_output=True,
+    )
 
 
 def test_orthanc_in_compose_has_no_password_of_ours() -> None:
@@ -113,8 +126,15 @@ def test_secrets_are_made_once_and_differ(tmp_path: Path) -> None:
 )
 def test_each_configuration_in_deploy_is_right(file: str, tmp_path: Path) -> None:
     source = HOME / "config" / "node.yaml" if file == "systemd-node" else DEPLOY / file
-    shutil.copy(source, tmp_path / "node.yaml")
-    load(tmp_path, {})
+    secrets, config = tmp_path / "secrets", tmp_path / "config"
+    for folder in (secrets, config):
+        folder.mkdir()
+    for name in ("tls.crt", "tls.key", "ca.crt"):
+        (secrets / name).write_text("there\n")
+        (secrets / name).chmod(0o600)
+    text = source.read_text().replace("/run/secrets/dicom-ai-node", str(secrets))
+    (config / "node.yaml").write_text(text)
+    load(config, {})
 
 
 def _manifests() -> list[Path]:
