@@ -4,8 +4,13 @@ A clock that is wrong must not delete everything at once: see `purge_unless_cloc
 """
 
 import json
+import time
+from collections.abc import Sequence
 
 from dicom_ai_node import taken_out
+from dicom_ai_node.audit import current, events
+from dicom_ai_node.audit.events import StudyInstances
+from dicom_ai_node.audited import in_file
 from dicom_ai_node.config.settings import Config
 from dicom_ai_node.database import expectations, jobs_of_study, retractions, studies
 from dicom_ai_node.database.engine import Database
@@ -50,6 +55,7 @@ def _purge(spool: Spool, database: Database, study_id: int, before: float) -> bo
         for key in jobs_of_study.keys_of_study(connection, study_id):
             remove_folder(spool.outbox_path(key))
         files = studies.purge(connection, study_id)
+        _record(spool, expired[0]["study_instance_uid"], files)
         noted = taken_out.note(spool, files)
     reached(Step.PURGE_RECORDED)
     # after the commit: a row without a file would be a lost instance
@@ -58,6 +64,16 @@ def _purge(spool: Spool, database: Database, study_id: int, before: float) -> bo
     (row,) = expired
     log.info("study_purged", study=pseudonym(row["study_instance_uid"]), instances=len(files))
     return True
+
+
+def _record(spool: Spool, study_instance_uid: str, files: Sequence[str]) -> None:
+    """In the audit trail, before anything of it is gone; raises NotRecorded."""
+    first = next(iter(files), None)
+    if first is None:
+        what = StudyInstances(study_instance_uid=study_instance_uid)
+    else:
+        what = in_file(spool.instance_path(first), study_instance_uid)
+    current.require(lambda trail: events.study_deleted(trail.here, what, at=time.time()))
 
 
 def purge_unless_clock_jumped(

@@ -17,6 +17,7 @@ def peer_queues(node: Node, *, wants_commitment: Container[str]) -> list["PeerQu
     """One for each peer that is configured."""
     from dicom_ai_node.deliver import PeerQueue
     from dicom_ai_node.peers.open import open_peer
+    from dicom_ai_node.sent import SentTo
 
     return [
         PeerQueue(
@@ -26,6 +27,7 @@ def peer_queues(node: Node, *, wants_commitment: Container[str]) -> list["PeerQu
             database=node.database,
             settings=node.config.delivery,
             wants_commitment=name in wants_commitment,
+            sent_to=SentTo.of(name, settings),
         )
         for name, settings in node.config.peers.items()
     ]
