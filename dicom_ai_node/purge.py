@@ -87,6 +87,15 @@ def purge_unless_clock_jumped(
     return purge_expired(config, spool, database, now=now)
 
 
+def is_clock_trusted(spool: Spool, now: float) -> bool:
+    """As the timed purge last found it."""
+    try:
+        _, wait_until = map(float, json.loads((spool.root / _CLOCK).read_bytes()))
+    except (FileNotFoundError, ValueError, TypeError):
+        return False
+    return now >= wait_until
+
+
 def _is_trusted(spool: Spool, now: float) -> bool:
     path = spool.root / _CLOCK
     try:

@@ -8,7 +8,7 @@ from dicom_ai_node.audit.codes import Code, Outcome
 from dicom_ai_node.audit.events import StudyInstances
 from dicom_ai_node.audit.message import Message, Party, Subject
 
-SIGN_IN, SIGN_OUT = "sign in", "sign out"
+SIGN_IN, SIGN_OUT, DELETE = "sign in", "sign out", "studies delete"
 # by the first word of a verb; the others use a function that not everybody may use
 _KINDS = {
     "models": codes.SOFTWARE_CONFIGURATION,
@@ -58,6 +58,8 @@ def message_of(here: Party, who: Party, act: Act, *, at: float) -> Message:
         )
     if verb.split()[-1] in _SEEING and act.study is not None and act.succeeded:
         return events.instances_accessed(here, who, act.study, at=at)
+    if verb == DELETE and act.study is not None and act.study.patient and act.succeeded:
+        return events.study_deleted(here, act.study, at=at, person=who)
     return events.security_alert(
         [who, here],
         kind=kind_of(verb),

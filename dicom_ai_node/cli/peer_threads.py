@@ -1,5 +1,6 @@
 """What the deliver role runs for each peer, beside what is missed there: see `missed`."""
 
+import socket
 from collections.abc import Container, Mapping
 from typing import TYPE_CHECKING
 
@@ -8,6 +9,7 @@ from dicom_ai_node.config.peers import DimsePeer
 from dicom_ai_node.database import fetches
 
 if TYPE_CHECKING:
+    from dicom_ai_node.audit_sender import Sender
     from dicom_ai_node.confirm import Confirmation
     from dicom_ai_node.deliver import PeerQueue
     from dicom_ai_node.intake.fetcher import Fetcher
@@ -48,6 +50,16 @@ def confirmations(node: Node, asked: Mapping[str, DimsePeer]) -> list["Confirmat
         )
         for name, peer in asked.items()
     ]
+
+
+def audit_senders(node: Node) -> list["Sender"]:
+    """One, where the trail goes to a repository."""
+    from dicom_ai_node.audit_sender import Sender
+
+    settings = node.config.audit.syslog
+    if settings is None:
+        return []
+    return [Sender(settings=settings, folder=node.trail.folder, host=socket.gethostname())]
 
 
 def prior_fetchers(node: Node) -> list["Fetcher"]:
