@@ -40,7 +40,7 @@ class StudyInstances:
 
 
 def _patient(patient: Patient) -> Subject:
-    issuer = patient.issuer.encode()
+    issuer = message.octets(patient.issuer)
     return Subject(
         id=patient.patient_id or "<none>",
         id_type=codes.PATIENT,
@@ -229,7 +229,9 @@ def query(
 
 def web_query(here: Party, asked: Party, *, url: str, at: float, why: str = "") -> Message:
     """A.5.3.10, note 2, of QIDO-RS: the path and its parameters."""
-    found = Subject(id=asked.user_id, id_type=codes.URI, role=message.REPORT, query=url.encode())
+    found = Subject(
+        id=asked.user_id, id_type=codes.URI, role=message.REPORT, query=message.octets(url)
+    )
     return _query(here, asked, found, at=at, why=why)
 
 
@@ -255,7 +257,7 @@ def security_alert(
     outcome: Outcome = Outcome.SUCCESS,
 ) -> Message:
     """A.5.3.11; the first who reports is who asked for it."""
-    told = (message.ALERT, description.encode())
+    told = (message.ALERT, message.octets(description))
     return Message(
         event=codes.SECURITY_ALERT,
         kind=kind,

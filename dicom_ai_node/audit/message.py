@@ -15,6 +15,11 @@ PATIENT, REPORT, MASTER_FILE, SECURITY_RESOURCE, JOB = 1, 3, 5, 13, 20
 ALERT = "Alert Description"  # the detail of a security alert (A.5.3.11)
 
 
+def octets(text: str) -> bytes:
+    """UTF-8, also of what a damaged data set was decoded to."""
+    return text.encode(errors="backslashreplace")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Party:
     """Who took part: a person, a process, a peer, or a medium."""
