@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
+from pydicom.errors import InvalidDicomError
 from sqlalchemy.exc import SQLAlchemyError
 
 from dicom_ai_node.audit.events import Patient, StudyInstances
@@ -91,7 +92,7 @@ def destination(name: str, settings: AnyPeer) -> Party:
 def _values(path: Path) -> Mapping[str, Values]:
     try:
         return read_values(path, _WANTED)
-    except (*DAMAGED, OSError, InputError):
+    except (*DAMAGED, OSError, InputError, InvalidDicomError):
         return {}
 
 

@@ -5,7 +5,6 @@ A clock that is wrong must not delete everything at once: see `purge_unless_cloc
 
 import json
 import time
-from collections.abc import Sequence
 
 from dicom_ai_node import taken_out
 from dicom_ai_node.audit import current, events
@@ -51,11 +50,12 @@ def _purge(spool: Spool, database: Database, study_id: int, before: float) -> bo
         expired = studies.expired(connection, before=before, study_id=study_id)
         if not expired:
             return False
+        uid = expired[0]["study_instance_uid"]
+        _record(spool, uid, studies.a_file(connection, uid))
         # before the commit: afterwards nobody would look for them again
         for key in jobs_of_study.keys_of_study(connection, study_id):
             remove_folder(spool.outbox_path(key))
         files = studies.purge(connection, study_id)
-        _record(spool, expired[0]["study_instance_uid"], files)
         noted = taken_out.note(spool, files)
     reached(Step.PURGE_RECORDED)
     # after the commit: a row without a file would be a lost instance
@@ -66,13 +66,11 @@ def _purge(spool: Spool, database: Database, study_id: int, before: float) -> bo
     return True
 
 
-def _record(spool: Spool, study_instance_uid: str, files: Sequence[str]) -> None:
+def _record(spool: Spool, study_instance_uid: str, file: str | None) -> None:
     """In the audit trail, before anything of it is gone; raises NotRecorded."""
-    first = next(iter(files), None)
-    if first is None:
-        what = StudyInstances(study_instance_uid=study_instance_uid)
-    else:
-        what = in_file(spool.instance_path(first), study_instance_uid)
+    what = StudyInstances(study_instance_uid=study_instance_uid)
+    if file is not None:
+        what = in_file(spool.instance_path(file), study_instance_uid)
     current.require(lambda trail: events.study_deleted(trail.here, what, at=time.time()))
 
 

@@ -32,7 +32,7 @@ _SUBJECTS = ("name", "model", "peer", "directory", "folder", "source", "package"
 
 def record_acts(app: typer.Typer) -> None:
     """When every verb is there; a new one is an act unless it stands above."""
-    for verb, command in _verbs(app, ()):
+    for verb, command in verbs(app):
         if command.callback is not None and is_act(verb):
             command.callback = _recorded(verb, command.callback)
 
@@ -41,14 +41,15 @@ def is_act(verb: str) -> bool:
     return verb not in _ROLES | _THEMSELVES and verb.split()[-1] not in _READING
 
 
-def _verbs(app: typer.Typer, path: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
+def verbs(app: typer.Typer, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
+    """Each with its words, and what typer knows of it."""
     for command in app.registered_commands:
         function = command.callback
         name = command.name or (function.__name__.rstrip("_").replace("_", "-") if function else "")
         yield " ".join((*path, name)), command
     for group in app.registered_groups:
         if group.typer_instance is not None:
-            yield from _verbs(group.typer_instance, (*path, str(group.name)))
+            yield from verbs(group.typer_instance, (*path, str(group.name)))
 
 
 def _recorded(verb: str, function: Callable[..., Any]) -> Callable[..., Any]:
