@@ -18,12 +18,14 @@ there() {
     chromium) command -v chromium || command -v chromium-browser || command -v google-chrome ;;
     nodejs) command -v node ;;
     npm) command -v npm ;;
+    libxml2-utils) command -v xmllint ;;
   esac >/dev/null
 }
 
 missing() {
   local package
-  for package in orthanc orthanc-dicomweb dcmtk dicom3tools pixelmed-apps strace chromium nodejs npm; do
+  for package in orthanc orthanc-dicomweb dcmtk dicom3tools pixelmed-apps strace chromium nodejs npm \
+    libxml2-utils; do
     there "$package" || echo "$package"
   done
 }
