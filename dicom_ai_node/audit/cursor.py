@@ -59,12 +59,8 @@ def _lines_of(path: Path, begin: int, head: Head) -> Iterator[tuple[Line, Positi
                 yield line, Position(file=path.name, offset=at)
 
 
-def oldest_unsent_s(folder: Path, *, now: float) -> float:
-    """How long the oldest message has waited for the repository; 0.0 where none waits.
-
-    For the alarm and the metric; it only means something where `audit.syslog` is set.
-    """
+def unsent_since(folder: Path) -> float | None:
+    """Since when the oldest message has waited for the repository, in seconds since the epoch; None
+    where none waits. It only means something where `audit.syslog` is set."""
     first = next(lines_after(folder, read_position(folder)), None)
-    if first is None:
-        return 0.0
-    return max(0.0, now - (moment_of(first[0].body) or now))
+    return None if first is None else moment_of(first[0].body)

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from pydicom.uid import SecondaryCaptureImageStorage
 
-from dicom_ai_node.audit.cursor import oldest_unsent_s
 from dicom_ai_node.audit.read import every_line
 from dicom_ai_node.audit.verify import verify
 from tests.acceptance.node_process import NodeProcess
@@ -103,4 +102,3 @@ def _send_the_rest(node: NodeProcess, there: Repository) -> None:
         deliver.terminate()
     assert list(dict.fromkeys(there.bodies()))[: len(wanted)] == wanted
     assert json.loads((folder / "sent").read_text())[1] > 0
-    assert oldest_unsent_s(folder, now=0) == 0

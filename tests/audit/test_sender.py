@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from dicom_ai_node.audit.cursor import oldest_unsent_s, read_position, write_position
+from dicom_ai_node.audit.cursor import read_position, unsent_since, write_position
 from dicom_ai_node.audit.events import StudyInstances, study_deleted
 from dicom_ai_node.audit.message import Party
 from dicom_ai_node.audit.read import every_line, moment_of
@@ -100,7 +100,7 @@ def test_each_message_comes_once_in_the_frame_that_dicom_wants(folder: Path, mad
     assert there.bodies() == wanted
     assert all(HEADER.match(content) for content in there.received)
     assert "node.test" in there.shown[0]
-    assert oldest_unsent_s(folder, now=time.time()) == 0  # closed in agreement: all of it is sent
+    assert unsent_since(folder) is None  # closed in agreement: all of it is sent
 
 
 def test_a_message_of_more_than_32_kib_is_sent_whole(folder: Path, made: Any) -> None:
@@ -122,9 +122,7 @@ def test_while_it_is_down_messages_wait_and_their_age_is_known(folder: Path, mad
         pass  # it has a port, and is gone
     wanted = fill(folder, 3)
     with sending(sender(folder, there.port, tls)):
-        first = moment_of(wanted[0])
-        assert first is not None
-        assert oldest_unsent_s(folder, now=first + 3600) == pytest.approx(3600)
+        assert unsent_since(folder) == moment_of(wanted[0])
         with there.running():
             wait(lambda: len(there.received) >= 3)
     in_order(there.bodies(), wanted)
