@@ -52,7 +52,8 @@ class Transferred:
         found = self._found.setdefault(key, _Instances())
         found.file = found.file or file or ""
         found.sop_classes[sop_class_uid] += 1
-        found.answers[f"{answer.status:04X} {answer.comment}"] += 1
+        if fate == "failed":
+            found.answers[f"{answer.status:04X} {answer.comment}"] += 1
         if time.monotonic() - self._since > _EVERY_S:
             self.record()
 
