@@ -7,8 +7,8 @@ from pathlib import Path
 from pydicom.errors import InvalidDicomError
 from sqlalchemy.exc import SQLAlchemyError
 
-from dicom_ai_node.audit.events import Patient, StudyInstances
 from dicom_ai_node.audit.message import Party, Source
+from dicom_ai_node.audit.study import Patient, StudyInstances
 from dicom_ai_node.audit.trail import Trail
 from dicom_ai_node.config.peers import AnyPeer, DicomwebPeer, DimsePeer
 from dicom_ai_node.config.settings import Config

@@ -8,7 +8,7 @@ import time
 
 from dicom_ai_node import taken_out
 from dicom_ai_node.audit import current, events
-from dicom_ai_node.audit.events import StudyInstances
+from dicom_ai_node.audit.study import StudyInstances
 from dicom_ai_node.audited import in_file
 from dicom_ai_node.config.settings import Config
 from dicom_ai_node.database import expectations, jobs_of_study, retractions, studies

@@ -5,8 +5,8 @@ from typing import Literal
 
 from dicom_ai_node.audit import codes, events, message
 from dicom_ai_node.audit.codes import Code, Outcome
-from dicom_ai_node.audit.events import StudyInstances
 from dicom_ai_node.audit.message import Message, Party, Subject
+from dicom_ai_node.audit.study import StudyInstances
 
 SIGN_IN, SIGN_OUT, DELETE = "sign in", "sign out", "studies delete"
 # by the first word of a verb; the others use a function that not everybody may use

@@ -1,54 +1,13 @@
 """The messages of PS3.15 A.5.3 that this node writes; `here` is the process that reports."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Literal
 
 from dicom_ai_node.audit import codes, message
 from dicom_ai_node.audit.codes import Code, Outcome
 from dicom_ai_node.audit.message import Message, Party, Subject
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Patient:
-    """As the images name them; an empty ID is said to be none."""
-
-    patient_id: str
-    name: str = ""
-    issuer: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StudyInstances:
-    """Instances of one study of one patient; no patient where no file says who that is."""
-
-    study_instance_uid: str
-    patient: Patient | None = None
-    accession_number: str = ""
-    sop_classes: dict[str, int] = field(default_factory=dict)
-
-    def subjects(self, *, life_cycle: int | None = None) -> tuple[Subject, ...]:
-        study = Subject(
-            id=self.study_instance_uid,
-            id_type=codes.STUDY,
-            role=message.REPORT,
-            life_cycle=life_cycle,
-            accession_number=self.accession_number,
-            sop_classes=self.sop_classes,
-        )
-        return (study,) if self.patient is None else (study, _patient(self.patient))
-
-
-def _patient(patient: Patient) -> Subject:
-    issuer = message.octets(patient.issuer)
-    return Subject(
-        id=patient.patient_id or "<none>",
-        id_type=codes.PATIENT,
-        kind=message.PERSON,
-        role=message.PATIENT,
-        name=patient.name,
-        details=(("IssuerOfPatientID", issuer),) if issuer else (),
-    )
+from dicom_ai_node.audit.study import StudyInstances
 
 
 def peer(ae_title: str, address: str) -> Party:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from dicom_ai_node.audit import acts, lines
 from dicom_ai_node.audit.acts import Act, Actor
-from dicom_ai_node.audit.events import StudyInstances
 from dicom_ai_node.audit.message import Message, Party, Source
+from dicom_ai_node.audit.study import StudyInstances
 from dicom_ai_node.audit.xml import to_xml
 from dicom_ai_node.errors import NodeError
 from dicom_ai_node.log import get_logger

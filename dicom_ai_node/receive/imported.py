@@ -9,8 +9,8 @@ from functools import partial
 from pathlib import Path
 
 from dicom_ai_node.audit import current, events
-from dicom_ai_node.audit.events import StudyInstances
 from dicom_ai_node.audit.message import Message, Party
+from dicom_ai_node.audit.study import StudyInstances
 from dicom_ai_node.audit.trail import Trail, this_person
 from dicom_ai_node.audited import in_file
 from dicom_ai_node.spool import Spool

@@ -7,8 +7,8 @@ from functools import partial
 from typing import Literal
 
 from dicom_ai_node.audit import current, events
-from dicom_ai_node.audit.events import StudyInstances
 from dicom_ai_node.audit.message import Message
+from dicom_ai_node.audit.study import StudyInstances
 from dicom_ai_node.audit.trail import Trail
 from dicom_ai_node.audited import in_file
 from dicom_ai_node.database.arrivals import ReceivedInstance

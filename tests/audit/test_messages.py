@@ -9,8 +9,8 @@ from pydicom.sr.codedict import codes as dicom_codes
 
 from dicom_ai_node.audit import acts, codes, events
 from dicom_ai_node.audit.acts import Act, Actor
-from dicom_ai_node.audit.events import Patient, StudyInstances
 from dicom_ai_node.audit.message import Message, Party, Source, Subject
+from dicom_ai_node.audit.study import Patient, StudyInstances
 from dicom_ai_node.audit.xml import to_xml
 from tests.audit.schema import assert_valid, identified, parsed, subject
 

@@ -18,9 +18,10 @@ import pytest
 from pydantic import ValidationError
 
 from dicom_ai_node.audit.cursor import read_position, unsent_since, write_position
-from dicom_ai_node.audit.events import StudyInstances, study_deleted
+from dicom_ai_node.audit.events import study_deleted
 from dicom_ai_node.audit.message import Party
 from dicom_ai_node.audit.read import every_line, moment_of
+from dicom_ai_node.audit.study import StudyInstances
 from dicom_ai_node.audit.trail import Trail
 from dicom_ai_node.audit_sender import Sender
 from dicom_ai_node.config.audit import SyslogSettings
