@@ -17,6 +17,7 @@ from dicom_ai_node.config.settings import Config
 from dicom_ai_node.database import arrivals, studies
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.job import Job
+from dicom_ai_node.peers.dicomweb.query import DicomwebQuery
 from dicom_ai_node.peers.find import find_study
 from dicom_ai_node.purge import purge_expired
 from dicom_ai_node.receive.imported import from_folder
@@ -30,6 +31,7 @@ from tests.delivering import queue_of, ready
 from tests.dicom_factory import series, write
 from tests.made import arrive
 from tests.peers.archive import Archive, study
+from tests.peers.dicomweb.server import DicomwebServer, Reply
 from tests.peers.pacs import Pacs
 
 
@@ -144,6 +146,18 @@ def test_a_question_is_recorded_as_it_was_asked(trail: Trail, tmp_path: Path) ->
     assert detail is not None
     assert detail.get("type") == "TransferSyntax"
     assert base64.b64decode(detail.get("value", "")) == b"1.2.840.10008.1.2.1"
+    valid(trail, tmp_path)
+
+
+def test_a_question_over_http_is_recorded_too(trail: Trail, tmp_path: Path) -> None:
+    with DicomwebServer(answer=lambda _: Reply(body=b"[]")).running() as server:
+        DicomwebQuery(server.settings()).series("1.2.3")
+    (found,) = messages(trail.folder)
+    assert event(found) == "Query"
+    asked = subject(found, "12")
+    assert asked is not None
+    content = base64.b64decode(asked.findtext("ParticipantObjectQuery", ""))
+    assert content.startswith(b"/studies/1.2.3/series?includefield=")
     valid(trail, tmp_path)
 
 
