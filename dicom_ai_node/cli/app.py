@@ -9,6 +9,7 @@ from dicom_ai_node.cli import (
     audit,
     backup,
     check,
+    config,
     demo,
     doctor,
     drain,
@@ -22,6 +23,7 @@ from dicom_ai_node.cli import (
     rules,
     status,
     studies,
+    tokens,
 )
 from dicom_ai_node.cli.acts import record_acts
 from dicom_ai_node.errors import NodeError
@@ -44,6 +46,8 @@ app.add_typer(results.app, name="results")
 app.add_typer(rules.app, name="rules")
 app.add_typer(models.app, name="models")
 app.add_typer(audit.app, name="audit")
+app.add_typer(tokens.app, name="tokens")
+app.add_typer(config.app, name="config")
 app.add_typer(maintenance.db, name="db")
 
 
