@@ -22,6 +22,7 @@ from dicom_ai_node.log import get_logger, where
 from dicom_ai_node.peers.contact import Contact
 from dicom_ai_node.peers.peer import NOT_SENT, NOT_WANTED, Offer, Peer, StoreOutcome
 from dicom_ai_node.sendable import is_sound, is_wanted
+from dicom_ai_node.sent import SentTo
 from dicom_ai_node.spool import Spool
 
 log = get_logger(__name__)
@@ -55,6 +56,7 @@ class PeerQueue:
     database: Database
     settings: DeliverySettings
     wants_commitment: bool = False
+    sent_to: SentTo = field(default_factory=SentTo)  # for the audit trail
     jitter: random.Random = field(default_factory=random.Random)
     contact: Contact = field(default_factory=Contact)
 
@@ -114,10 +116,17 @@ class PeerQueue:
                         paths=[path for _, path in part],
                         or_else=or_else,
                         is_sound=sound,
-                        is_wanted=partial(is_wanted, self.database, rows),
+                        is_wanted=partial(self._is_wanted, rows, [path for _, path in part]),
                     )
                     parts.append(_Part(rows=rows, offer=offer))
         return sorted(parts, key=lambda part: part.job_id in self.contact.suspects)
+
+    def _is_wanted(self, rows: Sequence[Delivery], paths: Sequence[Path]) -> bool:
+        """Asked just before they are sent."""
+        if not is_wanted(self.database, rows):
+            return False
+        self.sent_to.begins(paths)
+        return True
 
     def _is_due(self, row: Delivery, now: float) -> bool:
         return not now < row.next_try_at <= now + self.settings.backoff_max_s
@@ -138,6 +147,7 @@ class PeerQueue:
                     delivery_counts.answered(
                         self.name, part.rows, outcomes, self.database, now=clock()
                     )
+                    self.sent_to.record(part.offer.paths, outcomes)
                     unanswered = 0 if self._is_answered(part, outcomes) else unanswered + 1
                     is_enough = unanswered and len(self.contact.unanswered) >= _ENOUGH
                     if is_enough or (stop is not None and stop.is_set()):

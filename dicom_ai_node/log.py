@@ -115,8 +115,13 @@ def _escape(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> Mutabl
     """No string from outside can end a line, colour a terminal or hide text (D28)."""
     for key, value in event.items():
         if isinstance(value, str) and not key.startswith("_"):
-            event[key] = "".join(_visible(char) for char in value[:_MAX_TEXT])
+            event[key] = visible(value[:_MAX_TEXT])
     return event
+
+
+def visible(text: str) -> str:
+    r"""What would end a line, colour a terminal or hide text stands as \u001b does."""
+    return "".join(_visible(char) for char in text)
 
 
 def _visible(char: str) -> str:

@@ -4,8 +4,12 @@ A clock that is wrong must not delete everything at once: see `purge_unless_cloc
 """
 
 import json
+import time
 
 from dicom_ai_node import taken_out
+from dicom_ai_node.audit import current, events
+from dicom_ai_node.audit.study import StudyInstances
+from dicom_ai_node.audited import in_file
 from dicom_ai_node.config.settings import Config
 from dicom_ai_node.database import expectations, jobs_of_study, retractions, studies
 from dicom_ai_node.database.engine import Database
@@ -46,6 +50,8 @@ def _purge(spool: Spool, database: Database, study_id: int, before: float) -> bo
         expired = studies.expired(connection, before=before, study_id=study_id)
         if not expired:
             return False
+        uid = expired[0]["study_instance_uid"]
+        _record(spool, uid, studies.a_file(connection, uid))
         # before the commit: afterwards nobody would look for them again
         for key in jobs_of_study.keys_of_study(connection, study_id):
             remove_folder(spool.outbox_path(key))
@@ -60,6 +66,14 @@ def _purge(spool: Spool, database: Database, study_id: int, before: float) -> bo
     return True
 
 
+def _record(spool: Spool, study_instance_uid: str, file: str | None) -> None:
+    """In the audit trail, before anything of it is gone; raises NotRecorded."""
+    what = StudyInstances(study_instance_uid=study_instance_uid)
+    if file is not None:
+        what = in_file(spool.instance_path(file), study_instance_uid)
+    current.require(lambda trail: events.study_deleted(trail.here, what, at=time.time()))
+
+
 def purge_unless_clock_jumped(
     config: Config, spool: Spool, database: Database, *, now: float
 ) -> int:
@@ -69,6 +83,15 @@ def purge_unless_clock_jumped(
     if not _is_trusted(spool, now):
         return 0
     return purge_expired(config, spool, database, now=now)
+
+
+def is_clock_trusted(spool: Spool, now: float) -> bool:
+    """As the timed purge last found it."""
+    try:
+        _, wait_until = map(float, json.loads((spool.root / _CLOCK).read_bytes()))
+    except (FileNotFoundError, ValueError, TypeError):
+        return False
+    return now >= wait_until
 
 
 def _is_trusted(spool: Spool, now: float) -> bool:

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from dicom_ai_node import metrics
+from dicom_ai_node.audit_expiry import forget_old_lines
 from dicom_ai_node.config.settings import Config
 from dicom_ai_node.database import jobs, leases, soundness
 from dicom_ai_node.database.books import books
@@ -111,6 +112,7 @@ def _start_slow(config: Config, spool: Spool, database: Database) -> BackgroundS
                 database.path, spool.incoming, spool.root / "database-checked", now=database.now()
             ),
         ),
+        ("audit", PURGE_EVERY_S, lambda: forget_old_lines(config, spool, now=database.now())),
         ("dead_letters", REMIND_EVERY_S, lambda: remind(database)),
     )
     for name, seconds, tick in ticks:

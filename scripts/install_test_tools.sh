@@ -19,13 +19,14 @@ there() {
     prometheus) command -v promtool && command -v prometheus ;;
     nodejs) command -v node ;;
     npm) command -v npm ;;
+    libxml2-utils) command -v xmllint ;;
   esac >/dev/null
 }
 
 missing() {
   local package
   for package in orthanc orthanc-dicomweb dcmtk dicom3tools pixelmed-apps strace chromium \
-    prometheus nodejs npm; do
+    prometheus nodejs npm libxml2-utils; do
     there "$package" || echo "$package"
   done
 }

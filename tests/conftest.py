@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from dicom_ai_node.audit import current
 from dicom_ai_node.config.settings import Config
 from dicom_ai_node.database import schema
 from dicom_ai_node.database.engine import Database
@@ -69,3 +70,10 @@ def receiver(config: Config, spool: Spool, database: Database) -> Iterator[int]:
 def dice() -> random.Random:
     """Chance that is the same in every run."""
     return random.Random(20260102)  # noqa: S311 — for order, not for secrets
+
+
+@pytest.fixture(autouse=True)
+def _no_trail_of_another_test() -> Iterator[None]:
+    """A verb in this process says where audit messages go, for good."""
+    yield
+    current.use(None)

@@ -6,6 +6,7 @@ import typer
 
 from dicom_ai_node import __version__
 from dicom_ai_node.cli import (
+    audit,
     backup,
     check,
     config,
@@ -24,6 +25,7 @@ from dicom_ai_node.cli import (
     studies,
     tokens,
 )
+from dicom_ai_node.cli.acts import record_acts
 from dicom_ai_node.errors import NodeError
 
 app = typer.Typer(
@@ -43,6 +45,7 @@ app.add_typer(studies.app, name="studies")
 app.add_typer(results.app, name="results")
 app.add_typer(rules.app, name="rules")
 app.add_typer(models.app, name="models")
+app.add_typer(audit.app, name="audit")
 app.add_typer(tokens.app, name="tokens")
 app.add_typer(config.app, name="config")
 app.add_typer(maintenance.db, name="db")
@@ -52,6 +55,9 @@ app.add_typer(maintenance.db, name="db")
 def version() -> None:
     """Print the version."""
     typer.echo(__version__)
+
+
+record_acts(app)  # when all verbs are there
 
 
 def main() -> None:

@@ -21,10 +21,11 @@ def check(config: ConfigDir = DEFAULT_CONFIG) -> None:
     from dicom_ai_node.config.disabled import read_disabled
     from dicom_ai_node.config.installed import model_label
     from dicom_ai_node.config.store import read_store
-    from dicom_ai_node.peers.check import check_peers
+    from dicom_ai_node.peers.check import check_peers, check_repository
 
     found = load(config, need_models=True)
-    notes = check_peers(found.peers, datetime.now(UTC))
+    now = datetime.now(UTC)
+    notes = [*check_peers(found.peers, now), *check_repository(found.audit.syslog, now)]
     routes = ", ".join(route.label for route in found.routes) or "none"
     typer.echo(f"{config}: no mistakes. Routes: {routes}. Peers: {', '.join(found.peers)}.")
     store, disabled = read_store(found.node.models), read_disabled(found.node.models)

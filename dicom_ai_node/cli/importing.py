@@ -45,6 +45,7 @@ def import_(
 ) -> None:
     """Take in a folder of DICOM files as though a peer had sent them; the node may run or not."""
     from dicom_ai_node.receive.import_check import Fate
+    from dicom_ai_node.receive.imported import from_folder
     from dicom_ai_node.receive.importing import Importer
     from dicom_ai_node.receive.part10_file import files_below
 
@@ -55,7 +56,13 @@ def import_(
     node = open_node(config)
     if is_draining(node.spool):
         raise NodeError("the node is drained and takes nothing new: `drain --off` first")
-    importer = Importer(node.config, node.spool, node.database, calling_ae_title=title)
+    importer = Importer(
+        node.config,
+        node.spool,
+        node.database,
+        calling_ae_title=title,
+        said=from_folder(directory),
+    )
     counts: Counter[str] = Counter({fate.value: 0 for fate in Fate})
     apart: list[Outcome] = []  # what is said file by file
     with Console(stderr=True).status("Reading …") as status:  # on a terminal only

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dicom_ai_node import log
+from dicom_ai_node.audit import current
 from dicom_ai_node.audit.trail import Trail
+from dicom_ai_node.audited import trail_of
 from dicom_ai_node.config.load import load
 from dicom_ai_node.config.settings import Config
 from dicom_ai_node.database import schema, soundness
@@ -48,12 +50,14 @@ def open_node(directory: Path, *, need_models: bool = False) -> Node:
         soundness.require_there(database.path, has_files=spool.holds_anything())
     schema.require_current(database)
     models = _models(config) if need_models else {}
+    trail = trail_of(config, spool, database)
+    current.use(trail)
     return Node(
         directory=directory,
         config=config,
         spool=spool,
         database=database,
-        trail=Trail(spool.root / "audit"),
+        trail=trail,
         models=models,
     )
 

@@ -1,5 +1,6 @@
 """What the deliver role runs for each peer, beside what is missed there: see `missed`."""
 
+import socket
 from collections.abc import Container, Mapping
 from typing import TYPE_CHECKING
 
@@ -8,6 +9,7 @@ from dicom_ai_node.config.peers import DimsePeer
 from dicom_ai_node.database import fetches
 
 if TYPE_CHECKING:
+    from dicom_ai_node.audit_sender import Sender
     from dicom_ai_node.confirm import Confirmation
     from dicom_ai_node.deliver import PeerQueue
     from dicom_ai_node.intake.fetcher import Fetcher
@@ -17,6 +19,7 @@ def peer_queues(node: Node, *, wants_commitment: Container[str]) -> list["PeerQu
     """One for each peer that is configured."""
     from dicom_ai_node.deliver import PeerQueue
     from dicom_ai_node.peers.open import open_peer
+    from dicom_ai_node.sent import SentTo
 
     return [
         PeerQueue(
@@ -26,6 +29,7 @@ def peer_queues(node: Node, *, wants_commitment: Container[str]) -> list["PeerQu
             database=node.database,
             settings=node.config.delivery,
             wants_commitment=name in wants_commitment,
+            sent_to=SentTo.of(name, settings),
         )
         for name, settings in node.config.peers.items()
     ]
@@ -46,6 +50,16 @@ def confirmations(node: Node, asked: Mapping[str, DimsePeer]) -> list["Confirmat
         )
         for name, peer in asked.items()
     ]
+
+
+def audit_senders(node: Node) -> list["Sender"]:
+    """One, where the trail goes to a repository."""
+    from dicom_ai_node.audit_sender import Sender
+
+    settings = node.config.audit.syslog
+    if settings is None:
+        return []
+    return [Sender(settings=settings, folder=node.trail.folder, host=socket.gethostname())]
 
 
 def prior_fetchers(node: Node) -> list["Fetcher"]:

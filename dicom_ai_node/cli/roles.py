@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dicom_ai_node import metrics
+from dicom_ai_node.cli.activity import running
 from dicom_ai_node.cli.missed import catching_up
 from dicom_ai_node.cli.node import DEFAULT_CONFIG, ConfigDir, Node, open_node
-from dicom_ai_node.cli.peer_threads import confirmations, peer_queues, prior_fetchers
+from dicom_ai_node.cli.peer_threads import audit_senders, confirmations, peer_queues, prior_fetchers
 from dicom_ai_node.config.settings import Config
 from dicom_ai_node.database import soundness, waiting
 from dicom_ai_node.database.claim import claimed
@@ -190,6 +191,7 @@ def deliver(config: ConfigDir = DEFAULT_CONFIG, supervised: Supervised = False) 
         queues = [queue.run for queue in peer_queues(node, wants_commitment=asked)]
         confirmed = [each.run for each in confirmations(node, asked)]
         sending = [_started(each, stop) for each in (*queues, *confirmed)]
+        sending += [_started(sender.run, stop) for sender in audit_senders(node)]
         for fetcher in prior_fetchers(node):
             _started(fetcher.run, stop)
         for catch_up in catching_up(node):
@@ -274,7 +276,8 @@ def _role(
             soundness.require_sound(node.database.path)
             look_at_disks(node.spool.root, node.database.path)
         try:
-            yield node, stop
+            with running(node, name):
+                yield node, stop
         finally:
             node.database.close()
 
@@ -289,9 +292,10 @@ def _name_orphans(node: Node) -> None:
 
 def _check_peers(config: Config) -> None:
     """Raises ConfigError; what will be a mistake soon is said."""
-    from dicom_ai_node.peers.check import check_peers
+    from dicom_ai_node.peers.check import check_peers, check_repository
 
-    for note in check_peers(config.peers, datetime.now(UTC)):
+    now = datetime.now(UTC)
+    for note in (*check_peers(config.peers, now), *check_repository(config.audit.syslog, now)):
         log.warning("peer_to_look_at", note=note)
 
 

@@ -112,6 +112,17 @@ def _instance(row: RowMapping, spool: Spool) -> Instance:
     )
 
 
+def a_file(connection: Connection, study_instance_uid: str) -> str | None:
+    """The first of its instances that came, where its files are still here."""
+    found: str | None = connection.execute(
+        select(instance.c.file)
+        .join(study, study.c.id == instance.c.study_id)
+        .where(study.c.study_instance_uid == study_instance_uid)
+        .limit(1)
+    ).scalar()
+    return found
+
+
 def find(connection: Connection, study_instance_uid: str) -> RowMapping | None:
     return (
         connection.execute(select(study).where(study.c.study_instance_uid == study_instance_uid))

@@ -6,6 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 from dicom_ai_node.certificates import expiry
+from dicom_ai_node.config.audit import SyslogSettings
 from dicom_ai_node.config.peers import (
     AnyPeer,
     DicomwebPeer,
@@ -33,6 +34,15 @@ def check_peers(peers: Mapping[str, AnyPeer], now: datetime) -> list[str]:
     if mistakes:
         raise ConfigError("\n".join(mistakes))
     return notes
+
+
+def check_repository(settings: SyslogSettings | None, now: datetime) -> list[str]:
+    """The same of the audit record repository."""
+    if settings is None:
+        return []
+    if settings.tls is None:
+        return ["audit.syslog: the audit trail crosses the network unprotected: set tls"]
+    return list(_check_tls("audit.syslog.tls", settings.tls, now))
 
 
 def _check(key: str, settings: AnyPeer, now: datetime) -> Iterator[str]:

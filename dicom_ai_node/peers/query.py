@@ -14,6 +14,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
 from dicom_ai_node.config.peers import DimsePeer
 from dicom_ai_node.errors import PeerUnreachable
 from dicom_ai_node.header import values_of
+from dicom_ai_node.peers import asked
 from dicom_ai_node.peers.association import associate, name_of
 
 _FIND = UID(StudyRootQueryRetrieveInformationModelFind)
@@ -69,6 +70,7 @@ def answers(
     """Every match; PeerUnreachable unless the peer says that these are all, and at most so many."""
     name = name_of(settings)
     found = 0
+    asked.find(settings, query)
     with associated(settings, _FIND, calling_ae_title=calling_ae_title) as association:
         for status, answer in association.send_c_find(query, _FIND):
             code = status.get("Status")

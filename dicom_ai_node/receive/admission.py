@@ -11,6 +11,7 @@ from ipaddress import IPv6Address, ip_address
 from dicom_ai_node import metrics
 from dicom_ai_node.config.settings import AcceptEntry, Config
 from dicom_ai_node.log import get_logger
+from dicom_ai_node.receive import strangers
 
 log = get_logger(__name__)
 
@@ -142,12 +143,14 @@ class Admission:
         """Log it, once a minute for each address: a flood must not fill the log, too."""
         now = time.monotonic()
         with self._lock:
-            if now - self._complained.get((event, address), -math.inf) < _COMPLAIN_EVERY_S:
+            what = (f"{event} {fields.get('reason', '')}", address)
+            if now - self._complained.get(what, -math.inf) < _COMPLAIN_EVERY_S:
                 return
             if len(self._complained) > _MAX_REMEMBERED:
                 self._complained.clear()
-            self._complained[event, address] = now
+            self._complained[what] = now
         log.warning(event, address=address, **fields)
+        strangers.alert(event, address, fields)
 
 
 def _is_from(entry: AcceptEntry, address: str) -> bool:

@@ -25,9 +25,10 @@ from dicom_ai_node.receive.negotiation import (
     VERIFICATION,
 )
 from dicom_ai_node.receive.normalised import Normalised
-from dicom_ai_node.receive.store import TOO_LARGE, Message, Refused, Store, TooLarge
+from dicom_ai_node.receive.store import TOO_LARGE, Message, Reception, Refused, Store, TooLarge
 from dicom_ai_node.receive.store_counts import StoreCounts
 from dicom_ai_node.receive.terms import DataSet, Terms
+from dicom_ai_node.receive.transferred import Transferred
 from dicom_ai_node.receive.wire import (
     ABORT,
     HEADER,
@@ -86,6 +87,7 @@ class Association:
         reports: Reports,
         limits: LimitsSettings,
         says_something: Callable[[float], bool],
+        transferred: Transferred,
     ) -> None:
         """`says_something` waits so many seconds at most for the peer; True when it is heard."""
         self._wire = wire
@@ -98,6 +100,7 @@ class Association:
         self._under_way: _UnderWay | None = None
         self._brought = Brought(store.ledger)
         self._counts = StoreCounts(terms.calling_ae_title)
+        self._transferred = transferred
         self._normalised = Normalised(wire, terms, store.database, commitments, reports)
         self.idle_since: float | None = time.monotonic()  # None within a message
 
@@ -201,6 +204,11 @@ class Association:
         self._counts.answered(answer, came=under_way.came, seconds=took_s)
         if answer.status is not Status.SUCCESS:
             self._store.ledger.count(in_books(answer))
+        data_set = under_way.data_set
+        received = data_set.received if isinstance(data_set, Reception) else None
+        kept = data_set.kept if isinstance(data_set, Reception) else None
+        sop_class_uid = under_way.command.text(dimse.AFFECTED_SOP_CLASS_UID)
+        self._transferred.add(sop_class_uid, answer, received, kept[1] if kept else None)
 
     def _feed(self, under_way: _UnderWay, data: memoryview, *, is_last: bool) -> Answer | None:
         """The DIMSE boundary: whatever goes wrong with one instance, the association goes on."""

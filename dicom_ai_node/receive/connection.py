@@ -31,6 +31,7 @@ from dicom_ai_node.receive.negotiation import STORAGE_COMMITMENT, VERIFICATION, 
 from dicom_ai_node.receive.space import Space, is_short_of_descriptors
 from dicom_ai_node.receive.store import Store
 from dicom_ai_node.receive.terms import Terms
+from dicom_ai_node.receive.transferred import Transferred
 from dicom_ai_node.receive.wire import (
     ABORT,
     ASSOCIATE_RJ,
@@ -190,6 +191,9 @@ class Connection:
             max_pdu=request.max_pdu,
             contexts=contexts,
         )
+        transferred = Transferred(
+            services.store.spool, calling_ae_title=entry.ae_title, address=self._address
+        )
         self._association = Association(
             wire,
             terms,
@@ -198,11 +202,15 @@ class Connection:
             services.reports,
             limits,
             self._says_something,
+            transferred,
         )
-        wire.send(answer)
-        metrics.ASSOCIATIONS.labels(entry.ae_title).inc()
-        with metrics.ASSOCIATIONS_OPEN.labels(entry.ae_title).track_inprogress():
-            self._association.serve()
+        try:
+            wire.send(answer)
+            metrics.ASSOCIATIONS.labels(entry.ae_title).inc()
+            with metrics.ASSOCIATIONS_OPEN.labels(entry.ae_title).track_inprogress():
+                self._association.serve()
+        finally:
+            transferred.record()
 
     def _says_something(self, within_s: float) -> bool:
         """True when a read would not wait; TLS may have more than its socket shows."""

@@ -22,6 +22,7 @@ from dicom_ai_node.log import get_logger
 from dicom_ai_node.receive.answer import SUCCESS, Answer, Status, in_books
 from dicom_ai_node.receive.backlog import Backlog
 from dicom_ai_node.receive.import_check import UNREADABLE, Check, Fate, Outcome
+from dicom_ai_node.receive.imported import Imported, Said
 from dicom_ai_node.receive.part10_file import Part10File, pieces_of
 from dicom_ai_node.receive.rescan import IMPORT_LOCK
 from dicom_ai_node.receive.seen import Seen
@@ -53,8 +54,15 @@ class Importer:
     """Takes files in the name of `calling_ae_title`."""
 
     def __init__(
-        self, config: Config, spool: Spool, database: Database, *, calling_ae_title: str
+        self,
+        config: Config,
+        spool: Spool,
+        database: Database,
+        *,
+        calling_ae_title: str,
+        said: Said,
     ) -> None:
+        """`said` is what the audit trail says of each study."""
         self._config = config
         self._spool = spool
         self._database = database
@@ -62,9 +70,16 @@ class Importer:
         self._space = Space((spool.root, database.path.parent), config.limits)
         self._backlog = Backlog(database, limit=config.limits.waiting_studies)
         self._check = Check(config)
+        self._imported = Imported(spool, said)
 
     def run(self, paths: Iterator[Path], stop: threading.Event) -> Iterator[Outcome]:
         """One outcome a file; what is stored was durable, with its row, before it was counted."""
+        try:
+            yield from self._run(paths, stop)
+        finally:
+            self._imported.record()
+
+    def _run(self, paths: Iterator[Path], stop: threading.Event) -> Iterator[Outcome]:
         while not stop.is_set() and (some := list(islice(paths, _AT_ONCE))):
             began = monotonic()
             fresh: list[Part10File] = []
@@ -224,6 +239,7 @@ class Importer:
             if row is None:  # durable all the same: a rescan makes the row
                 yield Outcome(path=found.path, fate=Fate.REFUSED, answer=DATABASE_DOWN)
             elif row[1] == file:
+                self._imported.add(row[0].study_instance_uid, found.sop_class_uid, file)
                 yield Outcome(path=found.path, fate=Fate.STORED)
             elif row[0].sha256 == sha256:
                 yield Outcome(path=found.path, fate=Fate.KNOWN)

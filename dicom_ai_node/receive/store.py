@@ -127,6 +127,7 @@ class Reception:
         self._walk = walk_for(message.transfer_syntax_uid)
         self._file: InstanceFile | None = None
         self._came = 0
+        self.received: ReceivedInstance | None = None  # what was read to its end, taken or not
         self.kept: tuple[ReceivedInstance, str] | None = None  # what was new, and its file
         self._refused: Answer | None = None
         self._open()
@@ -212,6 +213,7 @@ class Reception:
             sha256=file.seal(),
             size=file.size,
         )
+        self.received = received
         found = self._store.ledger.hand_in(received, file.name)
         if found is Arrival.NEW and self._brought is not None:
             self._brought.add(received.study_instance_uid)

@@ -18,6 +18,7 @@ from dicom_ai_node.peers.move import Moved
 from dicom_ai_node.peers.recent_study import RecentSeries, RecentStudy
 from dicom_ai_node.peers.source import LIMIT
 from dicom_ai_node.receive.import_check import Fate
+from dicom_ai_node.receive.imported import from_service
 from dicom_ai_node.receive.importing import Importer
 from dicom_ai_node.receive.space import Space
 from dicom_ai_node.spool import Spool
@@ -39,7 +40,10 @@ class DicomwebSource:
         )
         self._space = Space((spool.root, database.path.parent), config.limits)
         self.ae_title = name.upper()[:16]
-        self._importer = Importer(config, spool, database, calling_ae_title=self.ae_title)
+        said = from_service(settings.url)
+        self._importer = Importer(
+            config, spool, database, calling_ae_title=self.ae_title, said=said
+        )
 
     def recent(self, *, since: datetime, until: datetime) -> Sequence[RecentStudy]:
         return self._query.recent(since, until, LIMIT)

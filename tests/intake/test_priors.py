@@ -36,6 +36,7 @@ from dicom_ai_node.intake.priors import (
 from dicom_ai_node.job import JobState
 from dicom_ai_node.peers.find import PriorStudy
 from dicom_ai_node.purge import purge_expired
+from dicom_ai_node.receive.imported import from_folder
 from dicom_ai_node.receive.importing import Importer
 from dicom_ai_node.receive.part10_file import files_below
 from dicom_ai_node.spool import Spool
@@ -259,7 +260,7 @@ def test_a_prior_that_somebody_imports_later_is_judged_after_all(
         fetches.record(connection, due, FetchState.MOVED, reason=None, instances=2, now=NOW + 2)
     settle_fetched(database, quiet_s=60, now=NOW + 3)
     write(old, tmp_path / "cd")
-    importer = Importer(config, spool, database, calling_ae_title="CD")
+    importer = Importer(config, spool, database, calling_ae_title="CD", said=from_folder(Path()))
     outcomes = importer.run(files_below(tmp_path / "cd"), threading.Event())
     assert [each.fate for each in outcomes] == ["known", "known"]
     row = row_of(database, "old")

@@ -12,6 +12,7 @@ from dicom_ai_node import draining
 from dicom_ai_node.config.settings import Config
 from dicom_ai_node.database.books import Books, books
 from dicom_ai_node.database.engine import Database
+from dicom_ai_node.receive.imported import from_folder
 from dicom_ai_node.receive.importing import Importer
 from dicom_ai_node.receive.rescan import rescan
 from dicom_ai_node.receive.server import Receiver
@@ -81,7 +82,7 @@ def test_an_import_counts_as_reception(
     store(spool, database, made[0])
     write(made, tmp_path / "cd")
     (tmp_path / "cd" / "odd.dcm").write_bytes(b"\0" * 128 + b"DICM" + b"\1" * 40)
-    importer = Importer(config, spool, database, calling_ae_title="CD")
+    importer = Importer(config, spool, database, calling_ae_title="CD", said=from_folder(Path()))
     list(importer.run(iter(sorted((tmp_path / "cd").iterdir())), threading.Event()))
     assert read(database).received == {"duplicate": 1, "refused C000": 1, "stored": 3}
     assert read(database).balanced

@@ -32,6 +32,7 @@ from dicom_ai_node.database.engine import Database
 from dicom_ai_node.errors import AlreadyRunning
 from dicom_ai_node.header import data_of
 from dicom_ai_node.receive.import_check import Fate, Outcome
+from dicom_ai_node.receive.imported import from_folder
 from dicom_ai_node.receive.importing import Importer
 from dicom_ai_node.receive.part10_file import files_below
 from dicom_ai_node.receive.rescan import IMPORT_LOCK, Found, rescan
@@ -51,7 +52,7 @@ def cd(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def importer(config: Config, spool: Spool, database: Database) -> Importer:
-    return Importer(config, spool, database, calling_ae_title="CD")
+    return Importer(config, spool, database, calling_ae_title="CD", said=from_folder(Path()))
 
 
 def run(importer: Importer, folder: Path) -> list[Outcome]:
@@ -286,7 +287,8 @@ def test_limits_hold_for_files_as_well(
     """P17. There is one study already, of two instances."""
     for number in (2, 3):
         write(slices(number), cd)
-        importer = Importer(config, spool, database, calling_ae_title="CD")
+        said = from_folder(Path())
+        importer = Importer(config, spool, database, calling_ae_title="CD", said=said)
         found = fates(run(importer, cd))
     assert found["IM0002.dcm"] == expected
 

@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 
 from dicom_ai_node.config.peers import DicomwebPeer
 from dicom_ai_node.errors import PeerRefusesUs, PeerUnreachable
+from dicom_ai_node.peers import asked
 from dicom_ai_node.peers.dicomweb.dicom_json import number, text, values
 from dicom_ai_node.peers.dicomweb.service import Service, Session
 from dicom_ai_node.peers.recent_study import RecentSeries, RecentStudy
@@ -41,10 +42,10 @@ class DicomwebQuery:
 
     def series(self, study_instance_uid: str) -> list[RecentSeries]:
         """All of a study, as the peer counts them; none of one that is there no more."""
-        asked = {"includefield": "Modality,NumberOfSeriesRelatedInstances"}
+        wanted = {"includefield": "Modality,NumberOfSeriesRelatedInstances"}
         with self._service.session() as session:
             path = f"/studies/{study_instance_uid}/series"
-            found = self._page(session, path, asked, empty=frozenset({204, 404, 410}))
+            found = self._page(session, path, wanted, empty=frozenset({204, 404, 410}))
         return [
             RecentSeries(
                 series_instance_uid=text(item, "SeriesInstanceUID"),
@@ -56,7 +57,7 @@ class DicomwebQuery:
         ]
 
     def _studies(self, days: str) -> Iterator[object]:
-        asked = {
+        wanted = {
             "StudyDate": days,
             "includefield": "ModalitiesInStudy,NumberOfStudyRelatedInstances",
             "limit": str(_PAGE),
@@ -65,7 +66,7 @@ class DicomwebQuery:
         offset = 0
         with self._service.session() as session:
             while True:
-                page = self._page(session, "/studies", {**asked, "offset": str(offset)})
+                page = self._page(session, "/studies", {**wanted, "offset": str(offset)})
                 new = {text(item, "StudyInstanceUID") for item in page} - seen
                 yield from page
                 if len(page) < _PAGE or not new:  # without any, it does not know `offset`
@@ -81,11 +82,13 @@ class DicomwebQuery:
         self,
         session: Session,
         path: str,
-        asked: dict[str, str],
+        parameters: dict[str, str],
         *,
         empty: frozenset[int] = frozenset({204}),
     ) -> Sequence[object]:
-        answer = session.ask("GET", f"{path}?{urlencode(asked, safe=',')}")
+        target = f"{path}?{urlencode(parameters, safe=',')}"
+        asked.search(self._service.name, target)
+        answer = session.ask("GET", target)
         if answer.status in empty:
             return []
         if answer.status != 200:
