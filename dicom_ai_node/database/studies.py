@@ -206,6 +206,7 @@ def expired(
     query = select(study).where(
         study.c.id == study_id if study_id is not None else true(),
         study.c.last_received_at < before,
+        study.c.held_at.is_(None),
         study.c.state.in_((*_SETTLED, StudyState.DISCARDED)),  # of which results are left
         study.c.id.not_in(busy),
         study.c.study_instance_uid.not_in(compared),
