@@ -8,12 +8,16 @@ down_revision = "0008"
 
 
 def upgrade() -> None:
-    never_twice = {"table_kwargs": {"sqlite_autoincrement": True}, "recreate": "always"}
-    with op.batch_alter_table("study", **never_twice) as table:
+    # numbers of studies and jobs are never given twice
+    with op.batch_alter_table(
+        "study", recreate="always", table_kwargs={"sqlite_autoincrement": True}
+    ) as table:
         table.add_column(sa.Column("held_at", sa.Float()))
         table.add_column(sa.Column("held_by", sa.String(length=64)))
         table.add_column(sa.Column("held_why", sa.Text()))
-    with op.batch_alter_table("job", **never_twice):
+    with op.batch_alter_table(
+        "job", recreate="always", table_kwargs={"sqlite_autoincrement": True}
+    ):
         pass
     op.create_table(
         "erased",
