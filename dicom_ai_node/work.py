@@ -26,7 +26,7 @@ from dicom_ai_node.engines.engine import (
 from dicom_ai_node.errors import ConfigError, LeaseLost, ResultMismatch
 from dicom_ai_node.job import DAMAGED, LOST, Job
 from dicom_ai_node.log import get_logger, pseudonym, where
-from dicom_ai_node.prepare import request_of
+from dicom_ai_node.prepare import outside_of, request_of
 from dicom_ai_node.report import Report, read_report
 from dicom_ai_node.request import Request
 from dicom_ai_node.spool import Spool, remove_folder
@@ -209,6 +209,7 @@ class Worker:
                 self.config.forms_of(job.send_to, model=job.model),
                 self.config.node.font,
                 self.config.node.language,
+                outside_of(job, model, self.config, self.spool, connection),
             )
         return request or Failure(kind=LOST, text=_LOST_TEXT)
 

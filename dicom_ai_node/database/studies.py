@@ -120,6 +120,10 @@ def find(connection: Connection, study_instance_uid: str) -> RowMapping | None:
     )
 
 
+def patient_digest(connection: Connection, study_id: int) -> str:
+    return str(connection.scalar(select(study.c.patient_digest).where(study.c.id == study_id)))
+
+
 def of_patient(connection: Connection, patient_digest: str) -> Sequence[RowMapping]:
     """Settled studies of one patient of which nothing was deleted, in no order."""
     query = select(study).where(
