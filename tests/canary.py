@@ -2,6 +2,7 @@
 
 import base64
 import copy
+import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from urllib.parse import quote
@@ -88,7 +89,8 @@ def written(word: str) -> Iterator[bytes]:
             continue
     yield quote(word).encode()
     yield word.lower().encode()
-    yield ascii(word)[1:-1].encode()  # as JSON and Python escape it
+    yield ascii(word)[1:-1].encode()
+    yield json.dumps(word)[1:-1].encode()
     plain = word.encode()
     for shift in range(3):  # by where it begins among three bytes
         coded = base64.b64encode(bytes(shift) + plain)

@@ -2,7 +2,6 @@
 where a patient may be (P20)."""
 
 import json
-import os
 import sqlite3
 import urllib.request
 from collections.abc import Iterator
@@ -72,6 +71,7 @@ def takes(model: str, option: str, *peers: str) -> dict[str, Any]:
     asked = [
         {"attr": "ScanOptions", "op": "eq", "value": option},
         {"attr": "PatientID", "op": "matches", "value": ".*"},
+        {"attr": "StudyDescription", "op": "matches", "value": ".*"},
     ]
     return {"model": model, "send_to": list(peers), "require": asked, "report_unsuitable": True}
 
@@ -184,13 +184,13 @@ def everything_is_asked(node: NodeProcess, home: Path, studies: dict[str, str]) 
         verb("jobs", "show", str(job["id"]), "--json")
         verb("jobs", "retry", str(job["id"]))
     verb("backup", str(home / "backup"))
-    verb("results", "retract", "--study", studies["good"], "--yes")
+    verb("results", "retract", "--study", studies["good"], "--yes", "--wait", "1")
     verb("studies", "judge", studies["contradicted"], "--reviewed")
     verb("studies", "hold", studies["good"], "--why", "a trial")
     verb("studies", "delete", studies["good"], "--yes")
     verb("studies", "delete", studies["unsuitable"], "--yes")
     verb("studies", "discard", studies["contradicted"], "--yes")
-    verb("drain")
+    verb("drain", "--wait", "0")
     verb("drain", "--off")
     verb("purge")
     verb("rescan")
@@ -234,21 +234,16 @@ def test_a_patient_is_nowhere_but_where_patients_may_be(
     assert node.stop() == 0
 
     spool = tmp_path / "node" / "var"
-    assert canary.where(spool / "instances"), "the patient was there"
+    named = canary.where(spool)
+    assert any(name.startswith("instances/") for name in named), "the patient was here"
     assert canary.found_in(node.log().encode()) == []
     assert [page for page in shown if canary.found_in(page)] == []
     own = ("import ", "studies explain")  # the operator's own folder; what rules ask for
     assert [name for name, text in said.items()
             if not name.startswith(own) and canary.found_in(text.encode())] == []  # fmt: skip
-    beyond = {
-        name
-        for name in canary.where(spool)
-        if not name.startswith(MAY) and not name.startswith("node.db")
-    }
-    assert beyond == set()
-    assert {name for name in canary.where(spool) if canary.found_in(name.encode())} == set()
+    assert [name for name in named if not name.startswith((*MAY, "node.db"))] == []
+    assert [name for name in named if canary.found_in(name.encode())] == []
     assert left.keys() <= MAY_COLUMNS
-    assert list((tmp_path / "tmp").rglob("*")) == [] or canary.where(tmp_path / "tmp") == {}
+    assert canary.where(tmp_path / "tmp") == {}
     names = [str(path.relative_to(tmp_path)) for path in (tmp_path / "backup").rglob("*")]
     assert canary.found_in("\n".join(names).encode()) == []
-    assert os.environ["TMPDIR"] == str(tmp_path / "tmp")
