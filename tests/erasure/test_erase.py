@@ -10,14 +10,14 @@ from sqlalchemy import insert, inspect, select, text
 
 from dicom_ai_node import purge, taken_out
 from dicom_ai_node.config.settings import Config
-from dicom_ai_node.database import expectations, jobs, leases, studies, tallies
+from dicom_ai_node.database import deliveries, expectations, jobs, leases, studies, tallies
 from dicom_ai_node.database.books import books
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.database.erased import is_erased
 from dicom_ai_node.database.tables import delivery, expectation, fetch, job, study, verdict
 from dicom_ai_node.erasure.erase import erase, look_at
 from dicom_ai_node.errors import LeaseLost, NodeError
-from dicom_ai_node.job import JobState
+from dicom_ai_node.job import DeliveryState, JobState
 from dicom_ai_node.outbox_rescan import rescan_outbox
 from dicom_ai_node.receive.rescan import rescan
 from dicom_ai_node.spool import Spool
@@ -155,6 +155,25 @@ def test_the_result_of_a_running_job_is_refused_and_thrown_away(road: Road) -> N
         road.worker._endings.publish(running, report)
     assert list(road.spool.outbox.glob("??/*")) == []
     assert road.jobs() == []
+
+
+def test_an_answer_to_what_was_on_its_way_is_not_taken_for_that_to_a_new_study(road: Road) -> None:
+    """The numbers of deleted deliveries are given again."""
+    come(road)
+    road.work()
+    with road.database.read() as connection:
+        sent = [row for row, _ in deliveries.due(connection, "archive", now=road.database.now())]
+    erase(road.spool, road.database, UID)
+    come(road)
+    road.work()
+    with road.database.write() as connection:
+        for row in sent:
+            stored = DeliveryState.STORED
+            deliveries.record(connection, row, stored, status="", next_try_at=0, now=LONG_AGO)
+        waiting = deliveries.due(connection, "archive", now=road.database.now())
+    assert {row.id for row, _ in waiting} == {row.id for row in sent}
+    (job_,) = road.jobs()
+    assert job_.state is JobState.READY
 
 
 def test_what_a_killed_worker_published_of_it_goes_at_the_next_start(road: Road) -> None:
