@@ -115,8 +115,10 @@ def node(
         },
         trusted_models=trusted,
     )
-    yield made.start(timeout_s=200)
-    made.stop()
+    try:
+        yield made.start(timeout_s=200)
+    finally:
+        made.stop()
 
 
 def send(node: NodeProcess, instances: list[Dataset]) -> str:

@@ -23,7 +23,7 @@ from tests.acceptance.loopback import descendants
 from tests.acceptance.node_process import NodeProcess
 from tests.receive.scu import association
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 SLEEPER = """
 kind: command
@@ -58,8 +58,10 @@ def node(tmp_path: Path) -> Iterator[NodeProcess]:
         ],
         trusted_models=[sleeper.sha256],
     )
-    yield made.start()
-    made.stop()
+    try:
+        yield made.start(timeout_s=200)
+    finally:
+        made.stop()
 
 
 def study(name: str) -> list[Dataset]:
@@ -123,11 +125,11 @@ def test_deleting_studies_is_safe_whatever_the_node_does(node: NodeProcess) -> N
     (told,) = verb(node, "studies", "delete", slow, "--yes")["deleted"]
     assert len(told["running"]) == 1
     assert jobs(node, slow) == []
-    node.wait(lambda: not sleeps(node), timeout_s=15)
+    node.wait(lambda: not sleeps(node), timeout_s=60)
     node.wait(lambda: not traces(node, slow), timeout_s=5)
 
     good = send(node, study("good"))
-    node.wait(lambda: done(node) == 1)
+    node.wait(lambda: done(node) == 1, timeout_s=120)
     (job,) = jobs(node, good)
     assert said(node, "jobs", "retry", str(job["id"])) == 1  # it is delivered
     first = results(node, good)
@@ -138,7 +140,7 @@ def test_deleting_studies_is_safe_whatever_the_node_does(node: NodeProcess) -> N
     assert traces(node, good) == []
 
     assert send(node, study("good")) == good  # the same images: a new study
-    node.wait(lambda: done(node) == 1)
+    node.wait(lambda: done(node) == 1, timeout_s=120)
     again = results(node, good) - first
     assert len(again) == len(first)
     assert said(node, "drain") == 0
@@ -146,7 +148,7 @@ def test_deleting_studies_is_safe_whatever_the_node_does(node: NodeProcess) -> N
     assert said(node, "drain", "--off") == 0
 
     send(node, study("good too"))
-    node.wait(lambda: done(node) == 1)
+    node.wait(lambda: done(node) == 1, timeout_s=120)
     found = node.status()
     assert found["balanced"]
     assert (found["instances"], found["deleted"]) == (12, 36)
@@ -155,7 +157,7 @@ def test_deleting_studies_is_safe_whatever_the_node_does(node: NodeProcess) -> N
 
 def test_a_killed_deletion_is_finished_by_the_next_start(node: NodeProcess) -> None:
     uid = send(node, study("good"))
-    node.wait(lambda: done(node) == 1)
+    node.wait(lambda: done(node) == 1, timeout_s=120)
     command = [sys.executable, "-m", "dicom_ai_node", "studies", "delete", uid, "--yes"]
     killed = subprocess.run(
         [*command, "--config", str(node.config)],
@@ -166,8 +168,8 @@ def test_a_killed_deletion_is_finished_by_the_next_start(node: NodeProcess) -> N
     assert killed.returncode == -signal.SIGKILL
     assert traces(node, uid)
     assert node.stop() == 0
-    node.start()
+    node.start(timeout_s=200)
     node.wait(lambda: not traces(node, uid))
     assert verb(node, "studies", "list") == []
     send(node, study("good"))
-    node.wait(lambda: done(node) == 1)
+    node.wait(lambda: done(node) == 1, timeout_s=120)
