@@ -4,9 +4,8 @@ from collections.abc import Iterable, Iterator
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from dicom_ai_node.certificates import read_secret
 from dicom_ai_node.config.settings import Config
-from dicom_ai_node.errors import ConfigError
+from dicom_ai_node.secret import fault_of
 
 if TYPE_CHECKING:
     from dicom_ai_node.config.installed import InstalledModel
@@ -20,11 +19,8 @@ def mistakes_of_privacy(config: Config) -> Iterator[Mistake]:
     if config.privacy.deidentify and not has_extra():
         yield ("privacy", "deidentify"), _EXTRA
     path = config.privacy.key_file
-    if path is not None and path.exists():
-        try:
-            read_secret("privacy.key_file", path)
-        except ConfigError as error:
-            yield ("privacy", "key_file"), str(error).removeprefix("privacy.key_file: ")
+    if path is not None and path.exists() and (fault := fault_of(path)):
+        yield ("privacy", "key_file"), fault
 
 
 def mistakes_of_outside(config: Config, models: Iterable["InstalledModel"]) -> Iterator[Mistake]:

@@ -3,10 +3,10 @@
 import os
 import secrets
 
-from dicom_ai_node.certificates import read_secret
 from dicom_ai_node.config.settings import Config
 from dicom_ai_node.deidentification.pseudonyms import KEY_BYTES
 from dicom_ai_node.errors import ConfigError
+from dicom_ai_node.secret import read_secret
 from dicom_ai_node.spool import Spool, durable_write
 
 _KEY = "privacy.key_file"
@@ -18,7 +18,7 @@ def read_site_key(config: Config, spool: Spool) -> bytes:
     if not path.exists():
         part = spool.incoming / f"pseudonym-key-{os.getpid()}"
         try:
-            durable_write(path, [secrets.token_bytes(KEY_BYTES)], part)
+            durable_write(path, [secrets.token_hex(KEY_BYTES).encode()], part)
         except OSError as error:
             raise ConfigError(f"{_KEY}: {path} cannot be made ({error.strerror})") from None
     key = read_secret(_KEY, path)

@@ -182,6 +182,15 @@ ROWS: list[tuple[str, dict[str, Any]]] = [
         {"name": "n", "subject": "archive", "severity": "warning", "text": "t", "since": OLD},
     ),
     ("erased", {"digest": "e" * 64, "at": OLD}),
+    (
+        "web_token",
+        {
+            "name": "anna",
+            "role": "act",
+            "sha256": "c" * 64,
+            "created_at": OLD,
+        },
+    ),
 ]
 
 

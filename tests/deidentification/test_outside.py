@@ -237,7 +237,7 @@ def test_the_sites_key_is_made_once_and_nobody_else_may_read_it(
 ) -> None:
     key = read_site_key(config, spool)
     path = spool.root / "pseudonym-key"
-    assert (len(key), path.stat().st_mode & 0o777) == (32, 0o600)
+    assert (len(key), path.stat().st_mode & 0o777) == (64, 0o600)
     assert read_site_key(config, spool) == key
     path.chmod(0o640)
     with pytest.raises(ConfigError, match=r"privacy\.key_file"):

@@ -291,9 +291,9 @@ def test_what_still_comes_is_not_deleted(road: Road) -> None:
 
 def test_every_table_is_known_to_the_deletion(road: Road) -> None:
     """Who adds a table that may speak of a study, adds it here and to `database.erasure`."""
-    others = {"alarm", "tally", "erased", "commitment_request", "alembic_version"}
+    others = {"alarm", "tally", "erased", "commitment_request", "alembic_version", "web_token"}
     ours = {"study", "instance", "verdict", "job", "job_event", "delivery", "recall"}
     ours |= {"fetch", "expectation", "commitment", "rejection", "rejection_note"}
     with road.database.read() as connection:
         found = set(inspect(connection).get_table_names())
-    assert found == ours | (found & (others | {"token"}))
+    assert found == ours | (found & others)
