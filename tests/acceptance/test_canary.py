@@ -112,6 +112,7 @@ def node(
         sections={
             "work": {"max_attempts": 1, "retry_after_s": 0.1, "threads": 1},
             "log": {"level": "debug"},
+            "web": {"port": free_port()},
         },
         trusted_models=trusted,
     )
@@ -199,14 +200,28 @@ def everything_is_asked(node: NodeProcess, home: Path, studies: dict[str, str]) 
     return verb.said
 
 
-def pages(node: NodeProcess) -> Iterator[bytes]:
+def pages(node: NodeProcess, web_port: int) -> dict[str, bytes]:
+    """All that monitoring is shown, and whoever may only look."""
+    token = CliRunner().invoke(app, ["tokens", "add", "looks", "--config", str(node.config)])
+    found = {}
     for path in ("/", "/metrics", "/status.json", "/health/live", "/health/ready"):
-        url = f"http://127.0.0.1:{node.metrics_port}{path}"
-        try:
-            with urllib.request.urlopen(url, timeout=30) as answer:
-                yield answer.read()
-        except HTTPError as error:
-            yield error.read()
+        found[f"metrics {path}"] = fetched(node.metrics_port, path, "")
+    numbered = [f"{each}/{number}" for number in range(1, 20) for each in ("/jobs", "/studies")]
+    parts = ("/", "/studies", "/peers", "/models", "/node", *numbered)
+    for path in (*parts, *(f"/api{each}" for each in ("/status", *parts[1:]))):
+        found[path] = fetched(web_port, path, token.stdout.strip())
+    assert b"bright" in found["/jobs/1"], found["/jobs/1"]
+    return found
+
+
+def fetched(port: int, path: str, token: str) -> bytes:
+    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}")
+    request.add_header("Authorization", f"Bearer {token}")
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
+            return bytes(answer.read())
+    except HTTPError as error:
+        return bytes(error.read())
 
 
 def columns(database: Path) -> dict[str, list[bytes]]:
@@ -230,8 +245,8 @@ def test_a_patient_is_nowhere_but_where_patients_may_be(
     node.wait(lambda: node.status()["jobs"]["quarantined"] == 2, timeout_s=200)
     node.wait(lambda: node.status()["studies"]["needs_review"] >= 1, timeout_s=60)
     node.wait(lambda: len(pacs.received) > 1, timeout_s=100)
+    shown = pages(node, json.loads((node.config / "node.yaml").read_text())["web"]["port"])
     said = everything_is_asked(node, tmp_path, studies)
-    shown = list(pages(node))
     left = columns(tmp_path / "node" / "var" / "node.db")
     assert node.stop() == 0
 
@@ -239,7 +254,7 @@ def test_a_patient_is_nowhere_but_where_patients_may_be(
     named = canary.where(spool)
     assert any(name.startswith("instances/") for name in named), "the patient was here"
     assert canary.found_in(node.log().encode()) == []
-    assert [page for page in shown if canary.found_in(page)] == []
+    assert [path for path, page in shown.items() if canary.found_in(page)] == []
     own = ("import ", "studies explain")  # the operator's own folder; what rules ask for
     assert [name for name, text in said.items()
             if not name.startswith(own) and canary.found_in(text.encode())] == []  # fmt: skip
