@@ -67,7 +67,7 @@ def load(request: Request) -> Loaded:
         with _timed(timings, "load"):
             data = load_inputs(request.inputs, request.masks, kind=request.model.package.input)
             maps = frozenset(map(MapKind, request.maps))
-            data = replace(data, maps=maps, instances=request.inputs)
+            data = replace(data, maps=maps, instances=request.inputs, outside=request.outside)
     except InputError as error:
         return Loaded(result=Result.not_suitable(str(error)), timings=timings)
     except ModelError as error:

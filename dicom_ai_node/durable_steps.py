@@ -48,6 +48,7 @@ class Step(StrEnum):
     PURGE_RECORDED = "purge_recorded"  # its files are yet to go
     PURGE_DONE = "purge_done"
     DISCARD_RECORDED = "discard_recorded"  # its files are yet to go
+    ERASURE_RECORDED = "erasure_recorded"  # its files are yet to go
     SCHEMA_WRITTEN = "schema_written"
 
 

@@ -4,20 +4,22 @@ lease."""
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from dicom_ai_node import metrics
 from dicom_ai_node.config.result_forms import ResultForms
 from dicom_ai_node.config.settings import WorkSettings
-from dicom_ai_node.database import deliveries, jobs, leases, retractions
+from dicom_ai_node.database import deliveries, erased, jobs, leases, lost, retractions
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.durable_steps import Step, reached
 from dicom_ai_node.engines.engine import Failure
+from dicom_ai_node.errors import LeaseLost
 from dicom_ai_node.gate.told import check_told
 from dicom_ai_node.job import Job, JobState, OutboxObject, Outcome
 from dicom_ai_node.log import get_logger
 from dicom_ai_node.report import RETRACTED, Report, read_report
 from dicom_ai_node.request import Request, known_to
-from dicom_ai_node.spool import Spool
+from dicom_ai_node.spool import Spool, remove_folder
 
 log = get_logger(__name__)
 
@@ -51,6 +53,16 @@ class Endings:
         folder = self.spool.publish(attempted, job.key)
         reached(Step.OUTBOX_RENAMED)
         report = read_report(folder) or report  # the first result stored wins
+        try:
+            self._publish(job, report, folder)
+        except LeaseLost:
+            self._leave_nothing(job)
+            raise
+        reached(Step.READY_PUBLISHED)
+        log.info("job_ready", job=job.id, outcome=report.outcome, seconds=report.timings)
+        _count(job, report, publish_s=time.monotonic() - began)
+
+    def _publish(self, job: Job, report: Report, folder: Path) -> None:
         objects = [OutboxObject(**asdict(each)) for each in report.objects]
         with self.database.write() as connection:
             deliveries.publish(
@@ -68,9 +80,14 @@ class Endings:
                 now = self.database.now()
                 retractions.mark(connection, [job], why=why, is_delivering=False, now=now)
             reached(Step.READY_WRITTEN)
-        reached(Step.READY_PUBLISHED)
-        log.info("job_ready", job=job.id, outcome=report.outcome, seconds=report.timings)
-        _count(job, report, publish_s=time.monotonic() - began)
+
+    def _leave_nothing(self, job: Job) -> None:
+        """Of a study that was deleted meanwhile: no job has this folder, or ever will."""
+        with self.database.write() as connection:
+            if erased.is_erased_job(connection, job.key) and lost.unknown_keys(
+                connection, [job.key]
+            ):
+                remove_folder(self.spool.outbox_path(job.key))
 
     def give_back(self, job: Job, failure: Failure, backoff_s: float) -> None:
         with self.database.write() as connection:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import highdicom as hd
 import numpy as np
@@ -27,6 +28,14 @@ class ProjectionImage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Outside:
+    """For a model that runs outside: the key of this patient's pseudonyms, and what is kept."""
+
+    key: bytes = field(repr=False)
+    keep: tuple[Literal["age", "sex", "size", "weight"], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelInput:
     """Headers of the source instances (no pixel data, in no particular order) and their pixels.
 
@@ -36,7 +45,8 @@ class ModelInput:
     encoders bring the mask back to its slices. `others` are further inputs by name, on the grid
     of `volume`, and `evidence` are their headers. `instances` are the files behind them all, by the
     input's name, for a model that reads DICOM itself. `maps` are what the route asks for beside the
-    answer; a model that cannot make one leaves it out.
+    answer; a model that cannot make one leaves it out. With `outside`, no file that is handed on
+    may name the patient.
     """
 
     headers: Sequence[Dataset]
@@ -46,6 +56,7 @@ class ModelInput:
     evidence: Sequence[Dataset] = ()
     maps: frozenset[MapKind] = frozenset()
     instances: Mapping[str, Sequence[Instance]] = field(default_factory=dict)
+    outside: Outside | None = None
 
     def needed_volume(self) -> hd.Volume:
         """The volume; InputError where the package asked for images instead."""

@@ -12,11 +12,12 @@ import pydicom
 
 from dicom_ai_node.database import lost, retractions
 from dicom_ai_node.database.engine import Database
+from dicom_ai_node.database.erased import is_erased_job
 from dicom_ai_node.header import DAMAGED
 from dicom_ai_node.job import JobState
 from dicom_ai_node.log import get_logger
 from dicom_ai_node.report import RETRACTED, UNREADABLE, read_report
-from dicom_ai_node.spool import Spool
+from dicom_ai_node.spool import Spool, remove_folder
 
 log = get_logger(__name__)
 
@@ -39,7 +40,11 @@ def rescan_outbox(spool: Spool, database: Database) -> FoundOutbox:
     ends = list(_without_results(spool, database))
     with database.read() as connection:
         folders = {path.name: path for path in spool.outbox.glob("??/*") if path.is_dir()}
-        unknown = [folders[key] for key in lost.unknown_keys(connection, sorted(folders))]
+        without_job = lost.unknown_keys(connection, sorted(folders))
+        gone = [key for key in without_job if is_erased_job(connection, key)]
+    for key in gone:  # published by a worker that was killed when its study was deleted meanwhile
+        remove_folder(folders.pop(key))
+    unknown = [folders[key] for key in without_job if key in folders]
     notes = [note for folder in unknown for note in folder.glob(_NOTE)]
     if notes:
         _take_back({uid for note in notes for uid in _named(note)}, folders, database)

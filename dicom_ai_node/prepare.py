@@ -6,10 +6,15 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from dicom_ai_node.config.installed import InstalledModel
+from dicom_ai_node.config.kinds import CommandPackage
+from dicom_ai_node.config.settings import Config
 from dicom_ai_node.database import earlier, jobs, studies
 from dicom_ai_node.database.retracted import is_retracted
 from dicom_ai_node.database.superseded import superseded_reports
+from dicom_ai_node.deidentification.pseudonyms import patient_key
+from dicom_ai_node.deidentification.site_key import read_site_key
 from dicom_ai_node.form import DEFAULT, Form, Kind
+from dicom_ai_node.input import Outside
 from dicom_ai_node.job import Job, Outcome
 from dicom_ai_node.language import Language
 from dicom_ai_node.log import get_logger
@@ -31,6 +36,7 @@ def request_of(
     forms: Sequence[Form] = (DEFAULT,),
     font: Path | None = None,
     language: Language = Language.ENGLISH,
+    outside: Outside | None = None,
 ) -> Request | None:
     """None when instances of its inputs are no longer stored, or their files are gone; `forms` are
     those of its peers, and `font` and `language` are the site's own."""
@@ -56,7 +62,22 @@ def request_of(
         font=font and font.absolute(),
         language=language,
         refusal=job.reason if job.outcome else refusal,
+        outside=outside,
     )
+
+
+def outside_of(
+    job: Job, model: InstalledModel, config: Config, spool: Spool, connection: Connection
+) -> Outside | None:
+    """None for a model that may know the patient; raises ConfigError for a key of no use."""
+    package = model.package
+    if not isinstance(package, CommandPackage):
+        return None
+    if not package.outside and package.name not in config.privacy.deidentify:
+        return None
+    digest = studies.patient_digest(connection, job.study_id)
+    key = patient_key(read_site_key(config, spool), digest)
+    return Outside(key=key, keep=config.privacy.keep)
 
 
 def _earlier(job: Job, connection: Connection, spool: Spool) -> tuple[TrackedStudy, ...]:

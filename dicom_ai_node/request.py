@@ -7,6 +7,7 @@ from pathlib import Path
 from dicom_ai_node.config.installed import InstalledModel
 from dicom_ai_node.form import DEFAULT, Form
 from dicom_ai_node.header import read_header
+from dicom_ai_node.input import Outside
 from dicom_ai_node.job import ReportReference
 from dicom_ai_node.language import Language
 from dicom_ai_node.study import Instance
@@ -29,6 +30,7 @@ class Request:
     earlier: tuple[TrackedStudy, ...] = ()  # this model's findings in studies of this patient
     font: Path | None = None  # the site's own, for what is drawn
     language: Language = Language.ENGLISH
+    outside: Outside | None = None  # the model gets nothing that names the patient
 
     @property
     def instances(self) -> tuple[Instance, ...]:

@@ -1,6 +1,7 @@
 """A study that waits for a person: what speaks against it, and the two ways on."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,7 +9,8 @@ from pydicom.errors import InvalidDicomError
 from sqlalchemy import RowMapping
 
 from dicom_ai_node import taken_out
-from dicom_ai_node.database import retractions, reviews, studies
+from dicom_ai_node.database import holds, retractions, reviews, studies
+from dicom_ai_node.database.arrivals import ReceivedInstance
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.durable_steps import Step, reached
 from dicom_ai_node.errors import LeaseLost, NodeError
@@ -98,15 +100,14 @@ def kept_aside(spool: Spool, instances: Sequence[Instance]) -> list[Path]:
     """What came under UIDs of these instances with other contents; whoever asks waits while all
     that was set aside is read."""
     uids = {instance.sop_instance_uid for instance in instances}
-    found = []
+    return [path for path, found in set_aside(spool) if found.sop_instance_uid in uids]
+
+
+def set_aside(spool: Spool) -> Iterator[tuple[Path, ReceivedInstance]]:
+    """All that was, and can be read: doctor names the rest."""
     for path in sorted(spool.conflict.glob("??/*.dcm")):
-        try:
-            is_ours = describe(path).sop_instance_uid in uids
-        except (InvalidDicomError, Malformed, OSError):
-            continue  # doctor names it
-        if is_ours:
-            found.append(path)
-    return found
+        with suppress(InvalidDicomError, Malformed, OSError):
+            yield path, describe(path)
 
 
 def _read(
@@ -134,6 +135,7 @@ def _patient_of(instance: Instance) -> str:
 
 
 def _check_discardable(row: RowMapping) -> None:
+    holds.require_free(row)
     state = StudyState(row["state"])
     if state is StudyState.RECEIVING:
         raise NodeError("the study is still coming: wait until it is judged (`studies show`)")

@@ -84,10 +84,13 @@ class Spool:
 
     def set_aside(self, file: str, name: str) -> None:
         """Keep an instance that contradicts a stored one; the same again is kept once."""
-        target = self.conflict / name[:2] / name
+        target = self.conflict_path(name)
         make_durable_folder(target.parent)
         self.instance_path(file).replace(target)
         sync_folder(target.parent)
+
+    def conflict_path(self, name: str) -> Path:
+        return self.conflict / name[:2] / name
 
     def make_durable(self, file: str) -> None:
         """An instance that a killed receiver may have written, and not synced."""

@@ -5,26 +5,43 @@ import json
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from dicom_ai_node.database import arrivals
+from dicom_ai_node.database import arrivals, lost
 from dicom_ai_node.database.engine import Database
-from dicom_ai_node.spool import Spool, durable_write
+from dicom_ai_node.spool import Spool, durable_write, remove_folder
 
 _PART = "taken-out-"
 
 
-def note(spool: Spool, files: Sequence[str]) -> Path:
-    """Durably, in the transaction that takes their rows out; whose list that is."""
+def note(
+    spool: Spool,
+    files: Sequence[str],
+    *,
+    conflict: Sequence[str] = (),
+    outbox: Sequence[str] = (),
+) -> Path:
+    """Durably, in the transaction that takes their rows out; whose list that is.
+
+    `conflict` are names of files that were set aside, `outbox` keys of jobs.
+    """
     name = uuid.uuid4().hex
     target = _folder(spool) / name
-    durable_write(target, [json.dumps(list(files)).encode()], spool.incoming / f"{_PART}{name}")
+    content = {"files": list(files), "conflict": list(conflict), "outbox": list(outbox)}
+    durable_write(target, [json.dumps(content).encode()], spool.incoming / f"{_PART}{name}")
     return target
 
 
-def remove(spool: Spool, files: Sequence[str], noted: Path) -> None:
+def remove(
+    spool: Spool,
+    files: Sequence[str],
+    noted: Path,
+    *,
+    conflict: Sequence[str] = (),
+    outbox: Sequence[str] = (),
+) -> None:
     """After the commit."""
-    for file in files:
-        spool.instance_path(file).unlink(missing_ok=True)
+    _remove(spool, files, conflict, outbox)
     noted.unlink(missing_ok=True)
 
 
@@ -39,12 +56,37 @@ def finish(spool: Spool, database: Database) -> int:
         noted = sorted(_folder(spool).glob("*"))
         known = arrivals.files(connection) if noted else set()
         for path in noted:
-            for file in set(json.loads(path.read_bytes())) - known:
-                left = spool.instance_path(file)
-                removed += left.is_file()
-                left.unlink(missing_ok=True)
+            listed = _read(path)
+            files = set(listed["files"]) - known
+            # of a deletion that was not committed, all stays
+            conflict = listed["conflict"] if len(files) == len(listed["files"]) else ()
+            outbox = lost.unknown_keys(connection, listed["outbox"])
+            removed += _remove(spool, sorted(files), conflict, outbox)
             path.unlink()
     return removed
+
+
+def _remove(
+    spool: Spool, files: Sequence[str], conflict: Sequence[str], outbox: Sequence[str]
+) -> int:
+    """How many instance files there still were."""
+    removed = 0
+    for file in files:
+        left = spool.instance_path(file)
+        removed += left.is_file()
+        left.unlink(missing_ok=True)
+    for name in conflict:
+        spool.conflict_path(name).unlink(missing_ok=True)
+    for key in outbox:
+        remove_folder(spool.outbox_path(key))
+    return removed
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Earlier versions listed instance files alone."""
+    listed = json.loads(path.read_bytes())
+    files_alone = {"files": listed, "conflict": [], "outbox": []}
+    return files_alone if isinstance(listed, list) else dict(listed)
 
 
 def _folder(spool: Spool) -> Path:

@@ -28,7 +28,7 @@ from dicom_ai_node.engines.engine import (
 from dicom_ai_node.errors import ConfigError, LeaseLost, ResultMismatch
 from dicom_ai_node.job import DAMAGED, LOST, Job
 from dicom_ai_node.log import get_logger, pseudonym, where
-from dicom_ai_node.prepare import request_of
+from dicom_ai_node.prepare import outside_of, request_of
 from dicom_ai_node.report import Report, read_report
 from dicom_ai_node.request import Request
 from dicom_ai_node.spool import Spool, remove_folder
@@ -36,6 +36,7 @@ from dicom_ai_node.spool import Spool, remove_folder
 log = get_logger(__name__)
 
 POLL_S = 0.05
+LOOK_S = 1.0  # between two looks whether a job is still ours
 _LOST_TEXT = (
     "images of this job are gone from the node's disk or damaged there: it is queued again as soon "
     "as they are sent again"
@@ -51,6 +52,7 @@ class Held:
     request: Request
     attempt: Attempt
     renewed_at: float
+    looked_at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -215,6 +217,7 @@ class Worker:
                 self.config.forms_of(job.send_to, model=job.model),
                 self.config.node.font,
                 self.config.node.language,
+                outside_of(job, model, self.config, self.spool, connection),
             )
         return request or Failure(kind=LOST, text=_LOST_TEXT)
 
@@ -227,6 +230,9 @@ class Worker:
         found = held.attempt.poll(0)
         if found is None:
             lease_s, now = self.config.work.lease_s, self.database.now()
+            if not 0 <= now - held.looked_at < LOOK_S:
+                self._require_held(held.job)
+                held.looked_at = now
             if now - held.renewed_at > lease_s / 3:
                 with self.database.write() as connection:
                     leases.renew(connection, held.job, lease_s=lease_s, now=now)
@@ -242,6 +248,12 @@ class Worker:
         if isinstance(found, Failure):
             remove_folder(held.request.folder)
             self._failed(held.job, found)
+
+    def _require_held(self, job: Job) -> None:
+        """Who takes a job away does not wait for the next renewal; raises LeaseLost."""
+        with self.database.read() as connection:
+            if not leases.is_held(connection, job):
+                raise LeaseLost(f"job {job.id} was taken from this worker")
 
     def _drop(self, held: Held | None) -> None:
         """End its attempt, and forget it."""

@@ -5,10 +5,11 @@ from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
 from sqlalchemy import Connection, RowMapping
 
 from dicom_ai_node import next_step
-from dicom_ai_node.cli import missed, reviewing
+from dicom_ai_node.cli import erasure, missed, reviewing
 from dicom_ai_node.cli.node import DEFAULT_CONFIG, AsJson, ConfigDir, open_node
 from dicom_ai_node.cli.reviewing import StudyUid
 from dicom_ai_node.cli.show import console, moment, print_json
@@ -25,6 +26,7 @@ app = typer.Typer(help="What came, and what was decided about it.", no_args_is_h
 missed.add_to(app)
 
 reviewing.add_to(app)
+erasure.add_to(app)
 _WAITS = StudyState.NEEDS_REVIEW
 
 
@@ -49,6 +51,7 @@ def list_(
         out.print(f"{moment(row['last_received_at'])}  {row['study_instance_uid']}")
         out.print(f"    {row['instances']} instances from {row['calling_ae_title']}; {_state(row)}")
         out.print(f"    next: {row['next_step']}")
+        _print_hold(out, row, before="    ")
 
 
 @app.command()
@@ -94,6 +97,7 @@ def _print(found: dict[str, Any]) -> None:
     out.print(f"{uid} from {found['calling_ae_title']}")
     out.print(f"{found['instances']} instances, the last at {moment(found['last_received_at'])}")
     out.print(_state(found))
+    _print_hold(out, found)
     out.print(f"next: {found['next_step']}")
     for path in found["kept_aside"]:
         out.print(f"came under a UID of this study with other contents, and is kept aside: {path}")
@@ -133,6 +137,9 @@ def explain(
                 "reason": row["reason"],
                 "revision": row["revision"],
                 "evidence": row["evidence"],
+                "held_at": row["held_at"],
+                "held_by": row["held_by"],
+                "held_why": row["held_why"],
                 "expected": [_expected(each) for each in expected],
                 "verdicts": verdicts,
                 "jobs": [asdict(job) for job in jobs],
@@ -141,6 +148,7 @@ def explain(
         return
     out = console(soft_wrap=True)
     out.print(f"The study is {_state(row)}.")
+    _print_hold(out, row)
     if row["evidence"]:
         out.print(_completeness(row))
     for each in expected:
@@ -156,6 +164,12 @@ def explain(
 
 def _state(row: Mapping[str, Any]) -> str:
     return f"{row['state']}{': ' + row['reason'] if row['reason'] else ''}"
+
+
+def _print_hold(out: Console, row: Mapping[str, Any], *, before: str = "") -> None:
+    if row["held_at"] is not None:
+        since = moment(row["held_at"])
+        out.print(f"{before}held by {row['held_by']} since {since}: {row['held_why']}")
 
 
 def _next_step(connection: Connection, row: RowMapping) -> str:

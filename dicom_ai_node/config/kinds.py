@@ -79,6 +79,7 @@ class CommandPackage(Package):
     `give`: every input as NAME.nii.gz, its axes as `orientation` says, or the DICOM files. `take`:
     what must be there afterwards. A mask is the one NIfTI file (or `mask`), or for each segment a
     file of `files`; `labels` are the program's own numbers (in a DICOM SEG, or labels) by segment.
+    `outside`: it shows its input to another machine, and so is given nothing that names a patient.
     """
 
     kind: Literal["command"]
@@ -92,6 +93,7 @@ class CommandPackage(Package):
     mask: RelativePath | None = None
     files: dict[int, RelativePath] = Field(default_factory=dict)
     labels: dict[int, int | str] = Field(default_factory=dict)
+    outside: bool = False
 
     @property
     def brings_code(self) -> bool:

@@ -14,6 +14,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from dicom_ai_node.config.inputs import mistakes_of_inputs, mistakes_of_models
 from dicom_ai_node.config.peers import DimsePeer, is_loopback
+from dicom_ai_node.config.privacy_check import mistakes_of_outside, mistakes_of_privacy
 from dicom_ai_node.config.secret_file import CHECK_FILES
 from dicom_ai_node.config.settings import Config
 from dicom_ai_node.config.web_check import mistakes_of_web
@@ -94,7 +95,7 @@ def _disagreements(config: Config, tree: _Tree) -> Iterator[str]:
         if route.label in labels[:index]:
             place, _ = tree.place(("routes", index, "model"))
             yield f"{place}: routes.{index}: two routes are called {route.label}: give one a name"
-    for loc, mistake in mistakes_of_inputs(config):
+    for loc, mistake in (*mistakes_of_inputs(config), *mistakes_of_privacy(config)):
         place, key = tree.place(loc)
         yield f"{place}: {key}: {mistake}"
     yield from _unanswerable(config, tree)
@@ -189,7 +190,11 @@ def _missing_models(config: Config, tree: _Tree) -> list[str]:
     there = read_store(config.node.models, config.node.trusted_models).by_label()
     inputs_of = {label: model.package.inputs for label, model in there.items()}
     lines = []
-    for loc, mistake in mistakes_of_models(config, inputs_of):
+    used = {label: there[label] for label in {r.model_label for r in config.routes} & there.keys()}
+    for loc, mistake in (
+        *mistakes_of_models(config, inputs_of),
+        *mistakes_of_outside(config, used.values()),
+    ):
         place, key = tree.place(loc)
         lines.append(f"{place}: {key}: {mistake}")
     for index, route in enumerate(config.routes):

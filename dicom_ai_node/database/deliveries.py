@@ -123,7 +123,13 @@ def record(
     is_stored = state is DeliveryState.STORED
     connection.execute(
         update(delivery)
-        .where(delivery.c.id == sent.id, delivery.c.state == DeliveryState.PENDING)
+        .where(
+            delivery.c.id == sent.id,
+            delivery.c.state == DeliveryState.PENDING,
+            # the number of a row that was deleted may be that of another one by now
+            delivery.c.sop_instance_uid == sent.sop_instance_uid,
+            delivery.c.created_at == sent.created_at,
+        )
         .values(
             state=state,
             tries=delivery.c.tries + 1,

@@ -111,3 +111,9 @@ def cancel_all_but(
         current = jobs.find(connection, row["id"])  # it may have gone with one that it depends on
         if current is not None and current.state in (JobState.QUEUED, JobState.RUNNING):
             jobs.move(connection, current, JobState.CANCELLED, now=now, why=jobs.NOT_WANTED)
+
+
+def every(connection: Connection, study_id: int) -> Sequence[Job]:
+    """Notes that take results back, too."""
+    query = select(job).where(job.c.study_id == study_id).order_by(job.c.id)
+    return [jobs.of_row(row) for row in connection.execute(query).mappings()]

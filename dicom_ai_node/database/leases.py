@@ -92,6 +92,16 @@ def renew(connection: Connection, current: Job, *, lease_s: float, now: float) -
         raise LeaseLost(f"job {current.id} was taken from this worker")
 
 
+def is_held(connection: Connection, current: Job) -> bool:
+    """Whether a job is still this worker's; it locks nobody out."""
+    query = select(job.c.id).where(
+        job.c.id == current.id,
+        job.c.state == JobState.RUNNING,
+        job.c.lease_id == current.lease_id,
+    )
+    return connection.scalar(query) is not None
+
+
 def give_back(
     connection: Connection,
     current: Job,

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from sqlalchemy import Connection, insert, select
 
 from dicom_ai_node.database import jobs
+from dicom_ai_node.database.erased import is_erased_job
 from dicom_ai_node.database.retracted import (
     AGAIN,
     REVIEWED,
@@ -47,12 +48,11 @@ def enqueue(connection: Connection, new: NewJob, *, now: float) -> Job | None:
     the mask that it needs will never be there. An earlier job of the same model on the same subject
     is superseded, and cancelled unless its results are out already.
     """
-    known = standing(connection, new.key)
+    known, free = _runs(connection, new.key)
     replaced_by = _replacing(connection, known) if known else None
-    if known is not None:
-        if replaced_by is None and not _is_over(connection, known):
-            return None
-        new = replace(new, key=rerun_key(known.key))
+    if known is not None and replaced_by is None and not _is_over(connection, known):
+        return None
+    new = replace(new, key=free)
     earlier = _latest(connection, new) or replaced_by
     uses = {name: _used(connection, key) for name, key in new.uses.items()}
     if any(used.state is JobState.CANCELLED for used in uses.values()):
@@ -102,12 +102,21 @@ def _add(
 
 def standing(connection: Connection, key: str) -> Job | None:
     """The job of this work: the last of its runs, where the node stopped one and began another."""
+    return _runs(connection, key)[0]
+
+
+def _runs(connection: Connection, key: str) -> tuple[Job | None, str]:
+    """The last of its runs that is known, and the key of the next one: that of a run which was
+    deleted with its study is never used again."""
     found: Job | None = None
     query = select(job)
-    while row := connection.execute(query.where(job.c.key == key)).mappings().one_or_none():
-        found = jobs.of_row(row)
+    while True:
+        row = connection.execute(query.where(job.c.key == key)).mappings().one_or_none()
+        if row is not None:
+            found = jobs.of_row(row)
+        elif not is_erased_job(connection, key):
+            return found, key
         key = rerun_key(key)
-    return found
 
 
 def _used(connection: Connection, key: str) -> Job:

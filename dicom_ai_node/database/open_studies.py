@@ -2,19 +2,29 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, RowMapping, ScalarSelect, func, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, ScalarSelect, func, select, update
 
-from dicom_ai_node.database.tables import study
+from dicom_ai_node.database.tables import erased, study
 from dicom_ai_node.study import OPEN_STATES, StudyState
 
 
 def next_change() -> ScalarSelect[int]:
-    """A number greater than that of any study: writers come one after the other."""
-    return select(func.coalesce(func.max(study.c.changed), 0) + 1).scalar_subquery()
+    """A number greater than that of any study, those included that were deleted: writers come one
+    after the other."""
+    return select(_last() + 1).scalar_subquery()
 
 
 def last_change(connection: Connection) -> int:
-    return int(connection.scalar(select(func.coalesce(func.max(study.c.changed), 0))) or 0)
+    return int(connection.scalar(select(_last())) or 0)
+
+
+def _last() -> ColumnElement[int]:
+    """SQLite's max() of several values, each found by an index."""
+    found = (
+        select(func.coalesce(func.max(table.c.changed), 0)).scalar_subquery()
+        for table in (study, erased)
+    )
+    return func.max(*found)
 
 
 def changed(connection: Connection, *, after: int) -> Sequence[RowMapping]:

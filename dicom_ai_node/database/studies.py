@@ -131,6 +131,10 @@ def find(connection: Connection, study_instance_uid: str) -> RowMapping | None:
     )
 
 
+def patient_digest(connection: Connection, study_id: int) -> str:
+    return str(connection.scalar(select(study.c.patient_digest).where(study.c.id == study_id)))
+
+
 def of_patient(connection: Connection, patient_digest: str) -> Sequence[RowMapping]:
     """Settled studies of one patient of which nothing was deleted, in no order."""
     query = select(study).where(
@@ -217,6 +221,7 @@ def expired(
     query = select(study).where(
         study.c.id == study_id if study_id is not None else true(),
         study.c.last_received_at < before,
+        study.c.held_at.is_(None),
         study.c.state.in_((*_SETTLED, StudyState.DISCARDED)),  # of which results are left
         study.c.id.not_in(busy),
         study.c.study_instance_uid.not_in(compared),

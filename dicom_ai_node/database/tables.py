@@ -53,10 +53,15 @@ study = Table(
     # grows with each change that bears on its completeness, over all studies: what the tick has
     # not looked at has a greater one
     Column("changed", Integer, nullable=False, default=0),
+    # neither purged, discarded nor deleted while a person holds it
+    Column("held_at", Float),
+    Column("held_by", String(64)),
+    Column("held_why", Text),
     Index(None, "state", "last_received_at"),
     Index(None, "last_received_at"),
     Index(None, "changed"),
     Index(None, "patient_digest"),
+    sqlite_autoincrement=True,  # the number of one that was deleted is never that of another
 )
 
 instance = Table(
@@ -151,6 +156,7 @@ job = Table(
     Index("ix_job_notes", "created_at", sqlite_where=IS_NOTE),
     Index(None, "study_id", "model", "subject"),
     Index(None, "study_instance_uid"),
+    sqlite_autoincrement=True,
 )
 
 job_event = Table(
@@ -295,6 +301,17 @@ alarm = Table(
     Column("since", Float, nullable=False),
     Column("ended_at", Float),
     Index(None, "ended_at", "name", "subject"),
+)
+
+# what a person had deleted: hashes of a study's UID and of the keys of its jobs, and nothing else
+erased = Table(
+    "erased",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("at", Float, nullable=False),
+    # greater than that of any study then: who has seen that one, sees what comes after it
+    Column("changed", Integer, nullable=False, default=0),
+    Index(None, "changed"),
 )
 
 # who may use the web page

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from dicom_ai_node.config.peers import DimsePeer
 from dicom_ai_node.database import arrivals, fetches, studies
 from dicom_ai_node.database.engine import Database
+from dicom_ai_node.database.erased import is_erased
 from dicom_ai_node.database.fetches import Fetch, FetchState
 from dicom_ai_node.draining import is_draining
 from dicom_ai_node.errors import InputError, PeerUnreachable
@@ -97,6 +98,7 @@ class Fetcher:
         wanted = worth_fetching(found, main.modalities)
         now = self.database.now()
         with self.database.write() as connection:
+            wanted = [e for e in wanted if not is_erased(connection, e.study_instance_uid)]
             for prior in wanted:
                 here = arrivals.count_of(connection, prior.study_instance_uid)
                 fetches.want(

@@ -9,6 +9,7 @@ from dicom_ai_node.config.peers import CatchUpSettings
 from dicom_ai_node.config.settings import Config
 from dicom_ai_node.database import missed
 from dicom_ai_node.database.engine import Database
+from dicom_ai_node.database.erased import is_erased
 from dicom_ai_node.database.fetches import OPEN, Fetch, FetchState
 from dicom_ai_node.database.missed import Here
 from dicom_ai_node.database.new_jobs import NewJob
@@ -24,6 +25,7 @@ from dicom_ai_node.study import StudyState
 # never further apart than 26 h, and in one hospital not than this
 SLACK = timedelta(hours=14)
 _ENOUGH = 3  # studies whose series a peer does not list: it lists none
+DELETED = "it was here, and a person had it deleted"
 ALL_HERE = "all that a route can take is here"
 # whatever else became of a study was a person's decision, or a rule's, and stays
 _MAY_GROW = frozenset(
@@ -76,6 +78,10 @@ class Search:
             with self.database.read() as connection:
                 here = missed.here(connection, study.study_instance_uid)
                 asked = missed.of_study(connection, study.study_instance_uid)
+                is_gone = here is None and is_erased(connection, study.study_instance_uid)
+            if is_gone:
+                found.append(Found(study=study, here=0, call=Call.LEAVE, reason=DELETED))
+                continue
             each = self._judge(study, here, asked, now)
             found.append(self._look_into(each, here, failed) if each.call is Call.LOOK else each)
         return found

@@ -181,6 +181,7 @@ ROWS: list[tuple[str, dict[str, Any]]] = [
         "alarm",
         {"name": "n", "subject": "archive", "severity": "warning", "text": "t", "since": OLD},
     ),
+    ("erased", {"digest": "e" * 64, "at": OLD}),
     (
         "web_token",
         {

@@ -12,6 +12,7 @@ from dicom_ai_node.config.settings import Config
 from dicom_ai_node.database import fetched, fetches, studies
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.database.fetches import FetchState
+from dicom_ai_node.erasure.erase import erase
 from dicom_ai_node.intake.catch_up import MAX_TRIES
 from dicom_ai_node.job import Priority
 from dicom_ai_node.spool import Spool
@@ -54,6 +55,23 @@ def test_what_never_came_is_fetched_and_analysed_once(site: Site, archive: Archi
     site.catch_up_for(120)
     assert archive.moved == [missed[0].StudyInstanceUID]
     assert site.settle() == [job]
+
+
+def test_what_a_person_had_deleted_is_not_fetched_again(site: Site, archive: Archive) -> None:
+    """The PACS has it still; who sends it, has it analysed."""
+    missed = recent("deleted")
+    archive.instances = list(missed)
+    site.catch_up_for(120)
+    until(lambda: site.here(missed) == 2)
+    assert len(site.settle()) == 1
+    erase(site.spool, site.database, str(missed[0].StudyInstanceUID))
+    site.restart()
+    site.catch_up_for(3 * EVERY_S)
+    assert archive.moved == [missed[0].StudyInstanceUID]
+    assert site.row(missed) is None
+
+    site.send(archive.node_port, missed)
+    assert site.here(missed) == 2
 
 
 def test_a_peer_is_asked_after_each_start_and_every_so_often(site: Site) -> None:

@@ -1,5 +1,6 @@
 """A model that is a program: any one, or a container, that reads one folder and writes another."""
 
+import secrets
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,12 +10,13 @@ import highdicom as hd
 
 from dicom_ai_node.config.installed import InstalledModel
 from dicom_ai_node.config.kinds import CommandPackage
-from dicom_ai_node.input import ModelInput
+from dicom_ai_node.deidentification.pseudonyms import KEY_BYTES
+from dicom_ai_node.input import ModelInput, Outside
 from dicom_ai_node.job import Outcome
 from dicom_ai_node.models.findings import findings_of_masks, present
 from dicom_ai_node.models.layers import layers
 from dicom_ai_node.models.pinned import pinned_path
-from dicom_ai_node.models.program.exchange import give
+from dicom_ai_node.models.program.exchange import as_given, give
 from dicom_ai_node.models.program.returned_answer import read_answer
 from dicom_ai_node.models.program.returned_masks import nifti_masks, seg_masks
 from dicom_ai_node.models.program.run import environment, filled_in, run
@@ -45,6 +47,7 @@ class Command:
         self._package = package
 
     def predict(self, data: ModelInput) -> Result:
+        data = self._outside(data)
         # TMPDIR, where it is set, is the attempt's own
         with tempfile.TemporaryDirectory(prefix="command-") as temporary:
             scratch = Path(temporary)
@@ -59,6 +62,12 @@ class Command:
             run(command, scratch, variables, label=self._installed.label)
             return taken(data, places["output"], self._package)
 
+    def _outside(self, data: ModelInput) -> ModelInput:
+        """Without a site's key, as `predict` has none, pseudonyms are of this run alone."""
+        if data.outside is None and self._package.outside:
+            data = replace(data, outside=Outside(key=secrets.token_bytes(KEY_BYTES)))
+        return data
+
     def _variables(self, places: dict[str, Path]) -> dict[str, str]:
         named = {"input": _INPUT, "output": _OUTPUT, "model": _MODEL}
         own = {name: str(places[place]) for place, names in named.items() for name in names}
@@ -72,7 +81,7 @@ def taken(data: ModelInput, folder: Path, package: CommandPackage) -> Result:
     for kind, read in (("nifti", nifti_masks), ("dicom_seg", seg_masks)):
         if kind in package.take:
             grid = data.needed_volume()
-            arrays = layers(read(folder, grid, package).items())
+            arrays = layers(read(folder, as_given(grid, data), package).items())
             masks = [*masks, *(grid.with_array(array) for array in arrays)]
     segments = present(package, [mask.array for mask in masks])
     found = Result(

@@ -2,18 +2,22 @@
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import highdicom as hd
 import nibabel as nib
 import numpy as np
+import pydicom
 from numpy.typing import NDArray
 
 from dicom_ai_node.config.kinds import CommandPackage
+from dicom_ai_node.deidentification.burned_in import require_clean
+from dicom_ai_node.deidentification.profile import deidentified
+from dicom_ai_node.deidentification.pseudonyms import Pseudonyms
 from dicom_ai_node.errors import InputError
-from dicom_ai_node.input import ModelInput
+from dicom_ai_node.header import DAMAGED
+from dicom_ai_node.input import ModelInput, Outside
 from dicom_ai_node.study import Instance
 from dicom_ai_node.uids import is_uid
 
@@ -22,7 +26,13 @@ _TO_DICOM = {"S": "H", "I": "F"}  # nibabel's letters and PS3.3's; the others ar
 
 
 def give(data: ModelInput, folder: Path, package: CommandPackage) -> None:
-    """Write every input there is; `folder` is empty."""
+    """Write every input there is; `folder` is empty.
+
+    Where the model runs outside: InputError for images whose pixels may name somebody.
+    """
+    if data.outside is not None:
+        for header in (*data.headers, *data.evidence):
+            require_clean(header)
     if package.give == "dicom":
         _give_dicom(data, folder, package)
     else:
@@ -69,18 +79,48 @@ def _give_dicom(data: ModelInput, folder: Path, package: CommandPackage) -> None
     for name, instances in data.instances.items():
         target = folder / name if apart else folder
         target.mkdir(exist_ok=True)
-        for file, instance in _named(instances, package).items():
-            shutil.copyfile(instance.path, target / file)
+        for number, instance in enumerate(instances, start=1):
+            _give_file(instance, number, target, data.outside, package)
     if package.naming == "mercure":
         task = {"process": {"settings": package.settings}}
         (folder / "task.json").write_text(json.dumps(task))
 
 
-def _named(instances: Sequence[Instance], package: CommandPackage) -> Mapping[str, Instance]:
+def as_given(grid: hd.Volume, data: ModelInput) -> hd.Volume:
+    """The grid as a program knows it, in whose frame of reference its DICOM answer lies."""
+    uid = grid.frame_of_reference_uid
+    if data.outside is None or uid is None:
+        return grid
+    names = Pseudonyms(data.outside.key)
+    return hd.Volume(
+        grid.array, grid.affine, grid.coordinate_system, frame_of_reference_uid=names.uid(uid)
+    )
+
+
+def _give_file(
+    instance: Instance,
+    number: int,
+    folder: Path,
+    outside: Outside | None,
+    package: CommandPackage,
+) -> None:
+    series, sop = instance.series_instance_uid, instance.sop_instance_uid
+    if outside is None:
+        shutil.copyfile(instance.path, folder / _name(series, sop, number, package))
+        return
+    names = Pseudonyms(outside.key)
+    try:
+        ds = pydicom.dcmread(instance.path)
+    except DAMAGED:
+        raise InputError("The DICOM files of these images are damaged.") from None
+    name = _name(names.uid(series), names.uid(sop), number, package)
+    deidentified(ds, names, keep=outside.keep).save_as(folder / name, enforce_file_format=True)
+
+
+def _name(series: str, sop: str, number: int, package: CommandPackage) -> str:
     """mercure's modules find the series of a file in its name, before the #."""
     if package.naming != "mercure":
-        return {f"{number:06}.dcm": each for number, each in enumerate(instances, start=1)}
-    for each in instances:  # names from the wire become names of files here
-        if not (is_uid(each.series_instance_uid) and is_uid(each.sop_instance_uid)):
-            raise InputError("These images have UIDs that are none: their files cannot be named.")
-    return {f"{each.series_instance_uid}#{each.sop_instance_uid}.dcm": each for each in instances}
+        return f"{number:06}.dcm"
+    if not (is_uid(series) and is_uid(sop)):  # names from the wire become names of files here
+        raise InputError("These images have UIDs that are none: their files cannot be named.")
+    return f"{series}#{sop}.dcm"

@@ -1,0 +1,37 @@
+"""What is known of studies that a person had deleted: hashes, so that the node neither fetches one
+by itself, nor makes results under UIDs that peers may have."""
+
+import hashlib
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, select
+from sqlalchemy.dialects.sqlite import insert
+
+from dicom_ai_node.database.open_studies import last_change
+from dicom_ai_node.database.tables import erased
+
+
+def is_erased(connection: Connection, study_instance_uid: str) -> bool:
+    return is_erased_job(connection, _digest(study_instance_uid))
+
+
+def is_erased_job(connection: Connection, key: str) -> bool:
+    return connection.scalar(select(erased.c.at).where(erased.c.digest == key)) is not None
+
+
+def mark(
+    connection: Connection, study_instance_uid: str, keys: Sequence[str], *, now: float
+) -> None:
+    """`keys` are those of its jobs, which are hashes already."""
+    changed = last_change(connection) + 1
+    rows = [
+        {"digest": each, "at": now, "changed": changed}
+        for each in (_digest(study_instance_uid), *keys)
+    ]
+    statement = insert(erased)
+    again = {"at": now, "changed": statement.excluded.changed}
+    connection.execute(statement.on_conflict_do_update(set_=again), rows)
+
+
+def _digest(study_instance_uid: str) -> str:
+    return hashlib.sha256(f"erased study\n{study_instance_uid}".encode()).hexdigest()

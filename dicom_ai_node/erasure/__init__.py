@@ -1,0 +1,1 @@
+"""Studies that go from this node for good."""

@@ -1,0 +1,299 @@
+"""A deleted study leaves no trace in files and rows but a hash; what a person holds stays."""
+
+import copy
+import json
+from pathlib import Path
+
+import pytest
+from pydicom import Dataset
+from sqlalchemy import insert, inspect, select, text
+
+from dicom_ai_node import purge, taken_out
+from dicom_ai_node.config.settings import Config
+from dicom_ai_node.database import deliveries, expectations, jobs, leases, studies, tallies
+from dicom_ai_node.database.books import books
+from dicom_ai_node.database.engine import Database
+from dicom_ai_node.database.erased import is_erased
+from dicom_ai_node.database.tables import delivery, expectation, fetch, job, study, verdict
+from dicom_ai_node.erasure.erase import erase, look_at
+from dicom_ai_node.errors import LeaseLost, NodeError
+from dicom_ai_node.job import DeliveryState, JobState
+from dicom_ai_node.outbox_rescan import rescan_outbox
+from dicom_ai_node.receive.rescan import rescan
+from dicom_ai_node.spool import Spool
+from tests.dicom_factory import series
+from tests.intake.in_process import Road
+from tests.made import arrive, bright
+from tests.operator import Operator
+from tests.receive.scu import store
+
+LONG_AGO = 1_600_000_000.0
+
+
+@pytest.fixture
+def road(config: Config, spool: Spool, database: Database, tmp_path: Path) -> Road:
+    return Road(config, spool, database, {"bright": bright(tmp_path)})
+
+
+def images(name: str = "erased", *, contents: int = 0) -> list[Dataset]:
+    made = [copy.deepcopy(ds) for ds in series(name=name, shape=(6, 8, 8))]
+    for ds in made:
+        ds.ContentTime = f"12000{contents}"
+    return made
+
+
+UID = str(images()[0].StudyInstanceUID)
+OTHER = str(images("stays")[0].StudyInstanceUID)
+
+
+def come(road: Road, name: str = "erased") -> None:
+    arrive(road.spool, road.database, images(name), now=LONG_AGO)
+    road.intake.settle_quiet(now=road.database.now())
+
+
+def everything(road: Road) -> bytes:
+    """Every byte of the spool's files, their names, and the database with what is beside it."""
+    road.database.close()
+    found = [*road.spool.root.rglob("*"), *road.database.path.parent.glob("node.db*")]
+    names = "\n".join(map(str, found)).encode()
+    return names + b"".join(path.read_bytes() for path in found if path.is_file())
+
+
+def uids() -> list[bytes]:
+    each = images()
+    return [
+        *(str(ds.SOPInstanceUID).encode() for ds in each),
+        UID.encode(),
+        str(each[0].SeriesInstanceUID).encode(),
+    ]
+
+
+def filled(road: Road) -> None:
+    """Worked on, with a conflict, and with rows in every table that may speak of a study."""
+    come(road)
+    come(road, "stays")
+    assert road.work() == 2
+    store(road.spool, road.database, images(contents=1)[2])
+    now = road.database.now()
+    with road.database.write() as connection:
+        row = studies.find(connection, UID)
+        assert row is not None
+        said = {"study_instance_uid": UID, "peer": "pacs", "state": "moved", "next_try_at": now}
+        for waits in (None, row["id"]):
+            connection.execute(insert(fetch).values(**said, for_study_id=waits, created_at=now))
+        connection.execute(
+            insert(expectation).values(
+                study_instance_uid=UID,
+                series_instance_uid="",
+                source="pacs",
+                origin="pacs",
+                instances=6,
+                is_final=True,
+                at=now,
+            )
+        )
+
+
+def test_nothing_is_left_but_a_hash_and_others_are_whole(road: Road) -> None:
+    filled(road)
+    before = everything(road)
+    assert all(uid in before for uid in uids())
+    found = look_at(road.spool, road.database, UID)
+    assert (found.instances, found.kept_aside, found.jobs) == (6, 1, 1)
+    assert erase(road.spool, road.database, UID) == 6
+
+    with road.database.read() as connection:
+        assert tallies.differences(connection) == []
+        assert books(connection).balanced
+        assert books(connection).deleted == 6
+        assert connection.execute(text("PRAGMA foreign_key_check")).all() == []
+        assert is_erased(connection, UID)
+        assert connection.scalar(select(verdict.c.id).join(study)) is not None
+        assert expectations.of_study(connection, UID) == []
+    (left,) = road.jobs()
+    assert left.study_instance_uid == OTHER
+    assert all(path.is_file() for path in road.objects(left).values())
+    after = everything(road)
+    assert [uid for uid in uids() if uid in after] == []
+    assert OTHER.encode() in after
+    assert not list(road.spool.conflict.glob("??/*"))
+
+
+def test_what_is_sent_again_is_a_new_study_with_results_of_its_own(road: Road) -> None:
+    come(road)
+    road.work()
+    (before,) = road.jobs()
+    first = {ds.name for ds in road.objects(before).values()}
+    with road.database.read() as connection:
+        named = set(connection.execute(select(delivery.c.sop_instance_uid)).scalars())
+    erase(road.spool, road.database, UID)
+    arrive(road.spool, road.database, images(contents=2), now=LONG_AGO)  # no conflict
+    road.intake.settle_quiet(now=road.database.now())
+    assert road.work() == 1
+    (after,) = road.jobs()
+    assert (after.state, after.supersedes) == (JobState.READY, None)
+    assert {path.name for path in road.objects(after).values()} == first
+    with road.database.read() as connection:
+        again = set(connection.execute(select(delivery.c.sop_instance_uid)).scalars())
+        row = studies.find(connection, UID)
+    assert not named & again  # peers may have the first, and may have been told to hide them
+    assert row is not None
+    assert row["state"] == "routed"
+
+
+@pytest.mark.fault("H7")
+def test_the_result_of_a_running_job_is_refused_and_thrown_away(road: Road) -> None:
+    """The fence: whoever works on it when it is deleted publishes nothing."""
+    come(road)
+    with road.database.write() as connection:
+        running = leases.claim(connection, worker="here", lease_s=60, now=road.database.now())
+    assert running is not None
+    report = road.engine.submit(road.worker._request(running)).poll(0)  # type: ignore[arg-type]
+    assert look_at(road.spool, road.database, UID).running == (running.id,)
+    erase(road.spool, road.database, UID)
+    with pytest.raises(LeaseLost):
+        road.worker._endings.publish(running, report)
+    assert list(road.spool.outbox.glob("??/*")) == []
+    assert road.jobs() == []
+
+
+def test_an_answer_to_what_was_on_its_way_is_not_taken_for_that_to_a_new_study(road: Road) -> None:
+    """The numbers of deleted deliveries are given again."""
+    come(road)
+    road.work()
+    with road.database.read() as connection:
+        sent = [row for row, _ in deliveries.due(connection, "archive", now=road.database.now())]
+    erase(road.spool, road.database, UID)
+    come(road)
+    road.work()
+    with road.database.write() as connection:
+        for row in sent:
+            stored = DeliveryState.STORED
+            deliveries.record(connection, row, stored, status="", next_try_at=0, now=LONG_AGO)
+        waiting = deliveries.due(connection, "archive", now=road.database.now())
+    assert {row.id for row, _ in waiting} == {row.id for row in sent}
+    (job_,) = road.jobs()
+    assert job_.state is JobState.READY
+
+
+def test_what_a_killed_worker_published_of_it_goes_at_the_next_start(road: Road) -> None:
+    come(road)
+    road.work()
+    (made,) = road.jobs()
+    erase(road.spool, road.database, UID)
+    folder = road.spool.outbox_path(made.key)
+    folder.mkdir(parents=True)
+    (folder / "1-seg.dcm").write_bytes(b"of the study")
+    rescan_outbox(road.spool, road.database)
+    assert not folder.exists()
+
+
+def test_a_deletion_that_was_killed_is_finished_at_the_next_start(
+    road: Road, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filled(road)
+    monkeypatch.setattr(taken_out, "_remove", lambda *_: 0)
+    monkeypatch.setattr(Path, "unlink", lambda *_, **__: None)
+    erase(road.spool, road.database, UID)
+    monkeypatch.undo()
+    assert uids()[0] in everything(road)
+    rescan(road.spool, road.database)
+    after = everything(road)
+    assert [uid for uid in uids() if uid in after] == []
+    assert len(list(road.spool.instance_files())) == 6
+
+
+def test_a_deletion_that_was_not_committed_leaves_all_as_it_was(road: Road) -> None:
+    filled(road)
+    with road.database.read() as connection:
+        row = studies.find(connection, UID)
+        assert row is not None
+        files = [each["file"] for each in studies.instance_rows(connection, row["id"])]
+        keys = [each.key for each in jobs.listing(connection, study_instance_uid=UID)]
+    aside = [path.name for path in road.spool.conflict.glob("??/*")]
+    taken_out.note(road.spool, files, conflict=aside, outbox=keys)
+    rescan(road.spool, road.database)
+    assert len(list(road.spool.instance_files())) == 12
+    assert len(list(road.spool.conflict.glob("??/*"))) == 1
+    assert all(road.spool.outbox_path(key).is_dir() for key in keys)
+
+
+def test_what_a_person_holds_is_neither_deleted_discarded_nor_purged(
+    road: Road, tmp_path: Path
+) -> None:
+    operator = Operator(tmp_path, road.config)
+    come(road)
+    with road.database.write() as connection:
+        connection.execute(job.update().values(state=JobState.DONE))
+    operator.must("studies", "hold", UID, "--why", "  asked for by\n the court ")
+    for words in (["studies", "delete", UID, "--yes"], ["studies", "discard", UID, "--yes"]):
+        status, said = operator.ask(*words)
+        assert status == 1
+        assert "asked for by the court" in said
+        assert "studies release" in said
+    now = road.database.now()
+    assert purge.purge_expired(road.config, road.spool, road.database, now=now) == 0
+    for verb in ("show", "explain"):
+        assert operator.data("studies", verb, UID)["held_why"] == "asked for by the court"
+        assert "asked for by the court" in operator.must("studies", verb, UID)
+    assert "asked for by the court" in operator.must("studies", "list")
+    assert len(list(road.spool.instance_files())) == 6
+
+    operator.must("studies", "release", UID)
+    assert operator.ask("studies", "release", UID)[0] == 1
+    assert purge.purge_expired(road.config, road.spool, road.database, now=now) == 1
+
+
+def test_the_verb_says_what_stays_elsewhere_and_asks_first(road: Road, tmp_path: Path) -> None:
+    operator = Operator(tmp_path, road.config)
+    come(road)
+    come(road, "stays")
+    road.work()
+    status, said = operator.ask("studies", "delete", UID)  # nobody is there to answer
+    assert status == 1
+    assert "archive has results of bright 1.0, or may have: they stay there" in said
+    assert "6 instances" in said
+    said = operator.must("studies", "delete", UID, OTHER, "--yes", "--json")
+    told = json.loads(said[said.index("{\n") :])  # after the log of this process
+    assert [each["instances"] for each in told["deleted"]] == [6, 6]
+    assert "Backups" in told["note"]
+    assert operator.data("studies", "list") == []
+    status, said = operator.ask("studies", "delete", UID, "--yes")
+    assert (status, "no such study" in said) == (1, True)
+
+
+def test_a_note_that_no_peer_has_heard_of_keeps_its_study(road: Road, tmp_path: Path) -> None:
+    """Without the rows nothing could be sent, and the wrong result would stand."""
+    operator = Operator(tmp_path, road.config)
+    come(road)
+    road.work()
+    with road.database.write() as connection:
+        connection.execute(delivery.update().values(state="stored", tries=1))
+    status, said = operator.ask("studies", "delete", UID, "--retract", "--wait", "0", "--yes")
+    assert status == 1
+    assert "has not told its peer yet" in said
+    with pytest.raises(NodeError, match="takes results of it back"):
+        erase(road.spool, road.database, UID)
+    with road.database.write() as connection:
+        connection.execute(delivery.update().values(state="stored"))
+        connection.execute(
+            job.update().where(job.c.state == JobState.READY).values(state=JobState.DONE)
+        )
+    operator.must("studies", "delete", UID, "--retract", "--wait", "0", "--yes")
+    assert road.jobs() == []
+
+
+def test_what_still_comes_is_not_deleted(road: Road) -> None:
+    arrive(road.spool, road.database, images(), now=LONG_AGO)
+    with pytest.raises(NodeError, match="still coming"):
+        erase(road.spool, road.database, UID)
+
+
+def test_every_table_is_known_to_the_deletion(road: Road) -> None:
+    """Who adds a table that may speak of a study, adds it here and to `database.erasure`."""
+    others = {"alarm", "tally", "erased", "commitment_request", "alembic_version", "web_token"}
+    ours = {"study", "instance", "verdict", "job", "job_event", "delivery", "recall"}
+    ours |= {"fetch", "expectation", "commitment", "rejection", "rejection_note"}
+    with road.database.read() as connection:
+        found = set(inspect(connection).get_table_names())
+    assert found == ours | (found & others)
