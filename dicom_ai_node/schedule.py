@@ -5,7 +5,7 @@ left to APScheduler, whose jobs are due by the machine's clock: one that is set 
 """
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -48,9 +48,15 @@ class Ticks:
             thread.join()
 
 
-def start(config: Config, spool: Spool, database: Database, intake: Intake) -> Ticks:
-    """All of them, until `shutdown()`."""
-    scheduler = _start_slow(config, spool, database)
+def start(
+    config: Config,
+    spool: Spool,
+    database: Database,
+    intake: Intake,
+    others: Sequence[tuple[str, float, Callable[[], object]]] = (),
+) -> Ticks:
+    """All of them, until `shutdown()`; `others` have a name and seconds too."""
+    scheduler = _start_slow(config, spool, database, others)
     clock = Clock(scheduler, now=database.now())
     stop = threading.Event()
     fast: tuple[tuple[str, float, Callable[[], object]], ...] = (
@@ -87,7 +93,12 @@ class Clock:
                 each.modify(next_run_time=datetime.fromtimestamp(now, UTC))
 
 
-def _start_slow(config: Config, spool: Spool, database: Database) -> BackgroundScheduler:
+def _start_slow(
+    config: Config,
+    spool: Spool,
+    database: Database,
+    others: Sequence[tuple[str, float, Callable[[], object]]],
+) -> BackgroundScheduler:
     scheduler = BackgroundScheduler(
         timezone="UTC",
         job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
@@ -106,6 +117,7 @@ def _start_slow(config: Config, spool: Spool, database: Database) -> BackgroundS
             ),
         ),
         ("dead_letters", REMIND_EVERY_S, lambda: remind(database)),
+        *others,
     )
     for name, seconds, tick in ticks:
         scheduler.add_job(_guarded(name, tick), "interval", seconds=seconds, id=name)

@@ -6,6 +6,7 @@ import typer
 
 from dicom_ai_node import __version__
 from dicom_ai_node.cli import (
+    alarms,
     backup,
     check,
     demo,
@@ -41,6 +42,7 @@ app.add_typer(studies.app, name="studies")
 app.add_typer(results.app, name="results")
 app.add_typer(rules.app, name="rules")
 app.add_typer(models.app, name="models")
+app.add_typer(alarms.app, name="alarms")
 app.add_typer(maintenance.db, name="db")
 
 

@@ -60,6 +60,12 @@ class NodeSettings(Strict):
     font: FontFile | None = None
     language: Language = Language.ENGLISH  # of our own words in what is sent
 
+    @property
+    def own_address(self) -> str:
+        """Where the node itself reaches its ports."""
+        everywhere = {"0.0.0.0": "127.0.0.1", "::": "::1", "localhost": "127.0.0.1"}  # noqa: S104
+        return everywhere.get(self.host, self.host)
+
 
 class LimitsSettings(Strict):
     """What a peer may cost; `*_s` are seconds, on a clock that nobody sets."""
@@ -238,6 +244,16 @@ class Config(Strict):
     accept: tuple[AcceptEntry, ...] = ()
     peers: dict[PeerName, AnyPeer] = Field(default_factory=dict)
     routes: tuple[Route, ...] = ()
+
+    def routes_of(self, calling_ae_title: str) -> tuple[Route, ...]:
+        """Those that judge what this sender brings: the probe's study is for its own alone, so that
+        it is nowhere but at its peer."""
+        probe = self.probe
+        if probe is None or calling_ae_title != probe.ae_title:
+            return self.routes
+        return tuple(
+            each for each in self.routes if each.model == probe.model and probe.peer in each.send_to
+        )
 
     def forms_of(self, peers: Iterable[PeerName], *, model: str = "") -> tuple[Form, ...]:
         """All that these peers may need, each once; a peer that is configured no longer needs
