@@ -65,8 +65,8 @@ def _table(found: list[Alarm], *, every: bool) -> Table:
     return table
 
 
-@app.command()
-def test(as_json: AsJson = False, config: ConfigDir = DEFAULT_CONFIG) -> None:
+@app.command(name="test")
+def send_test(as_json: AsJson = False, config: ConfigDir = DEFAULT_CONFIG) -> None:
     """Send a test message through every channel now, and say what each answered.
 
     The exit status is 1 where one of them does not work.

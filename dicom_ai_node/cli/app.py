@@ -17,6 +17,7 @@ from dicom_ai_node.cli import (
     maintenance,
     models,
     predict,
+    probe,
     results,
     roles,
     rules,
@@ -34,7 +35,7 @@ app = typer.Typer(
 )
 for module in (
     *(roles, importing, check, predict, status, drain, doctor),
-    *(maintenance, backup, demo),
+    *(maintenance, backup, demo, probe),
 ):
     module.add_to(app)
 app.add_typer(jobs.app, name="jobs")
