@@ -14,14 +14,14 @@ def troubles(facts: Facts) -> Iterator[Trouble]:
         facts,
         AlarmName.REFUSED_MORE_THAN_USUAL,
         lambda each: each.refused,
-        "{model} refused {share} studies in the last day, and {before} in the two weeks before: see "
+        "{model} refused {share} studies in the last day, and {before} in two weeks before: see "
         "with `dicom-ai-node jobs list` why, and whether the scanner or its protocol has changed",
     )
     yield from _more_than_usual(
         facts,
         AlarmName.FAILED_MORE_THAN_USUAL,
         lambda each: each.failed,
-        "{model} failed on {share} studies in the last day, and {before} in the two weeks before: "
+        "{model} failed on {share} studies in the last day, and {before} in two weeks before: "
         "see with `dicom-ai-node jobs list` why, and run `dicom-ai-node models verify {model}`",
     )
     for each in facts.disabled:

@@ -1,0 +1,100 @@
+"""The node tries itself: its study goes the whole road to a real Orthanc, and is asked back."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.acceptance.conftest import connected
+from tests.acceptance.node_process import NodeProcess
+from tests.acceptance.orthanc import Orthanc
+
+pytestmark = [pytest.mark.orthanc, pytest.mark.slow]
+
+Road = tuple[NodeProcess, Orthanc]
+PROBE = "AI_NODE_PROBE"
+
+
+@pytest.fixture
+def tried(tmp_path: Path, threshold_store: Path) -> Iterator[Road]:
+    """A node that tries itself: at its start, and every 1000 hours."""
+    with connected(tmp_path, model="threshold-ct", models=threshold_store, modality="CT") as both:
+        node, pacs = both
+        configured(node, pacs, threshold_store)
+        yield both
+
+
+def configured(node: NodeProcess, pacs: Orthanc, models: Path, **probe: Any) -> None:
+    node.configure(
+        models=models,
+        peers={
+            "pacs": {
+                "kind": "dimse",
+                "ae_title": "ORTHANC",
+                "host": "127.0.0.1",
+                "port": pacs.dicom_port,
+            }
+        },
+        routes=[
+            {
+                "model": "threshold-ct",
+                "send_to": ["pacs"],
+                "require": [{"attr": "Modality", "op": "eq", "value": "CT"}],
+            }
+        ],
+        sections={
+            "accept": [{"ae_title": PROBE, "from": ["127.0.0.1/32"]}],
+            "probe": {"every_h": 1000, "peer": "pacs", **probe},
+        },
+    )
+
+
+def last(node: NodeProcess) -> dict[str, Any]:
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "dicom_ai_node", "probe", "--last", "--json"),
+            *("--config", str(node.config)),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return dict(json.loads(done.stdout)) if done.stdout else {}
+
+
+def ended(node: NodeProcess) -> dict[str, Any]:
+    """The last run, once it is over."""
+    return dict(node.wait(lambda: run if (run := last(node)).get("finished_at") else None))
+
+
+def probed(node: NodeProcess) -> tuple[int, str]:
+    """`probe`, as a person gives it."""
+    done = subprocess.run(
+        [sys.executable, "-m", "dicom_ai_node", "probe", "--config", str(node.config)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_it_goes_to_the_pacs_and_back_and_each_stage_is_said(tried: Road) -> None:
+    node, pacs = tried
+    node.start()
+    first = ended(node)  # by its own clock
+    assert first["passed"], first
+    study = first["study_instance_uid"]
+    assert len(pacs.qido(study, "SEG")) == len(pacs.qido(study, "SR")) == 1
+    (found,) = pacs.json(f"/dicom-web/studies?StudyInstanceUID={study}&includefield=00100020")
+    assert found["00100020"]["Value"] == ["AI-NODE-PROBE"]
+
+    status, said = probed(node)
+    assert status == 0, said
+    assert "ok  pacs has every result, by query" in said
+    assert "passed in" in said
+    assert last(node)["study_instance_uid"] != study  # each run is a study of its own
+    assert node.verb("alarms", "list") == []
