@@ -272,9 +272,7 @@ def test_a_wrong_answer_is_a_failure_that_names_both_numbers(
     node.deliver()
     run = node.look(after_min=1)
     assert (run.stage, run.passed) == (Stage.COMPARING, False)
-    assert run.reason == (
-        "the answer is wrong: Bone 1: Volume is 460.8, and 28.8 ± 0.288 was due"
-    )
+    assert run.reason == ("the answer is wrong: Bone 1: Volume is 460.8, and 28.8 ± 0.288 was due")
 
 
 def test_a_receiver_that_refuses_the_probe_is_named(tried: Callable[..., Tried]) -> None:
@@ -289,7 +287,7 @@ def test_a_receiver_that_refuses_the_probe_is_named(tried: Callable[..., Tried])
 def _delete(pacs: Orthanc, path: str) -> None:
     import urllib.request
 
-    request = urllib.request.Request(  # noqa: S310
+    request = urllib.request.Request(
         f"http://127.0.0.1:{pacs.http_port}{path}", method="DELETE"
     )
     urllib.request.urlopen(request, timeout=30).close()  # noqa: S310
