@@ -145,7 +145,6 @@ def test_it_is_raised_by_that_and_not_by_less(
     assert raised(facts(**well), home) == {}
 
 
-@pytest.mark.fault("H4")
 @pytest.mark.parametrize(
     ("days", "severity"),
     [(31.0, None), (29.9, "warning"), (6.9, "critical"), (-1.0, "critical")],
