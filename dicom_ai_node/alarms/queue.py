@@ -30,7 +30,7 @@ def _dead_letters(facts: Facts) -> Iterator[Trouble]:
                 subject=state.value,
                 severity="warning",
                 text=f"{text.format(jobs=many(number, 'job'))}: see `dicom-ai-node jobs list "
-                "--dead`, mend what is said there, then run `dicom-ai-node jobs retry`",
+                "--dead`, mend what is said there, then run `dicom-ai-node jobs retry --dead`",
             )
 
 

@@ -287,7 +287,5 @@ def test_a_receiver_that_refuses_the_probe_is_named(tried: Callable[..., Tried])
 def _delete(pacs: Orthanc, path: str) -> None:
     import urllib.request
 
-    request = urllib.request.Request(
-        f"http://127.0.0.1:{pacs.http_port}{path}", method="DELETE"
-    )
+    request = urllib.request.Request(f"http://127.0.0.1:{pacs.http_port}{path}", method="DELETE")
     urllib.request.urlopen(request, timeout=30).close()  # noqa: S310
