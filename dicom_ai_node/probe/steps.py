@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import pydicom
+from pydicom.errors import InvalidDicomError
 from sqlalchemy import Connection
 
 from dicom_ai_node.config.alarms import ProbeSettings
@@ -67,6 +68,8 @@ class Steps:
             return case_for(installed, run.study_instance_uid, at)
         except ConfigError as error:
             raise Failed(str(error)) from None
+        except (OSError, InvalidDicomError) as error:
+            raise Failed(f"the case of {run.model} cannot be read ({_kind(error)})") from None
 
     def _judged(self, run: ProbeRun) -> str | None:
         with self.database.read() as connection:
@@ -90,11 +93,14 @@ class Steps:
             raise Failed(f"job {job.id} was cancelled")
         if job.state not in (JobState.QUEUED, JobState.RUNNING):
             return None
-        disabled = read_disabled(self.config.node.models).get((job.model, job.version))
+        try:
+            disabled = read_disabled(self.config.node.models).get((job.model, job.version))
+        except ConfigError as error:
+            return str(error)
         if disabled is not None:
             raise Failed(disabled.sentence)
-        error = f" ({job.error_text})" if job.error_text else ""
-        return f"job {job.id} is {job.state}{error}"
+        why = f" ({job.error_text})" if job.error_text else ""
+        return f"job {job.id} is {job.state}{why}"
 
     def _delivered(self, run: ProbeRun) -> str | None:
         with self.database.read() as connection:
@@ -142,15 +148,22 @@ class Steps:
             job = _job(connection, run)
             rows = deliveries.of_job(connection, job.id)
         folder = self.spool.outbox_path(job.key)
-        reports = [
-            pydicom.dcmread(folder / each["file"])
-            for each in rows
-            if each["kind"] == _REPORT and each["peer"] == run.peer and each["state"] in AT_PEER
-        ]
+        try:
+            reports = [
+                pydicom.dcmread(folder / each["file"])
+                for each in rows
+                if each["kind"] == _REPORT and each["peer"] == run.peer and each["state"] in AT_PEER
+            ]
+        except (OSError, InvalidDicomError) as error:
+            raise Failed(f"the report in the outbox cannot be read ({_kind(error)})") from None
         wrong = differences(job.outcome, reports, self._case(run).expected)
         if wrong:
             raise Failed(f"the answer is wrong: {'; '.join(wrong)}")
         return None
+
+
+def _kind(error: Exception) -> str:
+    return getattr(error, "strerror", None) or type(error).__name__
 
 
 def _job(connection: Connection, run: ProbeRun) -> Job:

@@ -1,9 +1,11 @@
 """The node tries itself: its study goes the whole road to a real Orthanc, and is asked back."""
 
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from os import kill
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import pytest
 from tests.acceptance.conftest import connected
 from tests.acceptance.node_process import NodeProcess
 from tests.acceptance.orthanc import Orthanc
+from tests.alarms.receivers import web_receiver
 
 pytestmark = [pytest.mark.orthanc, pytest.mark.slow]
 
@@ -28,7 +31,13 @@ def tried(tmp_path: Path, threshold_store: Path) -> Iterator[Road]:
         yield both
 
 
-def configured(node: NodeProcess, pacs: Orthanc, models: Path, **probe: Any) -> None:
+def configured(
+    node: NodeProcess,
+    pacs: Orthanc,
+    models: Path,
+    alarms: dict[str, Any] | None = None,
+    **probe: Any,
+) -> None:
     node.configure(
         models=models,
         peers={
@@ -49,6 +58,7 @@ def configured(node: NodeProcess, pacs: Orthanc, models: Path, **probe: Any) -> 
         sections={
             "accept": [{"ae_title": PROBE, "from": ["127.0.0.1/32"]}],
             "probe": {"every_h": 1000, "peer": "pacs", **probe},
+            "alarms": alarms or {},
         },
     )
 
@@ -98,3 +108,33 @@ def test_it_goes_to_the_pacs_and_back_and_each_stage_is_said(tried: Road) -> Non
     assert "passed in" in said
     assert last(node)["study_instance_uid"] != study  # each run is a study of its own
     assert node.verb("alarms", "list") == []
+
+
+def test_a_pacs_that_is_down_becomes_an_alarm_that_somebody_is_told_of(
+    tried: Road, threshold_store: Path
+) -> None:
+    """By the processes of the node, one of which is killed on the way; and what was wrong ends."""
+    node, pacs = tried
+    with web_receiver() as hook:
+        alarms = {"webhooks": [{"url": hook.url}]}
+        configured(node, pacs, threshold_store, alarms, within_min=0.05)
+        pacs.stop()
+        node.start()
+        assert ended(node)["stage"] == "delivering"
+        node.wait(lambda: node.verb("alarms", "list"), timeout_s=90)
+        deliver = node.pid_of("deliver")
+        assert deliver is not None
+        kill(deliver, signal.SIGKILL)
+        node.wait(lambda: hook.bodies)
+        (told,) = {each["id"]: each for each in hook.messages()}.values()
+        assert (told["name"], told["what"]) == ("probe_failed", "raised")
+        assert "does not answer" in told["text"]
+
+        configured(node, pacs, threshold_store, alarms)  # with more time
+        node.stop()
+        pacs.start()
+        node.start()
+        status, said = probed(node)
+        assert status == 0, said
+        node.wait(lambda: not node.verb("alarms", "list"), timeout_s=90)
+        node.wait(lambda: hook.messages()[-1]["what"] == "ended")
