@@ -62,7 +62,7 @@ test: $(DEV_STAMP)
 	scripts/install_test_tools.sh
 	$(BIN)/python -m tests.demo.fetched
 	$(BIN)/python -m tests.viewers.fetch
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --junit-xml build/junit.xml
 
 MINUTES := 10
 SEED := 1

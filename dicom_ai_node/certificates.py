@@ -4,7 +4,6 @@
 """
 
 import ssl
-import stat
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -12,9 +11,9 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 
 from dicom_ai_node.errors import ConfigError
+from dicom_ai_node.secret import read_secret
 
 SOON = timedelta(days=30)
-_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 # what `cryptography` says of a certificate that it cannot read
 UNREADABLE = (
     ValueError,
@@ -31,16 +30,6 @@ def read_file(key: str, path: Path) -> bytes:
         raise ConfigError(
             f"{key}: {path} cannot be read ({error.strerror}): check the path and its owner"
         ) from None
-
-
-def read_secret(key: str, path: Path) -> bytes:
-    """Of no use to others: who may read it may be us."""
-    content = read_file(key, path)
-    if path.stat().st_mode & _OTHERS:
-        raise ConfigError(
-            f"{key}: {path} may be read by others than its owner: run `chmod 600 {path}`"
-        )
-    return content
 
 
 def read_certificates(key: str, path: Path) -> list[x509.Certificate]:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Protocol
 
 from dicom_ai_node.alarms.message import Message
-from dicom_ai_node.certificates import read_secret, trust
+from dicom_ai_node.certificates import trust
 
 ANSWER_S = 10.0  # for each step of a connection
 
@@ -41,8 +41,3 @@ def verifying(key: str, ca: Path | None) -> ssl.SSLContext:
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         trust(context, key, ca)
     return context
-
-
-def secret_in(key: str, path: Path | None) -> bytes | None:
-    """Without the newline at its end; raises ConfigError where others may read the file."""
-    return None if path is None else read_secret(key, path).strip()

@@ -8,9 +8,10 @@ from contextlib import contextmanager
 from email.message import EmailMessage
 from email.utils import formatdate
 
-from dicom_ai_node.alarms.channel import ANSWER_S, MessageRefused, NotTold, secret_in, verifying
+from dicom_ai_node.alarms.channel import ANSWER_S, MessageRefused, NotTold, verifying
 from dicom_ai_node.alarms.message import Message
 from dicom_ai_node.config.alarms import EmailSettings
+from dicom_ai_node.secret import read_secret_text
 
 
 class Email:
@@ -21,7 +22,8 @@ class Email:
     def __init__(self, settings: EmailSettings, *, key: str) -> None:
         """Raises ConfigError for files that cannot be used."""
         self._settings = settings
-        self._password = secret_in(f"{key}.password_file", settings.password_file)
+        file = settings.password_file
+        self._password = None if file is None else read_secret_text(f"{key}.password_file", file)
         self._context = None if settings.tls == "none" else verifying(f"{key}.ca", settings.ca)
 
     def wants(self, name: str, severity: str) -> bool:
@@ -63,7 +65,7 @@ class Email:
             if self._settings.tls == "starttls":
                 server.starttls(context=self._context)
             if self._settings.user is not None and self._password is not None:
-                server.login(self._settings.user, self._password.decode())
+                server.login(self._settings.user, self._password)
             yield server
 
     def _written(self, message: Message) -> EmailMessage:

@@ -16,9 +16,10 @@ from urllib.request import (
 )
 
 from dicom_ai_node import __version__
-from dicom_ai_node.alarms.channel import ANSWER_S, MessageRefused, NotTold, secret_in, verifying
+from dicom_ai_node.alarms.channel import ANSWER_S, MessageRefused, NotTold, verifying
 from dicom_ai_node.alarms.message import Message
 from dicom_ai_node.config.alarms import WebhookSettings
+from dicom_ai_node.secret import read_secret
 
 SIGNATURE = "X-Signature-256"
 _LATER = frozenset({408, 425, 429})  # of what is said to be the sender's fault
@@ -30,7 +31,8 @@ class Webhook:
     def __init__(self, settings: WebhookSettings, *, key: str) -> None:
         """Raises ConfigError for files that cannot be used."""
         self._settings = settings
-        self._secret = secret_in(f"{key}.secret_file", settings.secret_file)
+        file = settings.secret_file
+        self._secret = None if file is None else read_secret(f"{key}.secret_file", file)
         self._opener = _opener(verifying(f"{key}.ca", settings.ca))
         # the path of an address may be a secret
         place = hashlib.sha256(settings.url.encode()).hexdigest()[:8]

@@ -9,6 +9,7 @@ from dicom_ai_node.cli import (
     alarms,
     backup,
     check,
+    config,
     demo,
     doctor,
     drain,
@@ -44,6 +45,7 @@ app.add_typer(results.app, name="results")
 app.add_typer(rules.app, name="rules")
 app.add_typer(models.app, name="models")
 app.add_typer(alarms.app, name="alarms")
+app.add_typer(config.app, name="config")
 app.add_typer(maintenance.db, name="db")
 
 

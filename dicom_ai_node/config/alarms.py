@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 from dicom_ai_node.config.alarm_names import AlarmName
 from dicom_ai_node.config.peers import HostName, PeerTlsSettings, Url, is_on_loopback, is_plain
 from dicom_ai_node.config.peers import is_loopback as is_loopback_host
+from dicom_ai_node.config.secret_file import SecretFile
 from dicom_ai_node.config.strict import ModelName, PeerName, Strict
 from dicom_ai_node.config.values import AETitle, Port, as_list
 
@@ -39,7 +40,7 @@ class WebhookSettings(Wanted):
 
     url: Url
     """Where it is sent, such as https://alerts.hospital/dicom."""
-    secret_file: Path | None = None
+    secret_file: SecretFile | None = None
     """A file with a secret that both sides know: the header X-Signature-256 then holds the
     HMAC-SHA256 of the body, so that the receiver knows who sent it."""
     ca: Path | None = None
@@ -71,7 +72,7 @@ class EmailSettings(Wanted):
     """PEM, of those who sign the server's certificate; null: those that the system trusts."""
     user: Annotated[str, StringConstraints(min_length=1)] | None = None
     """The name to sign in with; null: the server asks for none."""
-    password_file: Path | None = None
+    password_file: SecretFile | None = None
     """A file with the password, of no use to others (chmod 600)."""
     from_: Annotated[MailAddress, Field(alias="from")]
     """The sender's address."""

@@ -15,6 +15,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from dicom_ai_node.config.alarms_check import mistakes_of_probe
 from dicom_ai_node.config.inputs import mistakes_of_inputs, mistakes_of_models
 from dicom_ai_node.config.peers import DimsePeer, is_loopback
+from dicom_ai_node.config.secret_file import CHECK_FILES
 from dicom_ai_node.config.settings import Config
 from dicom_ai_node.errors import ConfigError
 
@@ -72,7 +73,7 @@ def load(
         _merge(tree, _read(file), file)
     _override(tree, environ)
     try:
-        config = Config.model_validate(tree.values)
+        config = Config.model_validate(tree.values, context=CHECK_FILES)
     except ValidationError as error:
         raise ConfigError("\n".join(_describe(error, tree))) from None
     wrong = [*_disagreements(config, tree), *(_missing_models(config, tree) if need_models else ())]

@@ -1,5 +1,6 @@
 """The demo from end to end: fetch, convert, start, send, wait, show, clean up."""
 
+import shutil
 import sys
 import time
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from dicom_ai_node.demo.node_process import NodeProcess, running_node
 from dicom_ai_node.demo.results import job_of, stages, volume_ml
 from dicom_ai_node.demo.show import Say, print_facts, print_stages, step
 from dicom_ai_node.demo.stopping import Stopped, stopping
-from dicom_ai_node.errors import PeerUnreachable
+from dicom_ai_node.errors import ConfigError, PeerUnreachable
 from dicom_ai_node.job import DeliveryState, Job, JobState, Outcome
 from dicom_ai_node.models.installation.install import install
 from dicom_ai_node.peers.peer import Offer
@@ -60,6 +61,17 @@ def run(root: Path, *, stay: bool) -> None:
                 _stay(console, home, node)
             else:
                 console.print("Stopping the node.")
+
+
+def write_images(root: Path, target: Path) -> None:
+    """The head alone, for sending it from elsewhere; raises ConfigError where `target` is there."""
+    if target.exists():
+        raise ConfigError(f"{target} is there already: name a folder that is not")
+    console = Console()
+    with open_home(root) as home:
+        images = _prepare_head(console, home)
+        shutil.copytree(home.head, target)
+    console.print(f"{len(images)} images are in {target}.")
 
 
 def _prepare_head(console: Console, home: Home) -> list[Path]:
