@@ -200,7 +200,7 @@ class PeerQueue:
 
     def _leave_alone(self, reason: str, now: float, *, needs_somebody: bool = False) -> None:
         pause_s = self.backoff_s(_LONGEST if needs_somebody else self.contact.failures)
-        is_news = self.contact.failed(reason, until=now + pause_s)
+        is_news = self.contact.failed(reason, until=now + pause_s, refuses_us=needs_somebody)
         level = log.error if needs_somebody and is_news else log.warning
         event = "peer_refuses_us" if needs_somebody else "peer_unreachable"
         result = "refuses_us" if needs_somebody else "unreachable"

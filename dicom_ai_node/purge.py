@@ -34,7 +34,7 @@ def purge_expired(config: Config, spool: Spool, database: Database, *, now: floa
     before = now - config.node.retain_days * _DAY_S
     with database.read() as connection:
         expired = studies.expired(connection, before=before)
-    purged = sum(_purge(spool, database, row["id"], before) for row in expired)
+    purged = sum(purge_study(spool, database, row["id"], before=before) for row in expired)
     with database.read() as connection:
         spent = retractions.spent(connection, before=before)
     for key in spent:
@@ -44,7 +44,7 @@ def purge_expired(config: Config, spool: Spool, database: Database, *, now: floa
     return purged
 
 
-def _purge(spool: Spool, database: Database, study_id: int, before: float) -> bool:
+def purge_study(spool: Spool, database: Database, study_id: int, *, before: float) -> bool:
     """False where something has come, or is to be done, since somebody looked."""
     with database.write() as connection:
         expired = studies.expired(connection, before=before, study_id=study_id)
@@ -87,19 +87,28 @@ def purge_unless_clock_jumped(
 
 def is_clock_trusted(spool: Spool, now: float) -> bool:
     """As the timed purge last found it."""
+    found = _clock(spool)
+    return found is not None and now >= found[1]
+
+
+def doubted_until(spool: Spool, *, now: float) -> float | None:
+    """Since the clock jumped, nothing is purged before then; None while it is believed."""
+    found = _clock(spool)
+    return found[1] if found is not None and now < found[1] <= now + WAIT_S else None
+
+
+def _clock(spool: Spool) -> tuple[float, float] | None:
+    """When it was last looked at, and until when nothing goes; None before the first look."""
     try:
-        _, wait_until = map(float, json.loads((spool.root / _CLOCK).read_bytes()))
+        before, wait_until = map(float, json.loads((spool.root / _CLOCK).read_bytes()))
     except (FileNotFoundError, ValueError, TypeError):
-        return False
-    return now >= wait_until
+        return None
+    return before, wait_until
 
 
 def _is_trusted(spool: Spool, now: float) -> bool:
     path = spool.root / _CLOCK
-    try:
-        before, wait_until = map(float, json.loads(path.read_bytes()))
-    except (FileNotFoundError, ValueError, TypeError):
-        before, wait_until = now, now  # the first look
+    before, wait_until = _clock(spool) or (now, now)
     if now - before > LONGEST_GAP_S:
         wait_until = now + WAIT_S
         log.error("clock_jumped", seconds=round(now - before), nothing_is_purged_for_s=WAIT_S)

@@ -5,7 +5,7 @@ left to APScheduler, whose jobs are due by the machine's clock: one that is set 
 """
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -50,9 +50,15 @@ class Ticks:
             thread.join()
 
 
-def start(config: Config, spool: Spool, database: Database, intake: Intake) -> Ticks:
-    """All of them, until `shutdown()`."""
-    scheduler = _start_slow(config, spool, database)
+def start(
+    config: Config,
+    spool: Spool,
+    database: Database,
+    intake: Intake,
+    others: Sequence[tuple[str, float, Callable[[], object]]] = (),
+) -> Ticks:
+    """All of them, until `shutdown()`; `others` have a name and seconds too."""
+    scheduler = _start_slow(config, spool, database, others)
     clock = Clock(scheduler, now=database.now())
     stop = threading.Event()
     fast: tuple[tuple[str, float, Callable[[], object]], ...] = (
@@ -94,7 +100,12 @@ class Clock:
                 each.modify(next_run_time=datetime.fromtimestamp(now, UTC))
 
 
-def _start_slow(config: Config, spool: Spool, database: Database) -> BackgroundScheduler:
+def _start_slow(
+    config: Config,
+    spool: Spool,
+    database: Database,
+    others: Sequence[tuple[str, float, Callable[[], object]]],
+) -> BackgroundScheduler:
     scheduler = BackgroundScheduler(
         timezone="UTC",
         job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
@@ -114,6 +125,7 @@ def _start_slow(config: Config, spool: Spool, database: Database) -> BackgroundS
         ),
         ("audit", PURGE_EVERY_S, lambda: forget_old_lines(config, spool, now=database.now())),
         ("dead_letters", REMIND_EVERY_S, lambda: remind(database)),
+        *others,
     )
     for name, seconds, tick in ticks:
         scheduler.add_job(_guarded(name, tick), "interval", seconds=seconds, id=name)

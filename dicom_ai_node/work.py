@@ -309,7 +309,8 @@ class Worker:
         """P26: no result of a model that is not the one that was installed. False where the store
         cannot be written to; then each job finds out for itself."""
         try:
-            disable(self.config.node.models, model, why=failure.text, now=self.database.now())
+            now = self.database.now()
+            disable(self.config.node.models, model, why=failure.text, now=now, by_itself=True)
         except ConfigError as error:
             log.exception("model_not_disabled", model=model.label, text=str(error))
             return False

@@ -23,6 +23,8 @@ HEAVY = (
         "dicom_ai_node.deliver",
         "dicom_ai_node.peers.dimse",
         "dicom_ai_node.schedule",
+        "dicom_ai_node.alarms.look",
+        "dicom_ai_node.probe.run",
         "dicom_ai_node.intake",
         "dicom_ai_node.intake.fetcher",
         "dicom_ai_node.receive.importing",

@@ -1,1 +1,1 @@
-"""What a person must hear of: found by looking, kept as rows, told by webhook and e-mail."""
+"""What a person must hear of: found by pure functions, kept as rows, told to every channel."""

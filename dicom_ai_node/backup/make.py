@@ -23,7 +23,7 @@ from dicom_ai_node.database import schema, soundness
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.errors import NodeError
 from dicom_ai_node.log import get_logger
-from dicom_ai_node.spool import Spool, durable_write, remove_folder, sync_folder
+from dicom_ai_node.spool import LAST_BACKUP, Spool, durable_write, remove_folder, sync_folder
 
 log = get_logger(__name__)
 
@@ -59,6 +59,7 @@ def make_backup(
                 sync_folder(Path(root))
             part.rename(target)
             sync_folder(target.parent)
+            (spool.root / LAST_BACKUP).touch(mode=0o600)
     except OSError as error:
         remove_folder(part)
         raise NodeError(

@@ -6,6 +6,7 @@ import typer
 
 from dicom_ai_node import __version__
 from dicom_ai_node.cli import (
+    alarms,
     audit,
     backup,
     check,
@@ -18,6 +19,7 @@ from dicom_ai_node.cli import (
     maintenance,
     models,
     predict,
+    probe,
     results,
     roles,
     rules,
@@ -37,7 +39,7 @@ app = typer.Typer(
 )
 for module in (
     *(roles, importing, check, predict, status, drain, doctor),
-    *(maintenance, backup, demo),
+    *(maintenance, backup, demo, probe),
 ):
     module.add_to(app)
 app.add_typer(jobs.app, name="jobs")
@@ -47,6 +49,7 @@ app.add_typer(rules.app, name="rules")
 app.add_typer(models.app, name="models")
 app.add_typer(audit.app, name="audit")
 app.add_typer(tokens.app, name="tokens")
+app.add_typer(alarms.app, name="alarms")
 app.add_typer(config.app, name="config")
 app.add_typer(maintenance.db, name="db")
 

@@ -15,6 +15,7 @@ import typer
 
 from dicom_ai_node import metrics
 from dicom_ai_node.cli.activity import running
+from dicom_ai_node.cli.alarm_threads import notifiers, watching
 from dicom_ai_node.cli.missed import catching_up
 from dicom_ai_node.cli.node import DEFAULT_CONFIG, ConfigDir, Node, open_node
 from dicom_ai_node.cli.peer_threads import audit_senders, confirmations, peer_queues, prior_fetchers
@@ -172,6 +173,7 @@ def work(config: ConfigDir = DEFAULT_CONFIG, supervised: Supervised = False) -> 
 def deliver(config: ConfigDir = DEFAULT_CONFIG, supervised: Supervised = False) -> None:
     """Send results to peers; hosts the timed work as well."""
     from dicom_ai_node import schedule
+    from dicom_ai_node.alarms.channels import open_channels
     from dicom_ai_node.confirm import asked_peers, forget_others
     from dicom_ai_node.intake.intake import Intake
     from dicom_ai_node.outbox_rescan import rescan_outbox
@@ -180,18 +182,21 @@ def deliver(config: ConfigDir = DEFAULT_CONFIG, supervised: Supervised = False) 
     with _role("deliver", config, supervised, need_models=True) as (node, stop):
         _check_peers(node.config)
         metrics.keep(node.spool.metrics, "deliver")
+        channels = open_channels(node.config.alarms)
         intake = Intake(
             config=node.config, models=node.models, spool=node.spool, database=node.database
         )
         _name_orphans(node)
         rescan_outbox(node.spool, node.database)
-        ticks = schedule.start(node.config, node.spool, node.database, intake)
         asked = asked_peers(node.config.peers)
         forget_others(node.database, asked)
-        queues = [queue.run for queue in peer_queues(node, wants_commitment=asked)]
-        confirmed = [each.run for each in confirmations(node, asked)]
-        sending = [_started(each, stop) for each in (*queues, *confirmed)]
-        sending += [_started(sender.run, stop) for sender in audit_senders(node)]
+        queues = peer_queues(node, wants_commitment=asked)
+        watched = watching(node, channels, {queue.name: queue.contact for queue in queues})
+        ticks = schedule.start(node.config, node.spool, node.database, intake, watched)
+        sent = [each.run for each in queues] + [e.run for e in confirmations(node, asked)]
+        told = [each.run for each in notifiers(node, channels)]
+        told += [each.run for each in audit_senders(node)]
+        sending = [_started(each, stop) for each in (*sent, *told)]
         for fetcher in prior_fetchers(node):
             _started(fetcher.run, stop)
         for catch_up in catching_up(node):

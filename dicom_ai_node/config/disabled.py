@@ -24,15 +24,24 @@ class Disabled:
     version: str
     why: str
     at: float
+    by_itself: bool = False  # the node did it, and nobody knows yet
 
     @property
     def sentence(self) -> str:
         return f"{self.model} {self.version} is disabled: {self.why}"
 
 
-def disable(store: Path, model: InstalledModel, *, why: str, now: float) -> Disabled:
+def disable(
+    store: Path, model: InstalledModel, *, why: str, now: float, by_itself: bool = False
+) -> Disabled:
     """Raises ConfigError where the store cannot be written to."""
-    made = Disabled(model=model.package.name, version=model.package.version, why=why, at=now)
+    made = Disabled(
+        model=model.package.name,
+        version=model.package.version,
+        why=why,
+        at=now,
+        by_itself=by_itself,
+    )
     folder = store / FOLDER
     target = folder / f"{model.label}.json"
     part = folder / f"{model.label}.{os.getpid()}.part"

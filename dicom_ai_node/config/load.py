@@ -12,6 +12,7 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.constructor import DuplicateKeyError
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
+from dicom_ai_node.config.alarms_check import mistakes_of_probe
 from dicom_ai_node.config.inputs import mistakes_of_inputs, mistakes_of_models
 from dicom_ai_node.config.peers import DimsePeer, is_loopback
 from dicom_ai_node.config.privacy_check import mistakes_of_outside, mistakes_of_privacy
@@ -103,7 +104,7 @@ def _disagreements(config: Config, tree: _Tree) -> Iterator[str]:
     yield from _unfetchable(config, tree)
     yield from _unprotected(config, tree)
     yield from _same_ports(config, tree)
-    for loc, mistake in mistakes_of_web(config.web):
+    for loc, mistake in (*mistakes_of_web(config.web), *mistakes_of_probe(config)):
         place, key = tree.place(loc)
         yield f"{place}: {key}: {mistake}"
 

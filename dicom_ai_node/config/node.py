@@ -76,3 +76,9 @@ class NodeSettings(Strict):
     language: Language = Language.ENGLISH
     """The language of the node's own words in what it sends:
     [results.md](results.md#language-and-letters)."""
+
+    @property
+    def own_address(self) -> str:
+        """Where the node itself reaches its ports."""
+        everywhere = {"0.0.0.0": "127.0.0.1", "::": "::1", "localhost": "127.0.0.1"}  # noqa: S104
+        return everywhere.get(self.host, self.host)

@@ -85,6 +85,16 @@ class Config(Strict):
     routes: tuple[Route, ...] = ()
     """Which series go to which model, and where its results are sent."""
 
+    def routes_of(self, calling_ae_title: str) -> tuple[Route, ...]:
+        """Those that judge what this sender brings: the probe's study is for its own alone, so that
+        it is nowhere but at its peer."""
+        probe = self.probe
+        if probe is None or calling_ae_title != probe.ae_title:
+            return self.routes
+        return tuple(
+            each for each in self.routes if each.model == probe.model and probe.peer in each.send_to
+        )
+
     def forms_of(self, peers: Iterable[PeerName], *, model: str = "") -> tuple[Form, ...]:
         """All that these peers may need, each once; a peer that is configured no longer needs
         none. Binary marks as well where a route takes the model's result as an input."""

@@ -75,10 +75,17 @@ def check_weekly(path: Path, folder: Path, marker: Path, *, now: float) -> str |
         _remove(checked)
     if found:
         log.error("database_damaged", found=found)
+        damage_file(marker).write_text(found)
     else:
+        damage_file(marker).unlink(missing_ok=True)
         marker.touch(mode=0o600)
         log.info("database_checked")
     return found
+
+
+def damage_file(marker: Path) -> Path:
+    """Beside the marker, until a check finds nothing wrong: what the last one found."""
+    return marker.with_name("database-damaged")
 
 
 def copy(source: Path, target: Path) -> None:

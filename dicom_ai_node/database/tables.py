@@ -154,6 +154,7 @@ job = Table(
     Index(None, "state", "rank", "id"),
     Index(None, "state", "id"),
     Index("ix_job_notes", "created_at", sqlite_where=IS_NOTE),
+    Index(None, "created_at"),
     Index(None, "study_id", "model", "subject"),
     Index(None, "study_instance_uid"),
     sqlite_autoincrement=True,
@@ -299,8 +300,51 @@ alarm = Table(
     Column("severity", String(16), nullable=False),
     Column("text", Text, nullable=False),
     Column("since", Float, nullable=False),
+    Column("seen_at", Float, nullable=False),  # when what is wrong was last found to be so
+    Column("told_at", Float, nullable=False),  # when the last notifications were made
     Column("ended_at", Float),
+    Column("acknowledged_by", String(64)),  # a person who takes care of it
+    Column("acknowledged_at", Float),
     Index(None, "ended_at", "name", "subject"),
+    Index("uq_alarm_active", "name", "subject", unique=True, sqlite_where=text("ended_at IS NULL")),
+)
+
+# who is to be told of an alarm, until they have been
+notification = Table(
+    "notification",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("alarm_id", ForeignKey("alarm.id"), nullable=False, index=True),
+    Column("channel", String(96), nullable=False),
+    Column("what", String(16), nullable=False),  # raised, worse, reminder, ended
+    Column("state", String(16), nullable=False),
+    Column("tries", Integer, nullable=False, default=0),
+    Column("next_try_at", Float, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("finished_at", Float),
+    Column("status", Text),  # what was answered last, in words
+    Index(None, "state", "channel", "id"),
+)
+
+# how the node tried itself: one study a run, made for it
+probe_run = Table(
+    "probe_run",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("study_instance_uid", String(64), nullable=False, unique=True),
+    Column("model", String(64), nullable=False),
+    Column("peer", String(64), nullable=False),
+    Column("stage", String(16), nullable=False),  # the one that it is in, or stopped in
+    Column("waits_for", Text),  # why it does not go on, in a sentence
+    Column("started_at", Float, nullable=False),
+    Column("looked_at", Float),  # when the node last saw to it
+    Column("finished_at", Float),
+    Column("passed", Boolean),
+    Column("reason", Text),  # why it did not pass
+    Column("is_removed", Boolean, nullable=False, default=False),  # its images are purged
+    Index(None, "finished_at"),
+    # one at a time: a run that has not ended is not removed
+    Index("uq_probe_run_open", "is_removed", unique=True, sqlite_where=text("finished_at IS NULL")),
 )
 
 # what a person had deleted: hashes of a study's UID and of the keys of its jobs, and nothing else

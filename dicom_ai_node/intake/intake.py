@@ -93,7 +93,7 @@ class Intake:
 
     def _settle_series(self, judged: Judged, now: float) -> bool:
         """Routes for series need not wait for the others of the study, which stays open."""
-        routes = [each for each in self.config.routes if each.when == "series"]
+        routes = [each for each in self._routes(judged) if each.when == "series"]
         if not routes or self._comparison.is_fetched(judged.row):
             return False
         complete = judged.decision.complete_series
@@ -120,7 +120,7 @@ class Intake:
         if self._comparison.is_waiting(row, lambda: self._series(closed), now):
             return False
         series = self._series(closed)
-        decided = self._decide(self.config.routes, series, closed)
+        decided = self._decide(self._routes(closed), series, closed)
         plan = self._plan(closed, decided, now)
         with self.database.read() as connection:
             standing = jobs_of_study.standing_results(connection, row["id"])
@@ -159,6 +159,9 @@ class Intake:
         with self.database.read() as connection:
             instances = studies.instances(connection, self.spool, judged.row["id"])
         return candidates((each, self.headers.of(each)) for each in instances)
+
+    def _routes(self, judged: Judged) -> Sequence[Route]:
+        return self.config.routes_of(judged.row["calling_ae_title"])
 
     def _decide(
         self, routes: Sequence[Route], series: Sequence[Series], judged: Judged

@@ -18,6 +18,7 @@ class Contact:
     reason: str = ""  # of the last
     suspects: set[int] = field(default_factory=set)  # jobs whose last try had no final answer
     unanswered: set[int] = field(default_factory=set)  # those since the last final answer
+    refuses_us: bool = False  # it is there, and somebody has to change a setting
 
     def is_left_alone(self, now: float, *, longest_s: float) -> bool:
         """A pause that seems longer than any is of a clock that was set back since."""
@@ -28,7 +29,7 @@ class Contact:
         is_news = self.failures > 0
         self.suspects.discard(job_id)
         self.unanswered.clear()
-        self.failures, self.reason, self.until = 0, "", 0.0
+        self.failures, self.reason, self.until, self.refuses_us = 0, "", 0.0, False
         return is_news
 
     def not_answered(self, job_id: int, *, was_tried: bool = True) -> None:
@@ -49,9 +50,10 @@ class Contact:
         """One job alone may be at fault itself; the others are not to wait for it."""
         return len(self.unanswered) >= _SEVERAL
 
-    def failed(self, reason: str, *, until: float) -> bool:
+    def failed(self, reason: str, *, until: float, refuses_us: bool = False) -> bool:
         """The peer is left alone; whether the reason is news."""
         is_news = reason != self.reason
+        self.refuses_us = refuses_us
         self.failures += 1
         self.reason, self.until = reason, until
         return is_news

@@ -179,7 +179,39 @@ ROWS: list[tuple[str, dict[str, Any]]] = [
     ),
     (
         "alarm",
-        {"name": "n", "subject": "archive", "severity": "warning", "text": "t", "since": OLD},
+        {
+            "id": 1,
+            "name": "n",
+            "subject": "archive",
+            "severity": "warning",
+            "text": "t",
+            "since": OLD,
+            "seen_at": OLD,
+            "told_at": OLD,
+        },
+    ),
+    (
+        "notification",
+        {
+            "alarm_id": 1,
+            "channel": "email",
+            "what": "raised",
+            "state": "pending",
+            "tries": 0,
+            "next_try_at": OLD,
+            "created_at": OLD,
+        },
+    ),
+    (
+        "probe_run",
+        {
+            "study_instance_uid": "2.25.13",
+            "model": "threshold-ct",
+            "peer": "archive",
+            "stage": "asking",
+            "started_at": OLD,
+            "is_removed": False,
+        },
     ),
     ("erased", {"digest": "e" * 64, "at": OLD}),
     (
