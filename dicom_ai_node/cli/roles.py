@@ -16,6 +16,7 @@ import typer
 from dicom_ai_node.cli.missed import catching_up
 from dicom_ai_node.cli.node import DEFAULT_CONFIG, ConfigDir, Node, open_node
 from dicom_ai_node.cli.peer_threads import confirmations, peer_queues, prior_fetchers
+from dicom_ai_node.config.load import located
 from dicom_ai_node.config.settings import Config
 from dicom_ai_node.database import soundness, waiting
 from dicom_ai_node.database.claim import claimed
@@ -23,6 +24,7 @@ from dicom_ai_node.disks import look_at_disks
 from dicom_ai_node.draining import is_draining
 from dicom_ai_node.errors import ConfigError
 from dicom_ai_node.log import get_logger
+from dicom_ai_node.ownership import doubts
 from dicom_ai_node.processes import (
     hangups,
     run_together,
@@ -52,7 +54,9 @@ def run(config: ConfigDir = DEFAULT_CONFIG) -> None:
     hung_up = hangups()
     node = open_node(config, need_models=True)
     _require_senders(node.config)
-    _check_peers(node.config)
+    _check_peers(node)
+    for doubt in doubts(node.config, config):
+        log.warning("not_as_it_should_be", note=doubt)
     with node.spool.lock("run"), claimed(node.database.path, node.spool.root):
         soundness.require_sound(node.database.path)
         look_at_disks(node.spool.root, node.database.path)
@@ -169,7 +173,7 @@ def deliver(config: ConfigDir = DEFAULT_CONFIG, supervised: Supervised = False) 
     from dicom_ai_node.peers.association import abort_all
 
     with _role("deliver", config, supervised, need_models=True) as (node, stop):
-        _check_peers(node.config)
+        _check_peers(node)
         intake = Intake(
             config=node.config, models=node.models, spool=node.spool, database=node.database
         )
@@ -247,12 +251,15 @@ def _name_orphans(node: Node) -> None:
         log.error("peer_not_configured", peer=peer, objects_waiting=number)
 
 
-def _check_peers(config: Config) -> None:
+def _check_peers(node: Node) -> None:
     """Raises ConfigError; what will be a mistake soon is said."""
     from dicom_ai_node.peers.check import check_peers
 
-    for note in check_peers(config.peers, datetime.now(UTC)):
-        log.warning("peer_to_look_at", note=note)
+    try:
+        for note in check_peers(node.config.peers, datetime.now(UTC)):
+            log.warning("peer_to_look_at", note=note)
+    except ConfigError as error:
+        raise located(error, node.directory) from None
 
 
 def _command(role: str, directory: Path) -> list[str]:
