@@ -20,6 +20,7 @@ from dicom_ai_node.cli import (
     results,
     roles,
     rules,
+    setup,
     status,
     studies,
 )
@@ -33,7 +34,7 @@ app = typer.Typer(
     add_completion=True,
 )
 for module in (
-    *(roles, importing, check, predict, status, drain, doctor),
+    *(roles, importing, setup, check, predict, status, drain, doctor),
     *(maintenance, backup, demo),
 ):
     module.add_to(app)

@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -14,7 +15,7 @@ from dicom_ai_node.config.reading import read_yaml
 from dicom_ai_node.config.routed_models import missing_models
 from dicom_ai_node.config.secret_file import CHECK_FILES
 from dicom_ai_node.config.settings import Config
-from dicom_ai_node.config.tree import Tree, placed
+from dicom_ai_node.config.tree import Key, Tree, placed
 from dicom_ai_node.errors import ConfigError
 
 
@@ -24,6 +25,16 @@ class Loaded:
 
     config: Config
     tree: Tree
+
+    def origin(self, key: Key) -> str:
+        """The file and line, or the variable, that says a value; or that it is a default."""
+        here: Any = self.tree.values
+        for part in key:
+            in_list = isinstance(here, list) and isinstance(part, int) and part < len(here)
+            if not in_list and not (isinstance(here, dict) and part in here):
+                return "default"
+            here = here[part]
+        return self.tree.nearest(key)
 
 
 def load(

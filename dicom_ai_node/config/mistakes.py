@@ -32,8 +32,11 @@ _WORDS = {
 }
 
 
-def describe(error: ValidationError, tree: Tree, *, is_whole: bool = True) -> list[str]:
-    """One line per mistake. Where some file could not be read, nothing is called missing."""
+def describe(
+    error: ValidationError, tree: Tree, *, is_whole: bool = True, is_known: bool = True
+) -> list[str]:
+    """One line per mistake. Where some file could not be read, nothing is called missing; what is
+    not of the configuration has no keys that are known."""
     problems = error.errors(include_url=False, include_input=False)
     lines = []
     for problem in _apart(problems):
@@ -43,9 +46,17 @@ def describe(error: ValidationError, tree: Tree, *, is_whole: bool = True) -> li
         if problem["type"].startswith("union_tag"):
             loc = (*loc, problem["ctx"]["discriminator"].strip("'"))
         place, key = tree.place(loc)
-        said = _in_words(problem, tree.key_of(loc))
+        if problem["type"] == "extra_forbidden" and not is_known:
+            said = "unknown key: check its spelling"
+        else:
+            said = _in_words(problem, tree.key_of(loc))
         lines.append(f"{place}: {key}: {said}" if key else f"{place}: {said}")
     return list(dict.fromkeys(lines))
+
+
+def sentence(error: ValidationError) -> str:
+    """What is wrong with one value that somebody typed."""
+    return _in_words(error.errors(include_url=False, include_input=False)[0], ())
 
 
 def _apart(problems: list[ErrorDetails]) -> Iterator[ErrorDetails]:
