@@ -6,8 +6,9 @@ import socket
 from collections.abc import Iterator
 
 from dicom_ai_node.config.settings import Config
-from dicom_ai_node.spool import is_held
+from dicom_ai_node.spool import RECEIVING_LOCK, is_held
 
+_ROLES_OF = {"receive": ("receive", RECEIVING_LOCK), "web": ("web",)}
 _WHY = {
     errno.EADDRINUSE: (
         "another program listens on it: stop that one (`ss -ltnp` names it), or choose another port"
@@ -26,7 +27,8 @@ def mistakes_of_ports(config: Config) -> Iterator[str]:
     """What a role of this node holds itself is no mistake; each begins with the port's key."""
     locks = config.node.spool.absolute() / "locks"
     for key, role, host, port in _listeners(config):
-        if not port or any(is_held(locks / f"{name}.lock") for name in (role, "run")):
+        held = (is_held(locks / f"{name}.lock") for name in (*_ROLES_OF[role], "run"))
+        if not port or any(held):
             continue
         if why := _why_not(host, port):
             yield f"{key}: {port} cannot be used: {why}"

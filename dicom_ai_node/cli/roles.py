@@ -25,6 +25,7 @@ from dicom_ai_node.draining import is_draining
 from dicom_ai_node.errors import ConfigError
 from dicom_ai_node.log import get_logger
 from dicom_ai_node.ownership import doubts
+from dicom_ai_node.ports import mistakes_of_ports
 from dicom_ai_node.processes import (
     hangups,
     run_together,
@@ -37,6 +38,7 @@ from dicom_ai_node.spool import RECEIVING_LOCK
 log = get_logger(__name__)
 
 ROLES = ("receive", "work", "deliver", "web")
+_PORT_WAIT_S = 3.0
 _LOCK_WAIT_S = 10.0  # beyond draining, while the killed predecessor of a child lets go
 
 Supervised = Annotated[bool, typer.Option("--supervised", hidden=True)]
@@ -55,6 +57,7 @@ def run(config: ConfigDir = DEFAULT_CONFIG) -> None:
     node = open_node(config, need_models=True)
     _require_senders(node.config)
     _check_peers(node)
+    _require_ports(node)
     for doubt in doubts(node.config, config):
         log.warning("not_as_it_should_be", note=doubt)
     with node.spool.lock("run"), claimed(node.database.path, node.spool.root):
@@ -272,6 +275,15 @@ def _command(role: str, directory: Path) -> list[str]:
         str(directory),
         "--supervised",
     ]
+
+
+def _require_ports(node: Node) -> None:
+    """Raises ConfigError; a child of a killed predecessor may still be letting go."""
+    deadline = time.monotonic() + _PORT_WAIT_S
+    while wrong := list(mistakes_of_ports(node.config)):
+        if time.monotonic() > deadline:
+            raise located(ConfigError("\n".join(wrong)), node.directory)
+        time.sleep(0.1)
 
 
 def _require_senders(config: Config) -> None:
