@@ -23,6 +23,7 @@ from dicom_ai_node.cli import (
     setup,
     status,
     studies,
+    tokens,
 )
 from dicom_ai_node.errors import NodeError
 
@@ -43,6 +44,7 @@ app.add_typer(studies.app, name="studies")
 app.add_typer(results.app, name="results")
 app.add_typer(rules.app, name="rules")
 app.add_typer(models.app, name="models")
+app.add_typer(tokens.app, name="tokens")
 app.add_typer(config.app, name="config")
 app.add_typer(maintenance.db, name="db")
 

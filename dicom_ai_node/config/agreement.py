@@ -7,6 +7,7 @@ from dicom_ai_node.config.peers import DimsePeer, is_loopback
 from dicom_ai_node.config.senders import contradictions
 from dicom_ai_node.config.settings import Config
 from dicom_ai_node.config.tree import Tree
+from dicom_ai_node.config.web_check import mistakes_of_web
 
 
 def disagreements(config: Config, tree: Tree) -> Iterator[str]:
@@ -21,7 +22,11 @@ def disagreements(config: Config, tree: Tree) -> Iterator[str]:
         if route.label in labels[:index]:
             place, _ = tree.place(("routes", index, "model"))
             yield f"{place}: routes.{index}: two routes are called {route.label}: give one a name"
-    for loc, mistake in (*mistakes_of_inputs(config), *contradictions(config)):
+    for loc, mistake in (
+        *mistakes_of_inputs(config),
+        *contradictions(config),
+        *mistakes_of_web(config.web),
+    ):
         place, key = tree.place(loc)
         yield f"{place}: {key}: {mistake}"
     yield from _unanswerable(config, tree)
