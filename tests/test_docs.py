@@ -98,9 +98,11 @@ def test_a_new_administrator_can_look_around(
     """The commands that ask, on the configuration as it is shipped, before anything came."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DICOM_AI_NODE__ROUTES", "[{model: threshold-ct, send_to: [archive]}]")
+    for section in ("NODE", "WEB", "METRICS"):
+        monkeypatch.setenv(f"DICOM_AI_NODE__{section}__PORT", "0")
     install("threshold-ct", tmp_path / "models", print)
     for asked, expected in (
-        (["check"], "no mistakes"),
+        (["check", "--offline"], "no mistakes"),
         (["status"], "instances"),
         (["jobs", "list"], "Model"),
         (["studies", "list"], "Study"),

@@ -23,6 +23,7 @@ from dicom_ai_node.cli import (
     results,
     roles,
     rules,
+    setup,
     status,
     studies,
     tokens,
@@ -38,7 +39,7 @@ app = typer.Typer(
     add_completion=True,
 )
 for module in (
-    *(roles, importing, check, predict, status, drain, doctor),
+    *(roles, importing, setup, check, predict, status, drain, doctor),
     *(maintenance, backup, demo, probe),
 ):
     module.add_to(app)

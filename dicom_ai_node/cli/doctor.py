@@ -1,7 +1,9 @@
 """`doctor`: is the node well?"""
 
 import os
+from collections.abc import Iterator
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -9,9 +11,11 @@ import typer
 from dicom_ai_node.cli.node import DEFAULT_CONFIG, AsJson, ConfigDir, configure_log
 from dicom_ai_node.cli.show import console, print_json
 from dicom_ai_node.config.load import load
+from dicom_ai_node.config.settings import Config
 from dicom_ai_node.database import tallies
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.log import get_logger
+from dicom_ai_node.ownership import doubts, require_own_spool
 from dicom_ai_node.spool import Spool
 
 log = get_logger(__name__)
@@ -35,10 +39,11 @@ def doctor(
     if something has failed."""
     from dicom_ai_node.doctor import database as checks
     from dicom_ai_node.doctor.examine import examine
-    from dicom_ai_node.doctor.finding import Level
+    from dicom_ai_node.doctor.finding import Level, warn
 
     os.umask(0o077)
     settings = load(config)
+    require_own_spool(settings)
     spool = Spool(settings.node.spool)
     configure_log(settings, spool)
     database = Database(settings.node.database)
@@ -46,7 +51,10 @@ def doctor(
         with database.write() as connection:
             wrong = tallies.correct(connection)
         log.warning("books_corrected", tallies=len(wrong))
-    findings = list(examine(settings, spool, database, every=every))
+    findings = [
+        *(warn("owners", said, step) for said, step in _doubts(settings, config)),
+        *examine(settings, spool, database, every=every),
+    ]
     database.close()
     if as_json:
         print_json([asdict(each) for each in findings])
@@ -58,3 +66,10 @@ def doctor(
                 out.print(f"      → {each.next_step}")
     if any(each.level is Level.FAIL for each in findings):
         raise typer.Exit(1)
+
+
+def _doubts(settings: Config, directory: Path) -> Iterator[tuple[str, str]]:
+    """Who owns what, and who may touch it: what is so, and the next step."""
+    for each in doubts(settings, directory):
+        said, _, step = each.rpartition(": ")
+        yield said, step

@@ -17,6 +17,7 @@ from dicom_ai_node.config.load import load
 from dicom_ai_node.config.settings import Config
 from dicom_ai_node.database import schema, soundness
 from dicom_ai_node.database.engine import Database
+from dicom_ai_node.ownership import require_own_spool
 from dicom_ai_node.spool import Spool
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ def open_node(directory: Path, *, need_models: bool = False) -> Node:
     """Raises ConfigError; makes the spool and an empty database where there is none."""
     os.umask(0o077)
     config = load(directory, need_models=need_models)
+    require_own_spool(config)
     spool = Spool(config.node.spool)
     configure_log(config, spool)
     database = Database(config.node.database)

@@ -19,12 +19,15 @@ from dicom_ai_node.cli.alarm_threads import notifiers, watching
 from dicom_ai_node.cli.missed import catching_up
 from dicom_ai_node.cli.node import DEFAULT_CONFIG, ConfigDir, Node, open_node
 from dicom_ai_node.cli.peer_threads import audit_senders, confirmations, peer_queues, prior_fetchers
+from dicom_ai_node.config.load import located
 from dicom_ai_node.config.settings import Config
 from dicom_ai_node.database import soundness, waiting
 from dicom_ai_node.database.claim import claimed
 from dicom_ai_node.disks import look_at_disks
 from dicom_ai_node.errors import ConfigError
 from dicom_ai_node.log import get_logger
+from dicom_ai_node.ownership import doubts
+from dicom_ai_node.ports import mistakes_of_ports
 from dicom_ai_node.processes import (
     hangups,
     run_together,
@@ -41,6 +44,7 @@ if TYPE_CHECKING:
 log = get_logger(__name__)
 
 ROLES = ("receive", "work", "deliver", "web")
+_PORT_WAIT_S = 3.0
 _LOCK_WAIT_S = 10.0  # beyond draining, while the killed predecessor of a child lets go
 
 Supervised = Annotated[bool, typer.Option("--supervised", hidden=True)]
@@ -58,7 +62,10 @@ def run(config: ConfigDir = DEFAULT_CONFIG) -> None:
     hung_up = hangups()
     node = open_node(config, need_models=True)
     _require_senders(node.config)
-    _check_peers(node.config)
+    _check_peers(node)
+    _require_ports(node)
+    for doubt in doubts(node.config, config):
+        log.warning("not_as_it_should_be", note=doubt)
     with node.spool.lock("run"), claimed(node.database.path, node.spool.root):
         soundness.require_sound(node.database.path)
         look_at_disks(node.spool.root, node.database.path)
@@ -180,7 +187,7 @@ def deliver(config: ConfigDir = DEFAULT_CONFIG, supervised: Supervised = False) 
     from dicom_ai_node.peers.association import abort_all
 
     with _role("deliver", config, supervised, need_models=True) as (node, stop):
-        _check_peers(node.config)
+        _check_peers(node)
         metrics.keep(node.spool.metrics, "deliver")
         channels = open_channels(node.config.alarms)
         intake = Intake(
@@ -295,13 +302,16 @@ def _name_orphans(node: Node) -> None:
         log.error("peer_not_configured", peer=peer, objects_waiting=number)
 
 
-def _check_peers(config: Config) -> None:
+def _check_peers(node: Node) -> None:
     """Raises ConfigError; what will be a mistake soon is said."""
     from dicom_ai_node.peers.check import check_peers, check_repository
 
-    now = datetime.now(UTC)
-    for note in (*check_peers(config.peers, now), *check_repository(config.audit.syslog, now)):
-        log.warning("peer_to_look_at", note=note)
+    now, config = datetime.now(UTC), node.config
+    try:
+        for note in (*check_peers(config.peers, now), *check_repository(config.audit.syslog, now)):
+            log.warning("peer_to_look_at", note=note)
+    except ConfigError as error:
+        raise located(error, node.directory) from None
 
 
 def _command(role: str, directory: Path) -> list[str]:
@@ -314,6 +324,15 @@ def _command(role: str, directory: Path) -> list[str]:
         str(directory),
         "--supervised",
     ]
+
+
+def _require_ports(node: Node) -> None:
+    """Raises ConfigError; a child of a killed predecessor may still be letting go."""
+    deadline = time.monotonic() + _PORT_WAIT_S
+    while wrong := list(mistakes_of_ports(node.config)):
+        if time.monotonic() > deadline:
+            raise located(ConfigError("\n".join(wrong)), node.directory)
+        time.sleep(0.1)
 
 
 def _require_senders(config: Config) -> None:

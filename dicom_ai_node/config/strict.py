@@ -4,12 +4,17 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-ModelName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
-# the name of a folder of the store
-ModelVersion = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,31}$")]
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-PeerName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$")]
-InputName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
+NAME_OF_A_MODEL = r"^[a-z0-9][a-z0-9._-]{0,62}$"
+VERSION_OF_A_MODEL = r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,31}$"  # the name of a folder of the store
+SHA256 = r"^[0-9a-f]{64}$"
+NAME_OF_A_PEER = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$"
+NAME_OF_AN_INPUT = r"^[a-z][a-z0-9_-]{0,31}$"
+
+ModelName = Annotated[str, Field(pattern=NAME_OF_A_MODEL)]
+ModelVersion = Annotated[str, Field(pattern=VERSION_OF_A_MODEL)]
+Sha256 = Annotated[str, Field(pattern=SHA256)]
+PeerName = Annotated[str, Field(pattern=NAME_OF_A_PEER)]
+InputName = Annotated[str, Field(pattern=NAME_OF_AN_INPUT)]
 
 
 class Strict(BaseModel):

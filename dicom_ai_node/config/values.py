@@ -1,10 +1,18 @@
 """What single values of the configuration may be."""
 
+from collections.abc import Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
+from dicom_ai_node.config.strict import (
+    NAME_OF_A_MODEL,
+    NAME_OF_A_PEER,
+    NAME_OF_AN_INPUT,
+    SHA256,
+    VERSION_OF_A_MODEL,
+)
 from dicom_ai_node.uids import is_uid
 
 
@@ -15,9 +23,10 @@ def _not_blank(title: str) -> str:
 
 
 # PS3.5 6.2: 16 characters of the default repertoire, no backslash, no control characters
+_AE_TITLE = r"^[ -\[\]-~]{1,16}$"
 AETitle = Annotated[
     str,
-    StringConstraints(strip_whitespace=True, pattern=r"^[ -\[\]-~]{1,16}$"),
+    StringConstraints(strip_whitespace=True, pattern=_AE_TITLE),
     AfterValidator(_not_blank),
 ]
 Port = Annotated[int, Field(ge=1, le=65535, strict=True)]
@@ -56,3 +65,15 @@ CertificateName = Annotated[
 
 def as_list(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
+
+
+# what a pattern wants, for people
+SHAPES: Mapping[str, str] = {
+    _AE_TITLE: "an AE title has 1 to 16 letters, digits or signs, and no backslash",
+    _CERTIFICATE: "write dns:NAME, a name in the certificate, or sha256:HASH of its public key",
+    NAME_OF_A_MODEL: "a model's name has small letters, digits, dots, - and _, and 63 at most",
+    VERSION_OF_A_MODEL: "a version has letters, digits, dots, +, - and _, and 32 at most",
+    SHA256: "a hash has 64 digits from 0 to f: `dicom-ai-node models show` prints it",
+    NAME_OF_A_PEER: "a name has letters, digits, - and _, and 32 at most",
+    NAME_OF_AN_INPUT: "an input's name has small letters, digits, - and _, and 32 at most",
+}

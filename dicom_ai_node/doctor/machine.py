@@ -13,7 +13,7 @@ from packaging.requirements import Requirement
 
 from dicom_ai_node.config.settings import Config
 from dicom_ai_node.doctor.finding import Finding, fail, ok, warn
-from dicom_ai_node.spool import Spool
+from dicom_ai_node.spool import Spool, is_held
 
 _DISTRIBUTION = "dicom-ai-node"
 _MB = 1_000_000
@@ -116,19 +116,9 @@ def _suits(wanted: Requirement, found: Mapping[str, str | None]) -> bool:
 
 
 def _roles(spool: Spool) -> Finding:
-    held = [role for role in _ROLES if _is_held(spool.locks / f"{role}.lock")]
+    held = [role for role in _ROLES if is_held(spool.locks / f"{role}.lock")]
     missing = [role for role in ("receive", "work", "deliver") if role not in held]
     if missing:
         step = "start the node: `dicom-ai-node run`"
         return warn("roles", f"these do not run on this spool: {', '.join(missing)}", step)
     return ok("roles", f"running: {', '.join(held)}")
-
-
-def _is_held(lock: Path) -> bool:
-    """Without asking for the lock: a role that starts at this moment must get it."""
-    try:
-        inode = lock.stat().st_ino
-    except FileNotFoundError:
-        return False
-    held = Path("/proc/locks").read_text()
-    return any(f":{inode}" in word for line in held.splitlines() for word in line.split()[5:6])

@@ -1,6 +1,6 @@
 """C-STORE and C-ECHO as an SCU, on pynetdicom."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,12 +63,17 @@ class DimseStore:
                     return
                 yield sending.offer(offer)
 
-    def echo(self) -> None:
-        """Raises PeerUnreachable unless the peer answers C-ECHO with success."""
-        with self._associate({(Verification, ImplicitVRLittleEndian)}) as association:
+    def echo(self, offered: Collection[UID] = ()) -> frozenset[UID]:
+        """Raises PeerUnreachable unless the peer answers C-ECHO with success; which of these SOP
+        classes it would take no instance of."""
+        wanted = {(each, ExplicitVRLittleEndian) for each in offered}
+        wanted |= {(each, ImplicitVRLittleEndian) for each in (Verification, *offered)}
+        with self._associate(wanted) as association:
             status = association.send_c_echo() if association.is_established else Dataset()
             if status.get("Status") != 0x0000:
                 raise PeerUnreachable(f"{self._name()} did not answer C-ECHO with success")
+            taken = {context.abstract_syntax for context in association.accepted_contexts}
+            return frozenset(offered) - taken
 
     @contextmanager
     def _associate(self, wanted: set[tuple[UID, UID]]) -> Iterator[Association]:

@@ -1,0 +1,1 @@
+"""`setup`: five questions, and a configuration that works."""
