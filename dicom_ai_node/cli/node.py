@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dicom_ai_node import log
+from dicom_ai_node import in_force, log
 from dicom_ai_node.audit.trail import Trail
 from dicom_ai_node.config.load import load
 from dicom_ai_node.config.settings import Config
@@ -37,10 +37,15 @@ class Node:
     models: Mapping[str, "InstalledModel"]  # as Store.by_label(); empty for what runs none
 
 
-def open_node(directory: Path, *, need_models: bool = False) -> Node:
-    """Raises ConfigError; makes the spool and an empty database where there is none."""
+def open_node(
+    directory: Path, *, need_models: bool = False, in_force_file: Path | None = None
+) -> Node:
+    """Raises ConfigError; makes the spool and an empty database where there is none.
+
+    The configuration is what stands in `in_force_file`, if there is one, whatever the folder says.
+    """
     os.umask(0o077)
-    config = load(directory, need_models=need_models)
+    config = read_config(directory, need_models=need_models, in_force_file=in_force_file)
     spool = Spool(config.node.spool)
     configure_log(config, spool)
     database = Database(config.node.database)
@@ -56,6 +61,15 @@ def open_node(directory: Path, *, need_models: bool = False) -> Node:
         trail=Trail(spool.root / "audit"),
         models=models,
     )
+
+
+def read_config(
+    directory: Path, *, need_models: bool = False, in_force_file: Path | None
+) -> Config:
+    """Raises ConfigError; see `open_node()`."""
+    if in_force_file is not None and in_force_file.exists():
+        return in_force.read(in_force_file).config
+    return load(directory, need_models=need_models)
 
 
 def _models(config: Config) -> Mapping[str, "InstalledModel"]:
