@@ -15,6 +15,7 @@ from dicom_ai_node.config.settings import Config
 from dicom_ai_node.errors import ConfigError
 from dicom_ai_node.spool import Spool, durable_write
 
+ROLES = ("receive", "work", "deliver", "web")
 # what is bound, locked or counted on from the start to the end of a process
 _FROM_THE_START = (
     *("node.host", "node.port", "node.spool", "node.database", "node.receive_processes"),
@@ -68,6 +69,20 @@ def find(spool: Spool, role: str) -> InForce | None:
         return read(path_of(spool, role))
     except ConfigError:
         return None
+
+
+def running(spool: Spool) -> dict[str, InForce]:
+    """What those run with who read the folder themselves: `run`, or roles that run alone."""
+    alone = ("run",) if spool.holder("run") is not None else ROLES
+    found = {role: find(spool, role) for role in alone if spool.holder(role) is not None}
+    return {role: said for role, said in found.items() if said is not None}
+
+
+def not_in_force(spool: Spool, config: Config) -> list[str]:
+    """Keys for which the files say something else than a node runs with that is there now."""
+    return sorted(
+        {key for said in running(spool).values() for key in changed_keys(said.config, config)}
+    )
 
 
 def changed_keys(before: Config, after: Config) -> list[str]:

@@ -16,6 +16,7 @@ from dicom_ai_node.cli import (
     maintenance,
     models,
     predict,
+    reload,
     results,
     roles,
     rules,
@@ -32,7 +33,7 @@ app = typer.Typer(
     add_completion=True,
 )
 for module in (
-    *(roles, importing, check, predict, status, drain, doctor),
+    *(roles, reload, importing, check, predict, status, drain, doctor),
     *(maintenance, backup, demo),
 ):
     module.add_to(app)

@@ -15,6 +15,7 @@ from dicom_ai_node.config.load import load
 from dicom_ai_node.config.settings import Config
 from dicom_ai_node.database import schema, soundness
 from dicom_ai_node.database.engine import Database
+from dicom_ai_node.errors import ConfigError
 from dicom_ai_node.spool import Spool
 
 if TYPE_CHECKING:
@@ -53,6 +54,8 @@ def open_node(
         soundness.require_there(database.path, has_files=spool.holds_anything())
     schema.require_current(database)
     models = _models(config) if need_models else {}
+    if need_models:
+        _require_routed(config, models)
     return Node(
         directory=directory,
         config=config,
@@ -77,6 +80,16 @@ def _models(config: Config) -> Mapping[str, "InstalledModel"]:
     from dicom_ai_node.config.store import read_store
 
     return read_store(config.node.models, config.node.trusted_models).by_label()
+
+
+def _require_routed(config: Config, models: Mapping[str, "InstalledModel"]) -> None:
+    """`load()` saw to it; but not that nobody has taken one out of the store since."""
+    for route in config.routes:
+        if route.model_label not in models:
+            raise ConfigError(
+                f"route {route.label}: its model {route.model_label} is not in "
+                f"{config.node.models}: `dicom-ai-node models install {route.model}`"
+            )
 
 
 def configure_log(config: Config, spool: Spool) -> None:

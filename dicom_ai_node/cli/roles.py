@@ -41,8 +41,6 @@ from dicom_ai_node.spool import RECEIVING_LOCK
 
 log = get_logger(__name__)
 
-ROLES = ("receive", "work", "deliver", "web")
-
 
 def add_to(app: typer.Typer) -> None:
     for verb in (run, receive, work, deliver, web):
@@ -66,7 +64,7 @@ def run(config: ConfigDir = DEFAULT_CONFIG) -> None:
         reloading = Reloading("run", config, node.spool, node.config)
         file = in_force.path_of(node.spool, "run")
         supervise(
-            {each: [*command(each, config, file), "--supervised"] for each in ROLES},
+            {each: [*command(each, config, file), "--supervised"] for each in in_force.ROLES},
             stop,
             drain_s=node.config.node.drain_s + 10,
             reload=Reload(asked=hung_up, take=reloading.take, take_back=reloading.take_back),

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 import typer
 from rich.table import Table
 
+from dicom_ai_node import in_force
 from dicom_ai_node.cli.node import DEFAULT_CONFIG, AsJson, ConfigDir, open_node
 from dicom_ai_node.cli.show import age, console, print_json
 from dicom_ai_node.database.books import Books, books
@@ -21,8 +22,9 @@ def status(as_json: AsJson = False, config: ConfigDir = DEFAULT_CONFIG) -> None:
     with node.database.read() as connection:
         found = books(connection)
     drained = is_draining(node.spool)
+    not_in_force = in_force.not_in_force(node.spool, node.config)
     if as_json:
-        print_json(found.as_dict() | {"draining": drained})
+        print_json(found.as_dict() | {"draining": drained, "not_in_force": not_in_force})
         return
     table = Table("", "", "Number", show_header=False)
     for row in _rows(found, now=node.database.now()):
@@ -34,6 +36,11 @@ def status(as_json: AsJson = False, config: ConfigDir = DEFAULT_CONFIG) -> None:
         typer.echo(
             "Dead letters wait for a person: `jobs list --dead`, and `studies list` for those that "
             "need a review."
+        )
+    if not_in_force:
+        typer.echo(
+            f"The files say something else than the node runs with ({', '.join(not_in_force)}): "
+            "run `dicom-ai-node reload`."
         )
     typer.echo(f"balanced: {'yes' if found.balanced else 'no: run `dicom-ai-node doctor`'}")
 
