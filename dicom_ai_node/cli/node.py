@@ -11,6 +11,7 @@ import typer
 
 from dicom_ai_node import in_force, log
 from dicom_ai_node.audit.trail import Trail
+from dicom_ai_node.cli.show import AsJson as AsJson
 from dicom_ai_node.config.load import load
 from dicom_ai_node.config.settings import Config
 from dicom_ai_node.database import schema, soundness
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 ConfigDir = Annotated[
     Path, typer.Option("--config", help="The folder of the *.yaml files.", show_default=True)
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print data for programs.")]
 DEFAULT_CONFIG = Path("config")
 
 

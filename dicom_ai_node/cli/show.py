@@ -3,22 +3,28 @@
 import json
 import sys
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
 from dicom_ai_node.job import DeliveryState
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print data for programs.")]
 
 _UNBROKEN = 2000  # columns
 
 
-def console(*, soft_wrap: bool = False) -> Console:
+def console(*, soft_wrap: bool = False) -> "Console":
     """Text as it is: what comes from a header must not be taken for markup.
 
     With `soft_wrap`, for sentences, a line is broken by the terminal alone. Into a pipe or a file,
     tables are as wide as what stands in them.
     """
+    from rich.console import Console  # which takes as long as all the rest
+
     width = None if sys.stdout.isatty() else _UNBROKEN
     return Console(markup=False, highlight=False, emoji=False, soft_wrap=soft_wrap, width=width)
 
