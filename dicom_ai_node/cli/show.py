@@ -11,6 +11,7 @@ from dicom_ai_node.job import DeliveryState
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.text import Text
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print data for programs.")]
 
@@ -38,6 +39,25 @@ def moment(seconds: float | None) -> str:
     if seconds is None:
         return ""
     return datetime.fromtimestamp(seconds).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def moment_and_age(seconds: float, *, now: float) -> str:
+    return f"{moment(seconds)} ({age(now - seconds)})"
+
+
+_STYLES = {
+    **dict.fromkeys(("undelivered", "quarantined", "needs_review", "incomplete"), "bold red"),
+    **dict.fromkeys(("queued", "receiving"), "yellow"),
+    **dict.fromkeys(("running", "ready"), "cyan"),
+    **dict.fromkeys(("done", "routed"), "green"),
+}
+
+
+def coloured(state: str) -> "Text":
+    """The state of a job or of a study; in colour on a terminal, unless NO_COLOR is set."""
+    from rich.text import Text
+
+    return Text(state, style=_STYLES.get(state, ""))
 
 
 def age(seconds: float) -> str:
