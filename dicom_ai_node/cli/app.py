@@ -11,6 +11,7 @@ import typer
 from dicom_ai_node.cli.show import AsJson, print_json
 from dicom_ai_node.errors import NodeError
 
+_NAME = "dicom-ai-node"
 # In the order of the help: what makes verbs, below this package, and their names. The file of a
 # verb is only read when it is asked for: together they take seconds.
 _VERBS: dict[str, Sequence[str]] = {
@@ -39,7 +40,7 @@ _GROUPS = {  # with the file that has each, as `app` or under its own name
 def command_line(word: str = "") -> typer.Typer:
     """The verbs that begin with this word; all of them, if none does."""
     made = typer.Typer(
-        name="dicom-ai-node",
+        name=_NAME,
         help="A DICOM AI node beside the PACS. Research use only.",
         no_args_is_help=True,
         pretty_exceptions_show_locals=False,  # locals may hold patient data
@@ -88,7 +89,7 @@ def __getattr__(name: str) -> typer.Typer:
 def main() -> None:
     """The exit status is that of `errors`; a mistake is a sentence, and never a traceback."""
     try:
-        status = command_line(_first_word())(standalone_mode=False)
+        status = command_line(_first_word())(prog_name=_NAME, standalone_mode=False)
         sys.stdout.flush()
     except NodeError as error:
         _end(str(error), error.exit_status)
@@ -123,5 +124,5 @@ def _end_usage(error: Any) -> None:
     if not text or "\n" in text:
         error.show()
         sys.exit(error.exit_code)
-    where = error.ctx.command_path if getattr(error, "ctx", None) else "dicom-ai-node"
+    where = error.ctx.command_path if getattr(error, "ctx", None) else _NAME
     _end(f"{text.rstrip('.?')}{'?' if text.endswith('?') else '.'} See `{where} --help`.", 2)

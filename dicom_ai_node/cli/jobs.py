@@ -10,7 +10,7 @@ from rich.table import Table
 from sqlalchemy import Connection
 
 from dicom_ai_node import next_step
-from dicom_ai_node.cli import watching
+from dicom_ai_node.cli import completing, watching
 from dicom_ai_node.cli.job_list import table_of, waits_for_time
 from dicom_ai_node.cli.node import DEFAULT_CONFIG, AsJson, ConfigDir, Node, open_node
 from dicom_ai_node.cli.show import console, moment, print_json, state_in_words
@@ -23,11 +23,23 @@ from dicom_ai_node.job import DEAD, FINAL_STATES, DeliveryState, Job, JobState, 
 
 app = typer.Typer(help="The queue: see, retry, cancel, prioritise.", no_args_is_help=True)
 
-JobId = Annotated[int, typer.Argument(max=2**62, help="The job's number, as `jobs list` shows it.")]
+JobId = Annotated[
+    int,
+    typer.Argument(
+        max=2**62,
+        help="The job's number, as `jobs list` shows it.",
+        autocompletion=completing.job_numbers,
+    ),
+]
 _MOMENTS = ("created_at", "run_after", "lease_expires_at")
 _WAITS_FOR_A_MASK = "when the result that it builds on is there"
 JobIds = Annotated[
-    list[int] | None, typer.Argument(max=2**62, help="Numbers, as `jobs list` shows them.")
+    list[int] | None,
+    typer.Argument(
+        max=2**62,
+        help="Numbers, as `jobs list` shows them.",
+        autocompletion=completing.job_numbers,
+    ),
 ]
 Dead = Annotated[bool, typer.Option("--dead", help="Those undelivered or quarantined.")]
 
@@ -115,7 +127,11 @@ def retry(
     job_ids: JobIds = None,
     dead: Dead = False,
     peer: Annotated[
-        str | None, typer.Option(help="Only what this peer did not take; with --dead, only that.")
+        str | None,
+        typer.Option(
+            help="Only what this peer did not take; with --dead, only that.",
+            autocompletion=completing.peer_names,
+        ),
     ] = None,
     config: ConfigDir = DEFAULT_CONFIG,
 ) -> None:
@@ -140,7 +156,11 @@ def retry(
 def cancel(
     job_ids: JobIds = None,
     peer: Annotated[
-        str | None, typer.Option(help="Only what this peer has not got, of all jobs.")
+        str | None,
+        typer.Option(
+            help="Only what this peer has not got, of all jobs.",
+            autocompletion=completing.peer_names,
+        ),
     ] = None,
     config: ConfigDir = DEFAULT_CONFIG,
 ) -> None:
