@@ -126,11 +126,8 @@ def test_each_exit_status_means_one_thing(home: Path) -> None:
 
 def test_a_reader_that_wants_no_more_is_no_failure_to_be_told(home: Path) -> None:
     for words in (["jobs", "list", "--json"], ["status"], ["--help"]):
-        command = [
-            *PROGRAM,
-            *words,
-            *(["--config", str(home / "config")] if "-" not in words[0] else []),
-        ]
+        config = [] if words == ["--help"] else ["--config", str(home / "config")]
+        command = [*PROGRAM, *words, *config]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
             assert process.stdout is not None
             assert process.stderr is not None
@@ -173,6 +170,9 @@ def test_bash_completes_verbs_and_what_is_there(home: Path) -> None:
     assert completed(home, "dicom-ai-node jobs show ") == ["2", "1"]
     assert completed(home, "dicom-ai-node studies show 1.") == ["1.2"]
     assert completed(home, "dicom-ai-node jobs cancel --peer par") == ["partner"]
+    (home / "models" / "bright" / "1.0").mkdir(parents=True)
+    (home / "models" / "bright" / "1.0" / "model.yaml").touch()
+    assert completed(home, "dicom-ai-node models show ") == ["bright"]
     assert "--limit" in completed(home, "dicom-ai-node jobs list --l")
 
 

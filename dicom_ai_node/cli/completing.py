@@ -59,6 +59,5 @@ def _rows(config: Config, query: str) -> Iterator[tuple[str, str]]:
 
 
 def _folders(store: Path) -> Iterator[tuple[str, str]]:
-    for path in sorted(store.glob("*/model.yaml")):
-        name, _, version = path.parent.name.partition(" ")
-        yield name, version
+    for path in sorted(store.glob("*/*/model.yaml")):
+        yield path.parts[-3], path.parts[-2]

@@ -9,6 +9,7 @@ from dicom_ai_node.config.settings import Config
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.receive.server import Receiver
 from dicom_ai_node.spool import Spool
+from tests.acceptance.loopback import free_port
 from tests.made import configuration
 from tests.receive.raw_scu import (
     Reply,
@@ -124,4 +125,26 @@ def test_a_file_that_is_wrong_changes_nothing_and_a_good_one_no_open_association
         with association(node.port, calling="SCANNER") as scanner:
             assert scanner.send_c_store(slices(name="scanner")[0]).Status == 0x0000
         with association(node.port) as gone:
+            assert gone.is_rejected
+
+
+@pytest.mark.fault("H2")
+def test_every_process_of_a_shared_port_takes_what_is_new(tmp_path: Path) -> None:
+    home = tmp_path / "node"
+    port = free_port()
+    with receiving(home, node={"receive_processes": 2, "port": port}) as node:
+        wait(lambda: len(node.events("receiver_listening")) == 2)
+        node.configure(json.dumps({**node.settings, "accept": SCANNER_ALONE}))
+        node.hang_up()
+
+        def is_everywhere() -> bool:
+            """The kernel gives each of several connections to either of them."""
+            answers = []
+            for _ in range(12):
+                with association(port, calling="SCANNER") as scanner:
+                    answers.append(scanner.is_established)
+            return all(answers)
+
+        wait(is_everywhere)
+        with association(port) as gone:
             assert gone.is_rejected
