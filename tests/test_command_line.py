@@ -253,3 +253,34 @@ def test_states_have_colours_on_a_terminal_alone(home: Path, no_color: bool) -> 
     os.close(leader)
     assert process.returncode == 0
     assert (b"\x1b[33m" in shown) is not no_color
+
+
+@pytest.mark.parametrize(
+    ("words", "keys"),
+    [
+        (["version"], {"version"}),
+        (["status"], {"draining", "not_in_force", "balanced"}),
+        (["jobs", "list"], None),
+        (["studies", "list"], None),
+        (["rescan"], {"instances", "results"}),
+        (["purge"], {"studies"}),
+        (["drain", "--off"], {"draining"}),
+        (["models", "list"], None),
+        (["doctor"], None),
+    ],
+)
+def test_what_is_printed_is_there_for_programs(
+    home: Path, words: list[str], keys: set[str] | None
+) -> None:
+    found = json.loads(ran(*words, "--json", home=None if words == ["version"] else home)[1])
+    if keys is None:
+        assert isinstance(found, list)
+    else:
+        assert keys <= found.keys()
+
+
+def test_a_backup_says_what_is_in_it(home: Path) -> None:
+    target = home / "backup"
+    made = json.loads(ran("backup", target, "--json", home=home)[1])
+    assert made["files"] > 1
+    assert json.loads(ran("backup", target, "--verify", "--json", home=home)[1]) == made

@@ -2,6 +2,8 @@
 
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -28,6 +30,15 @@ def console(*, soft_wrap: bool = False) -> "Console":
 
     width = None if sys.stdout.isatty() else _UNBROKEN
     return Console(markup=False, highlight=False, emoji=False, soft_wrap=soft_wrap, width=width)
+
+
+@contextmanager
+def busy(text: str) -> Iterator[None]:
+    """What takes long says so, to a person at a terminal alone."""
+    from rich.console import Console
+
+    with Console(stderr=True).status(text):
+        yield
 
 
 def print_json(value: Any) -> None:
