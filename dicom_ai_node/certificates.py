@@ -3,8 +3,8 @@
 `key` is always the key of the configuration that names the file. Raises ConfigError.
 """
 
+import re
 import ssl
-import stat
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -12,9 +12,10 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 
 from dicom_ai_node.errors import ConfigError
+from dicom_ai_node.secret import read_secret
 
 SOON = timedelta(days=30)
-_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+_CRL = re.compile(rb"-----BEGIN X509 CRL-----.+?-----END X509 CRL-----", re.DOTALL)
 # what `cryptography` says of a certificate that it cannot read
 UNREADABLE = (
     ValueError,
@@ -31,16 +32,6 @@ def read_file(key: str, path: Path) -> bytes:
         raise ConfigError(
             f"{key}: {path} cannot be read ({error.strerror}): check the path and its owner"
         ) from None
-
-
-def read_secret(key: str, path: Path) -> bytes:
-    """Of no use to others: who may read it may be us."""
-    content = read_file(key, path)
-    if path.stat().st_mode & _OTHERS:
-        raise ConfigError(
-            f"{key}: {path} may be read by others than its owner: run `chmod 600 {path}`"
-        )
-    return content
 
 
 def read_certificates(key: str, path: Path) -> list[x509.Certificate]:
@@ -91,3 +82,20 @@ def expiry(key: str, path: Path, now: datetime) -> str | None:
     if ends <= now:
         return f"{key}: {path} has expired on {ends:%Y-%m-%d}: renew it"
     return f"{key}: {path} expires on {ends:%Y-%m-%d}: renew it before"
+
+
+def crl_ends(path: Path) -> datetime | None:
+    """When the first of the lists is too old: OpenSSL then takes none of that CA's peers."""
+    data = read_file("node.tls.crl", path)
+    # OpenSSL would trust a certificate in this file like those in node.tls.ca
+    if b"CERTIFICATE-----" in data:
+        raise ConfigError(f"node.tls.crl: {path} holds a certificate: put it into node.tls.ca")
+    try:
+        lists = [x509.load_pem_x509_crl(found) for found in _CRL.findall(data)]
+    except UNREADABLE:
+        lists = []
+    if not lists:
+        raise ConfigError(
+            f"node.tls.crl: {path} is no list in PEM: give a file with -----BEGIN X509 CRL-----"
+        )
+    return min((each.next_update_utc for each in lists if each.next_update_utc), default=None)

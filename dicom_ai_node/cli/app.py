@@ -27,13 +27,15 @@ _VERBS: dict[str, Sequence[str]] = {
     "backup": ("backup", "restore"),
     "demo": ("demo",),
 }
-_GROUPS = {  # with the file that has each, as `app` or under its own name
-    "jobs": "jobs",
-    "studies": "studies",
-    "results": "results",
-    "rules": "rules",
-    "models": "models",
-    "db": "maintenance",
+_GROUPS = {  # with the file that has each, and its name there
+    "jobs": ("jobs", "app"),
+    "studies": ("studies", "app"),
+    "results": ("results", "app"),
+    "rules": ("rules", "app"),
+    "models": ("models", "app"),
+    "tokens": ("tokens", "app"),
+    "config": ("config", "app"),
+    "db": ("maintenance", "db"),
 }
 
 
@@ -53,10 +55,9 @@ def command_line(word: str = "") -> typer.Typer:
     for file, names in _VERBS.items():
         if wanted.intersection(names):
             _module(file).add_to(made)
-    for name, file in _GROUPS.items():
+    for name, (file, attribute) in _GROUPS.items():
         if name in wanted:
-            module = _module(file)
-            made.add_typer(getattr(module, name, None) or module.app, name=name)
+            made.add_typer(getattr(_module(file), attribute), name=name)
     if "version" in wanted:
         made.command()(version)
     return made

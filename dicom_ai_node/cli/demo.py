@@ -21,11 +21,17 @@ def demo(
     directory: Annotated[
         Path, typer.Option("--dir", help="The demo's own folder; made if missing.")
     ] = DEFAULT_DIR,
+    images: Annotated[
+        Path | None, typer.Option(help="Only write the head as DICOM files into this new folder.")
+    ] = None,
 ) -> None:
     """Send a real head MR through a node of its own and show what comes back."""
-    from dicom_ai_node.demo.run import run
+    from dicom_ai_node.demo.run import run, write_images
 
     try:
-        run(directory, stay=stay)
+        if images is not None:
+            write_images(directory, images)
+        else:
+            run(directory, stay=stay)
     except ConfigError as error:  # not of a configuration that the user wrote
         raise NodeError(str(error)) from None

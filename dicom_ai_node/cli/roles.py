@@ -3,12 +3,14 @@
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
-from dicom_ai_node import in_force
+from dicom_ai_node import in_force, metrics
 from dicom_ai_node.cli.missed import catching_up
 from dicom_ai_node.cli.node import DEFAULT_CONFIG, ConfigDir, Node, open_node
 from dicom_ai_node.cli.peer_threads import confirmations, peer_queues, prior_fetchers
@@ -26,7 +28,6 @@ from dicom_ai_node.cli.role import (
 from dicom_ai_node.database import soundness, waiting
 from dicom_ai_node.database.claim import claimed
 from dicom_ai_node.disks import look_at_disks
-from dicom_ai_node.draining import is_draining
 from dicom_ai_node.errors import ConfigError
 from dicom_ai_node.log import get_logger
 from dicom_ai_node.processes import (
@@ -37,7 +38,11 @@ from dicom_ai_node.processes import (
     stop_with_parent,
     supervise,
 )
+from dicom_ai_node.service_notify import ServiceNotify
 from dicom_ai_node.spool import RECEIVING_LOCK
+
+if TYPE_CHECKING:
+    from dicom_ai_node.observe.server import Server
 
 log = get_logger(__name__)
 
@@ -52,7 +57,7 @@ def run(config: ConfigDir = DEFAULT_CONFIG) -> None:
 
     SIGHUP, or `dicom-ai-node reload`, takes a changed configuration.
     """
-    stop = stop_on_signals()
+    stop = ServiceNotify(stop_on_signals())
     hung_up = hangups()
     node = open_node(config, need_models=True)
     require_senders(node.config)
@@ -61,6 +66,7 @@ def run(config: ConfigDir = DEFAULT_CONFIG) -> None:
         soundness.require_sound(node.database.path)
         look_at_disks(node.spool.root, node.database.path)
         node.database.close()  # the children have connections of their own
+        metrics.forget_gauges(node.spool.metrics)
         reloading = Reloading("run", config, node.spool, node.config)
         file = in_force.path_of(node.spool, "run")
         supervise(
@@ -92,6 +98,7 @@ def receive(
         with node.spool.lock(RECEIVING_LOCK, wait_s=settings.drain_s + LOCK_WAIT_S):
             node.spool.sweep_incoming("*.part")
             rescan(node.spool, node.database)
+            metrics.forget_gauges(node.spool.metrics, "receive")
         if settings.receive_processes == 1:
             _listen(held)
         else:
@@ -147,6 +154,7 @@ def _share(directory: Path, in_force_file: Path | None) -> None:
 def _listen(held: Held) -> None:
     from dicom_ai_node.receive.server import Receiver
 
+    metrics.keep(held.node.spool.metrics, "receive")
     receiver = Receiver(held.node.config, held.node.spool, held.node.database)
 
     def reload_on_hangup() -> None:
@@ -173,6 +181,7 @@ def work(
     stop = threading.Event()
     with role("work", config, supervised, in_force_file, stop=stop) as (node, leave):
         node.spool.sweep_incoming("attempt-*")
+        metrics.keep(node.spool.metrics, "work")
         routed = {route.model_label for route in node.config.routes}
         spool, font = node.spool, node.config.node.font
         off = {f"{name} {version}" for name, version in read_disabled(node.config.node.models)}
@@ -214,6 +223,7 @@ def deliver(
 
     with role("deliver", config, supervised, in_force_file) as (node, stop):
         check_peers(node.config)
+        metrics.keep(node.spool.metrics, "deliver")
         intake = Intake(
             config=node.config, models=node.models, spool=node.spool, database=node.database
         )
@@ -248,23 +258,54 @@ def web(
     supervised: Supervised = False,
     in_force_file: InForceFile = None,
 ) -> None:
-    """Serve metrics and health checks."""
+    """Serve metrics, health checks, and the web page where it is installed."""
+    with role("web", config, supervised, in_force_file) as (node, stop):
+        server = _metrics_server(node)
+        with _page(node):
+            stop.wait()
+        if server is not None:
+            server.shutdown()
+            server.server_close()
+
+
+def _metrics_server(node: Node) -> "Server | None":
+    """Serving; None where the configuration wants none."""
+    from dicom_ai_node.observe.observed import Observed
     from dicom_ai_node.observe.server import make_server
 
-    with role("web", config, supervised, in_force_file) as (node, stop):
-        settings = node.config.metrics
-        try:
-            server = make_server(settings, node.database, lambda: is_draining(node.spool))
-        except OSError as error:
-            raise ConfigError(
-                f"metrics.port {settings.port} cannot be used ({error.strerror}): "
-                "choose another one"
-            ) from None
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        log.info("metrics_listening", host=settings.host, port=server.server_address[1])
-        stop.wait()
-        server.shutdown()
-        server.server_close()
+    settings = node.config.metrics
+    if settings.port is None:
+        return None
+    observed = Observed(config=node.config, spool=node.spool, database=node.database)
+    try:
+        server = make_server(observed)
+    except OSError as error:
+        raise ConfigError(
+            f"metrics.port {settings.port} cannot be used ({error.strerror}): choose another one"
+        ) from None
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    log.info("metrics_listening", host=settings.host, port=server.server_address[1])
+    return server
+
+
+@contextmanager
+def _page(node: Node) -> Iterator[None]:
+    """Without its extra, or without a port, nothing is served beside metrics and health."""
+    if node.config.web.port is None:
+        yield
+        return
+    try:
+        from dicom_ai_node.web.server import serving
+        from dicom_ai_node.web.site import Site
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("dicom_ai_node"):
+            raise
+        log.warning("web_page_not_installed", install="pip install 'dicom-ai-node[web]'")
+        yield
+        return
+    site = Site(config=node.config, spool=node.spool, database=node.database, trail=node.trail)
+    with serving(site):
+        yield
 
 
 def _name_orphans(node: Node) -> None:

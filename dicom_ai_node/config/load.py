@@ -14,7 +14,9 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from dicom_ai_node.config.inputs import mistakes_of_inputs, mistakes_of_models
 from dicom_ai_node.config.peers import DimsePeer, is_loopback
+from dicom_ai_node.config.secret_file import CHECK_FILES
 from dicom_ai_node.config.settings import Config
+from dicom_ai_node.config.web_check import mistakes_of_web
 from dicom_ai_node.errors import ConfigError
 
 ENVIRONMENT_PREFIX = "DICOM_AI_NODE__"
@@ -71,7 +73,7 @@ def load(
         _merge(tree, _read(file), file)
     _override(tree, environ)
     try:
-        config = Config.model_validate(tree.values)
+        config = Config.model_validate(tree.values, context=CHECK_FILES)
     except ValidationError as error:
         raise ConfigError("\n".join(_describe(error, tree))) from None
     wrong = [*_disagreements(config, tree), *(_missing_models(config, tree) if need_models else ())]
@@ -100,6 +102,9 @@ def _disagreements(config: Config, tree: _Tree) -> Iterator[str]:
     yield from _unfetchable(config, tree)
     yield from _unprotected(config, tree)
     yield from _same_ports(config, tree)
+    for loc, mistake in mistakes_of_web(config.web):
+        place, key = tree.place(loc)
+        yield f"{place}: {key}: {mistake}"
 
 
 def _same_ports(config: Config, tree: _Tree) -> Iterator[str]:

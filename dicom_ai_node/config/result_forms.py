@@ -14,17 +14,26 @@ Limit = Annotated[int, Field(ge=1)]
 class ResultForms(Strict):
     """Two ladders, and what goes along: the first form that the peer takes is sent, no other.
 
-    A form beyond a limit is passed over. Where none is within them, the report goes alone.
+    A form beyond a limit is passed over. Where none is within them, the report goes alone:
+    [results.md](results.md).
     """
 
     segmentation: Annotated[tuple[Segmentation, ...], Field(min_length=1)] = (Segmentation.BINARY,)
+    """How masks are sent, the first of these that the peer takes."""
     report: Annotated[tuple[ReportForm, ...], Field(min_length=1)] = (ReportForm.COMPREHENSIVE_3D,)
+    """Which SOP class the report is of, the first of these that the peer takes."""
     also: tuple[Companion, ...] = ("summary",)
-    split_every: Limit | None = None  # segments in one object
-    keep_empty_frames: bool = False  # for viewers before OHIF 3
-    max_segments: Limit | None = None  # of one object
+    """What goes along for viewers that show neither."""
+    split_every: Limit | None = None
+    """So many segments in one segmentation object, and the rest in further ones."""
+    keep_empty_frames: bool = False
+    """A frame for every slice, for viewers before OHIF 3."""
+    max_segments: Limit | None = None
+    """A form with an object of more segments is passed over."""
     max_frames: Limit | None = None
+    """A form with an object of more frames is passed over."""
     max_mb: Limit | None = None
+    """A form with an object of more MB is passed over."""
 
     @field_validator("segmentation", "report", "also")
     @classmethod

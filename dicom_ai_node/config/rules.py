@@ -33,12 +33,16 @@ def _known(attr: str) -> str:
 
 
 class Condition(Strict):
-    """`attr` is a DICOM keyword, or a fact with a dollar sign before it."""
+    """What one attribute must be, or one fact: [rules.md](rules.md)."""
 
     attr: str
+    """A keyword of the DICOM dictionary, or a fact with a dollar sign before it (`$plane`)."""
     op: Operator
+    """How it is compared."""
     value: Scalar | tuple[Scalar, ...]
+    """With what: one value, or a list where the operator takes one."""
     missing: Literal["fail", "pass"] = "fail"
+    """pass: a series without this attribute is fine."""
 
     @field_validator("attr")
     @classmethod
@@ -74,11 +78,17 @@ class Condition(Strict):
 
 
 class AnyOf(Strict):
+    """Holds when one of these does."""
+
     any: Annotated[tuple["Clause", ...], Field(min_length=1)]
+    """Conditions, or `any` and `all` again."""
 
 
 class AllOf(Strict):
+    """Holds when all of these do."""
+
     all: Annotated[tuple["Clause", ...], Field(min_length=1)]
+    """Conditions, or `any` and `all` again."""
 
 
 def _clause_kind(value: Any) -> str:
@@ -101,7 +111,9 @@ class Preference(Strict):
     """A series that fulfils the clause is better by the weight; less than 0: worse."""
 
     when: Clause
+    """A condition, or `any` or `all` of several."""
     weight: Annotated[float, Field(allow_inf_nan=False)] = 1.0
+    """How much better; less than 0: worse."""
 
 
 # names of the standing exclusions (config.standing)
@@ -112,10 +124,16 @@ class Selection(Strict):
     """Which series suit: all of `require`, none of `exclude`; and which of them is the best."""
 
     require: tuple[Clause, ...] = ()
+    """A series must fulfil all of these."""
     exclude: tuple[Clause, ...] = ()
+    """A series must fulfil none of these."""
     prefer: tuple[Preference, ...] = ()
-    tie: tuple[str, ...] = ()  # "SeriesNumber": the smaller one; "-$instances": the larger one
-    allow: tuple[Allowed, ...] = ()  # lifts standing exclusions
+    """Of the series that suit, the best alone is taken, by these weights."""
+    tie: tuple[str, ...] = ()
+    """What decides between equally good ones: `SeriesNumber` takes the smaller, `-$instances` the
+    larger."""
+    allow: tuple[Allowed, ...] = ()
+    """Kinds of series that are left out otherwise."""
 
     @field_validator("tie")
     @classmethod
@@ -133,15 +151,20 @@ class Prior(Strict):
     """An input that is a series of an earlier study of the same patient."""
 
     within_days: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 3650
-    from_: PeerName | None = Field(default=None, alias="from")  # from which it may be fetched
+    """How old it may be, in days."""
+    from_: PeerName | None = Field(default=None, alias="from")
+    """The peer, of kind dimse, from which it may be fetched."""
 
 
 class InputSelection(Selection):
     """The series for one of several inputs of a model."""
 
     optional: bool = False
-    result_of: ModelName | None = None  # the mask that this model made of the same study
+    """The model runs without it, too."""
+    result_of: ModelName | None = None
+    """The input is the mask that this model made of the same study."""
     prior: Prior | None = None
+    """The input is a series of an earlier study: [priors.md](priors.md)."""
 
     @model_validator(mode="after")
     def _comes_from_one_place(self) -> "InputSelection":

@@ -33,7 +33,9 @@ def _network(value: Any) -> IPv4Network | IPv6Network:
         raise ValueError("write an address or a whole network: 10.0.0.5, 10.0.0.0/24") from None
 
 
-Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(_network)]
+Network = Annotated[
+    IPv4Network | IPv6Network, BeforeValidator(_network, json_schema_input_type=str)
+]
 
 
 def _uid(text: str) -> str:
@@ -43,10 +45,12 @@ def _uid(text: str) -> str:
 
 
 Uid = Annotated[str, AfterValidator(_uid)]
+# in the words of ECMA 262, which editors understand
+_CERTIFICATE = r"^([dD][nN][sS]:[A-Za-z0-9.-]{1,253}|[sS][hH][aA]256:[0-9A-Fa-f]{64})$"
 # a DNS name of the certificate's subjectAltName, or the SHA-256 of its public key (SPKI)
 CertificateName = Annotated[
     str,
-    StringConstraints(to_lower=True, pattern=r"^(?i:dns:[a-z0-9.-]{1,253}|sha256:[0-9a-f]{64})$"),
+    StringConstraints(to_lower=True, pattern=_CERTIFICATE),
 ]
 
 

@@ -297,6 +297,19 @@ alarm = Table(
     Index(None, "ended_at", "name", "subject"),
 )
 
+# who may use the web page
+web_token = Table(
+    "web_token",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", String(64), nullable=False, unique=True),
+    Column("role", String(16), nullable=False),  # as roles.Role has it
+    Column("sha256", String(64), nullable=False),  # of the token, which is kept nowhere
+    Column("created_at", Float, nullable=False),
+    Column("last_used_at", Float),
+    Column("revoked_at", Float),
+)
+
 # how many there are, kept by triggers in the transactions that change it: see `tallies`
 tally = Table(
     "tally",

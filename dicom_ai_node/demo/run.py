@@ -1,8 +1,10 @@
 """The demo from end to end: fetch, convert, start, send, wait, show, clean up."""
 
+import shutil
 import sys
 import time
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from pydicom.uid import Comprehensive3DSRStorage, SegmentationStorage
@@ -20,7 +22,7 @@ from dicom_ai_node.demo.node_process import NodeProcess, running_node
 from dicom_ai_node.demo.results import job_of, stages, volume_ml
 from dicom_ai_node.demo.show import Say, print_facts, print_stages, step
 from dicom_ai_node.demo.stopping import Stopped, stopping
-from dicom_ai_node.errors import PeerUnreachable
+from dicom_ai_node.errors import ConfigError, PeerUnreachable
 from dicom_ai_node.job import DeliveryState, Job, JobState, Outcome
 from dicom_ai_node.models.installation.install import install
 from dicom_ai_node.peers.peer import Offer
@@ -60,6 +62,17 @@ def run(root: Path, *, stay: bool) -> None:
                 _stay(console, home, node)
             else:
                 console.print("Stopping the node.")
+
+
+def write_images(root: Path, target: Path) -> None:
+    """The head alone, for sending it from elsewhere; raises ConfigError where `target` is there."""
+    if target.exists():
+        raise ConfigError(f"{target} is there already: name a folder that is not")
+    console = Console()
+    with open_home(root) as home:
+        images = _prepare_head(console, home)
+        shutil.copytree(home.head, target)
+    console.print(f"{len(images)} images are in {target}.")
 
 
 def _prepare_head(console: Console, home: Home) -> list[Path]:
@@ -149,7 +162,8 @@ def _stay(console: Console, home: Home, node: NodeProcess) -> None:
         print_facts(
             console,
             [
-                ("Status page", f"http://{settings.web.host}:{settings.web.port}/"),
+                ("Web page", _page(settings)),
+                ("Sign in with", home.spool / "web-token"),
                 ("Send more", f"{sender} {where} YOUR_FOLDER"),
                 ("Results", f"{home.archive} takes them"),
                 ("Look inside", f"{python} -m dicom_ai_node jobs list --config {home.config}"),
@@ -159,3 +173,9 @@ def _stay(console: Console, home: Home, node: NodeProcess) -> None:
             node.look_after()
     except Stopped:
         console.print("Stopping the node.")
+
+
+def _page(config: Config) -> str:
+    if find_spec("fastapi") is None:
+        return "not installed: pip install 'dicom-ai-node[web]'"
+    return f"http://{config.web.host}:{config.web.port}/"

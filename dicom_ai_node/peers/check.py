@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 
-from dicom_ai_node.certificates import expiry, read_secret
+from dicom_ai_node.certificates import expiry
 from dicom_ai_node.config.peers import (
     AnyPeer,
     DicomwebPeer,
@@ -18,6 +18,7 @@ from dicom_ai_node.config.peers import (
 from dicom_ai_node.errors import ConfigError
 from dicom_ai_node.peers.open import require_dicomweb
 from dicom_ai_node.peers.tls import files_of, peer_context
+from dicom_ai_node.secret import read_secret_text
 
 
 def check_peers(peers: Mapping[str, AnyPeer], now: datetime) -> list[str]:
@@ -55,7 +56,7 @@ def _check_dicomweb(key: str, settings: DicomwebPeer, now: datetime) -> Iterator
     if is_plain(settings.url) and settings.allow_plaintext:
         yield f"{key}: results cross the network unprotected: give an https:// address"
     if settings.oauth2 is not None:
-        read_secret(f"{key}.oauth2.client_secret_file", settings.oauth2.client_secret_file)
+        read_secret_text(f"{key}.oauth2.client_secret_file", settings.oauth2.client_secret_file)
         yield from _check_tls(f"{key}.oauth2.tls", settings.oauth2.tls, now)
 
 

@@ -4,11 +4,12 @@ import math
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from ipaddress import IPv6Address, ip_address
 
-from dicom_ai_node.config.settings import AcceptEntry, Config
+from dicom_ai_node import metrics
+from dicom_ai_node.config.settings import AcceptEntry, Config, LimitsSettings
 from dicom_ai_node.log import get_logger
 
 log = get_logger(__name__)
@@ -23,6 +24,14 @@ CALLED_AE_UNKNOWN = (1, 1, 7)
 PROTOCOL_VERSION_UNKNOWN = (1, 2, 2)
 TEMPORARY_CONGESTION = (2, 3, 1)
 TOO_MANY_ASSOCIATIONS = (2, 3, 2)
+IN_WORDS: Mapping[Reason, str] = {
+    APPLICATION_CONTEXT_UNKNOWN: "application_context_unknown",
+    CALLING_AE_UNKNOWN: "calling_ae_unknown",
+    CALLED_AE_UNKNOWN: "called_ae_unknown",
+    PROTOCOL_VERSION_UNKNOWN: "protocol_version_unknown",
+    TEMPORARY_CONGESTION: "temporary_congestion",
+    TOO_MANY_ASSOCIATIONS: "too_many_associations",
+}
 
 _BURST_S = 5  # so many seconds' worth of connections may come at once
 _COMPLAIN_EVERY_S = 60
@@ -56,16 +65,19 @@ class Admission:
         """Count a connection in, or turn it away without a word; `disconnect()` counts it out."""
         config = self._config
         if not any(_is_from(entry, address) for entry in config.accept):
+            metrics.CONNECTIONS_REFUSED.labels("stranger").inc()
             self.complain("connection_from_stranger", address)
             return False
         with self._lock:
             if self._connections >= config.limits.connections:
-                refused = "too_many_connections"
+                refused, limit = "too_many_connections", "connections"
             elif not self._may_come(address, config.limits.connections_per_s):
-                refused = "connections_too_fast"
+                refused, limit = "connections_too_fast", "connections_per_s"
             else:
                 self._connections += 1
                 return True
+        metrics.CONNECTIONS_REFUSED.labels(refused).inc()
+        metrics.LIMITS_BREACHED.labels(limit).inc()
         self.complain(refused, address)
         return False
 
@@ -110,12 +122,12 @@ class Admission:
         if called not in config.node.ae_title:
             raise Rejected(CALLED_AE_UNKNOWN)
         with self._lock:
-            if (
-                self._associations.total() >= config.limits.associations
-                or self._associations[found] >= config.limits.associations_per_peer
-            ):
-                raise Rejected(TOO_MANY_ASSOCIATIONS)
-            self._associations[found] += 1
+            limit = self._limit_reached(found, config.limits)
+            if limit is None:
+                self._associations[found] += 1
+        if limit is not None:
+            metrics.LIMITS_BREACHED.labels(limit).inc()
+            raise Rejected(TOO_MANY_ASSOCIATIONS)
         try:
             yield found
         finally:
@@ -123,6 +135,14 @@ class Admission:
                 self._associations[found] -= 1
                 if not self._associations[found]:  # a changed entry may never come again
                     del self._associations[found]
+
+    def _limit_reached(self, entry: AcceptEntry, limits: LimitsSettings) -> str | None:
+        """The key under `limits` that lets no further association of this entry in."""
+        if self._associations.total() >= limits.associations:
+            return "associations"
+        if self._associations[entry] >= limits.associations_per_peer:
+            return "associations_per_peer"
+        return None
 
     def complain(self, event: str, address: str, **fields: object) -> None:
         """Log it, once a minute for each address: a flood must not fill the log, too."""

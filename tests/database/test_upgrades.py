@@ -181,6 +181,15 @@ ROWS: list[tuple[str, dict[str, Any]]] = [
         "alarm",
         {"name": "n", "subject": "archive", "severity": "warning", "text": "t", "since": OLD},
     ),
+    (
+        "web_token",
+        {
+            "name": "anna",
+            "role": "act",
+            "sha256": "c" * 64,
+            "created_at": OLD,
+        },
+    ),
 ]
 
 

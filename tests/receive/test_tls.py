@@ -684,7 +684,9 @@ def refusal(people: People, **changes: Any) -> str:
 @pytest.mark.parametrize("name", ["certificate", "key", "ca", "crl"])
 def test_a_file_that_is_wrong_is_named(people: People, tmp_path: Path, name: str) -> None:
     wrong = tmp_path / "wrong.pem"
-    assert refusal(people, **{name: wrong}).startswith(f"node.tls.{name}: {wrong} cannot be read")
+    said = refusal(people, **{name: wrong})
+    assert said.startswith(f"node.tls.{name}: ")
+    assert "cannot be read" in said or "there is no such file" in said
     for content in (b"", b"nonsense", BROKEN, b"\x30\x82\x01\x01"):
         wrong.write_bytes(content)
         wrong.chmod(0o600)

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from contextlib import closing
 from urllib.parse import quote_plus, urlencode, urlsplit
 
-from dicom_ai_node.certificates import read_secret
 from dicom_ai_node.config.peers import OAuth2Settings, PeerTlsSettings
 from dicom_ai_node.errors import ConfigError, PeerRefusesUs, PeerUnreachable
 from dicom_ai_node.peers.dicomweb.answer import judge, whole
 from dicom_ai_node.peers.dicomweb.connection import AnswerMissing, Connections, Timeouts
+from dicom_ai_node.secret import read_secret_text
 
 _MOST_BYTES = 65_536
 _UNSAID_S = 60.0  # how long a token is good of which nobody says it
@@ -78,13 +78,11 @@ class Token:
     def _credentials(self) -> str:
         """RFC 6749 2.3.1. The secret is read each time, so that a new one needs no restart."""
         try:
-            secret = read_secret(
+            secret = read_secret_text(
                 "oauth2.client_secret_file", self._settings.client_secret_file
-            ).decode()
+            )
         except (ConfigError, OSError) as error:
             raise PeerRefusesUs(str(error)) from None
-        except UnicodeDecodeError:
-            raise PeerRefusesUs("oauth2.client_secret_file is not UTF-8 text") from None
         both = f"{quote_plus(self._settings.client_id)}:{quote_plus(secret.strip())}"
         return b64encode(both.encode()).decode()
 
