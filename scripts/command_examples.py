@@ -1,4 +1,4 @@
-"""One line for each verb that takes something: what an administrator might really type."""
+"""A line for a verb, of what an administrator might really type; without one, the page makes it."""
 
 EXAMPLES = {
     "run": "dicom-ai-node run --config /etc/dicom-ai-node",
@@ -32,5 +32,7 @@ EXAMPLES = {
     "models remove": "dicom-ai-node models remove brain-mr 1.0.0",
     "models install": "dicom-ai-node models install brain-mr",
     "models show": "dicom-ai-node models show brain-mr",
+    "tokens add": "dicom-ai-node tokens add radiology-desk --role act",
+    "tokens revoke": "dicom-ai-node tokens revoke radiology-desk",
     "models verify": "dicom-ai-node models verify brain-mr",
 }

@@ -91,10 +91,8 @@ def _section(verb: str, command: Any) -> str:
 
 
 def _example(verb: str, arguments: Sequence[Any]) -> str:
-    """A verb that must be told something has one of its own."""
-    if verb not in EXAMPLES and any(each.required for each in arguments):
-        raise KeyError(f"scripts/command_examples.py: add a line for {verb}")
-    return EXAMPLES.get(verb, f"dicom-ai-node {verb}")
+    needed = [_placed(each) for each in arguments if each.required]
+    return EXAMPLES.get(verb, " ".join(["dicom-ai-node", verb, *needed]))
 
 
 def _placed(argument: Any) -> str:
