@@ -16,6 +16,15 @@ NodeError
 
 Anything else is our bug: recorded with its traceback and retried to max_attempts.
 Messages are one sentence and the next step, and never hold what identifies a patient.
+
+With these the command line ends; docs/commands.md has them from here.
+
+    0  It is done, and all is well. Also when `--watch` is ended with Ctrl-C, and when a role ended
+       because it was told to.
+    1  It could not be done, or what was asked about is not well; the message says what to do next.
+    2  A mistake in the configuration, with file, line and key, or on the command line itself.
+    3  Another process has this role on this spool.
+    130  It was stopped with Ctrl-C.
 """
 
 

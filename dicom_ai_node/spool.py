@@ -154,6 +154,22 @@ class Spool:
         """The same for several processes at once, none of them beside one that has the lock."""
         return self._held(role, wait_s, fcntl.LOCK_SH)
 
+    def holder(self, role: str) -> int | None:
+        """The process that has the role now; 0 when it could not write down its number."""
+        try:
+            descriptor = os.open(self.locks / f"{role}.lock", os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return None
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            said = os.pread(descriptor, 20, 0).strip()
+            return int(said) if said.isdigit() else 0
+        else:
+            return None
+        finally:
+            os.close(descriptor)
+
     @contextmanager
     def _held(self, role: str, wait_s: float, how: int) -> Iterator[None]:
         path = self.locks / f"{role}.lock"

@@ -3,8 +3,6 @@
 import hashlib
 import re
 
-from pydicom.uid import UID
-
 # who wrote a Part 10 file or speaks on an association (PS3.7 D.3.3.2)
 IMPLEMENTATION_CLASS_UID = "2.25.77680266916575147967282900357137477716"
 IMPLEMENTATION_VERSION_NAME = "DICOM_AI_NODE"
@@ -30,5 +28,7 @@ def derived_uid(*parts: object) -> str:
 
 def is_image_class(sop_class_uid: str) -> bool:
     """False for reports, presentation states, segmentations and the like; unknown ones may be."""
+    from pydicom.uid import UID  # which brings all of pydicom: for a verb that prints a table, 1 s
+
     uid = UID(sop_class_uid)
     return uid.name == uid or "Image Storage" in uid.name

@@ -68,14 +68,18 @@ class Worker:
     held: list[Held] = field(default_factory=list, init=False)
     puzzled: list[str] = field(default_factory=list, init=False)  # why no job begins: said once
 
-    def run(self, stop: threading.Event) -> None:
-        """Work until told to stop; jobs under way are then given back, not counted as a try."""
+    def run(self, stop: threading.Event, leave: threading.Event | None = None) -> None:
+        """Work until told to stop; jobs under way are then given back, not counted as a try. Or
+        until told to leave: what is under way is brought to its end, and nothing is begun."""
         self.take_back()
         beat = metrics.beat("work", "jobs")
         try:
             while not stop.is_set():
                 beat()
-                took = self._take()
+                is_leaving = leave is not None and leave.is_set()
+                if is_leaving and not self.held:
+                    return
+                took = not is_leaving and self._take()
                 self._look()
                 if self.held:
                     self.engine.wait(POLL_S)

@@ -2,15 +2,19 @@
 
 import json
 import re
+import time
+from contextlib import closing
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from dicom_ai_node.cli.app import app
+from dicom_ai_node.cli.job_list import waits_for_time
 from dicom_ai_node.database import deliveries, ladders, schema
 from dicom_ai_node.database.engine import Database
-from dicom_ai_node.job import DeliveryState
+from dicom_ai_node.job import NOTE_SUBJECT, DeliveryState
 from tests.database.made import IN_TWO_FORMS, NOW, TWO_FORMS, claimed, enqueued
 
 
@@ -132,3 +136,36 @@ def test_an_operator_sees_that_a_peer_is_gone_from_the_configuration_and_what_to
     file.write_text(json.dumps(content))
     listed = json.loads(said(home, "jobs", "list", "--json"))
     assert [each["waits"] for each in listed] == [None, None]
+
+
+def test_rejection_notes_do_not_bury_the_list(home: Path) -> None:
+    """One that waits for a person is shown with the dead letters."""
+    database = Database(f"sqlite:///{home}/node.db")
+    with closing(database), database.write() as connection:
+        note = enqueued(connection, "note", subject=f"{NOTE_SUBJECT}1")
+    listed = json.loads(said(home, "jobs", "list", "--json"))
+    assert [each["id"] for each in listed] == [2, 1]
+    listed = json.loads(said(home, "jobs", "list", "--notes", "--json"))
+    assert [each["id"] for each in listed] == [note.id, 2, 1]
+    with closing(Database(f"sqlite:///{home}/node.db")) as opened, opened.write() as connection:
+        connection.exec_driver_sql("UPDATE job SET state = 'quarantined' WHERE id = 3")
+    for words in (["--dead"], ["--state", "quarantined"]):
+        listed = json.loads(said(home, "jobs", "list", *words, "--json"))
+        assert [each["id"] for each in listed] == [note.id]
+
+
+def test_a_job_of_other_hours_says_until_when_it_waits(home: Path) -> None:
+    database = Database(f"sqlite:///{home}/node.db")
+    opens = time.time() + 3600
+    with closing(database), database.write() as connection:
+        late = enqueued(connection, "late", run_after=opens)
+    clock = datetime.fromtimestamp(opens).astimezone().strftime("%H:%M")
+    assert f"waits until {clock}" in said(home, "jobs", "list")
+    assert json.loads(said(home, "jobs", "show", "3", "--json"))["waits"] == f"waits until {clock}"
+    assert waits_for_time(late, now=opens + 1) is None
+    tomorrow = datetime.fromtimestamp(opens).astimezone().strftime("%Y-%m-%d %H:%M")
+    assert waits_for_time(late, now=opens - 90_000) == f"waits until {tomorrow}"
+
+
+def test_a_list_says_how_long_ago(home: Path) -> None:
+    assert re.search(r"2023-11-1\d \d\d:\d\d:\d\d \(\d+ d\)", said(home, "jobs", "list"))

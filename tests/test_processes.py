@@ -9,11 +9,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from queue import SimpleQueue
 
 import pytest
 
 from dicom_ai_node.errors import NotStartable
-from dicom_ai_node.processes import supervise
+from dicom_ai_node.processes import Reload, supervise
 
 SLEEP = "import time; time.sleep(60)"
 DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
@@ -131,3 +132,106 @@ def test_what_no_restart_cures_ends_the_node_with_its_status(status: int) -> Non
     with pytest.raises(NotStartable, match="receive cannot run here") as caught:
         supervise({"receive": command}, threading.Event(), drain_s=1)
     assert caught.value.exit_status == status
+
+
+RELOADS = """
+import os, sys, time
+time.sleep(float(sys.argv[2]))
+from dicom_ai_node.processes import hangups
+come = hangups()
+open(sys.argv[1], "a").write(f"{os.getpid()}\\n")
+come.get()
+"""
+PICKY = """
+import os, sys
+from dicom_ai_node.processes import hangups
+come = hangups()
+open(sys.argv[1], "a").write(f"{os.getpid()}\\n")
+if open(sys.argv[2]).read() == "bad":
+    sys.exit(2)
+come.get()
+"""
+
+
+@contextmanager
+def reloaded(
+    *commands: Sequence[str],
+    take: Callable[[], bool] = lambda: True,
+    take_back: Callable[[], bool] = lambda: False,
+) -> Iterator["SimpleQueue[None]"]:
+    """Under a supervisor, which is asked to reload by the queue."""
+    stop, asked = threading.Event(), SimpleQueue[None]()
+    named = {f"role {number}": command for number, command in enumerate(commands)}
+    reload = Reload(asked=asked, take=take, take_back=take_back)
+    keywords = {"drain_s": 10, "reload": reload}
+    thread = threading.Thread(target=supervise, args=(named, stop), kwargs=keywords)
+    thread.start()
+    try:
+        yield asked
+    finally:
+        stop.set()
+        thread.join()
+
+
+def test_who_ends_to_reload_is_started_again_at_once(tmp_path: Path) -> None:
+    notes = tmp_path / "notes"
+    with reloaded(python(RELOADS, notes, 0)) as asked:
+        for number in range(1, 4):
+            until(lambda n=number: len(pids(notes)) == n)
+            asked.put(None)
+        until(lambda: len(pids(notes)) == 4)
+
+
+def test_a_reload_that_is_refused_reaches_nobody(tmp_path: Path) -> None:
+    notes, answers = tmp_path / "notes", [False, True]
+    with reloaded(python(RELOADS, notes, 0), take=lambda: answers.pop(0)) as asked:
+        until(lambda: pids(notes))
+        asked.put(None)
+        until(lambda: len(answers) == 1)
+        with pytest.raises(AssertionError):
+            until(lambda: len(pids(notes)) > 1, seconds=1)
+        asked.put(None)
+        until(lambda: len(pids(notes)) == 2)
+
+
+def test_a_hangup_that_comes_before_the_child_listens_is_kept(tmp_path: Path) -> None:
+    """Else it would end it, or be lost."""
+    notes = tmp_path / "notes"
+    with reloaded(python(RELOADS, notes, 0.7), python(RELOADS, tmp_path / "others", 0)) as asked:
+        until(lambda: pids(tmp_path / "others"))
+        asked.put(None)
+        until(lambda: len(pids(notes)) == 2)
+
+
+def test_what_a_child_cannot_run_with_is_taken_back_for_all(tmp_path: Path) -> None:
+    notes, steady, said = tmp_path / "notes", tmp_path / "steady", tmp_path / "said"
+    said.write_text("good")
+
+    def take() -> bool:
+        said.write_text("bad")
+        return True
+
+    def take_back() -> bool:
+        said.write_text("good")
+        return True
+
+    both = [python(PICKY, notes, said), python(RELOADS, steady, 0)]
+    with reloaded(*both, take=take, take_back=take_back) as asked:
+        until(lambda: pids(notes) and pids(steady))
+        asked.put(None)
+        until(lambda: len(pids(notes)) == 3 and len(pids(steady)) >= 2)
+        until(lambda: alive(pids(notes)[2]))
+        assert said.read_text() == "good"
+
+
+def test_a_first_start_that_fails_is_nothing_to_go_back_from(tmp_path: Path) -> None:
+    said = tmp_path / "said"
+    said.write_text("bad")
+    reload = Reload(asked=SimpleQueue(), take=lambda: True, take_back=lambda: True)
+    with pytest.raises(NotStartable):
+        supervise(
+            {"picky": python(PICKY, tmp_path / "notes", said)},
+            threading.Event(),
+            drain_s=1,
+            reload=reload,
+        )

@@ -30,6 +30,7 @@ from dicom_ai_node.request import Request
 from dicom_ai_node.spool import Spool
 from dicom_ai_node.study import IMAGE, LOST_INSTANCES
 from dicom_ai_node.work import Worker
+from tests.database.made import enqueued
 from tests.dicom_factory import series
 from tests.gate.told import hand_over, object_of
 from tests.made import arrive, bright
@@ -509,6 +510,28 @@ def test_a_stopped_worker_gives_its_job_back_uncounted(
     worker(engine).run(stop)
     found = now_is(database, job)
     assert (found.state, found.attempts, engine.killed) == (JobState.QUEUED, 0, 1)
+
+
+def test_a_worker_that_leaves_brings_its_job_to_its_end_and_begins_no_other(
+    worker: Callable[..., Worker], database: Database, job: Job
+) -> None:
+    """As for a reload: no attempt is wasted, and no lease given back."""
+    leave = threading.Event()
+
+    def last(request: Request) -> Report | None:
+        if not leave.is_set():
+            leave.set()
+            return None  # it still runs when the worker is told
+        return report(request)
+
+    leaving = worker(Scripted(last))
+    with database.write() as connection:
+        other = enqueued(connection, "other", now=database.now())
+    leaving.run(threading.Event(), leave)
+    assert (now_is(database, job).state, now_is(database, job).attempts) == (JobState.READY, 1)
+    assert (now_is(database, other).state, now_is(database, other).attempts) == (JobState.QUEUED, 0)
+    leaving.run(threading.Event(), leave)  # who is told before there is anything ends at once
+    assert now_is(database, other).attempts == 0
 
 
 def test_a_worker_takes_back_what_its_killed_predecessor_had(

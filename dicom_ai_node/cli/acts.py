@@ -25,6 +25,7 @@ _READING = frozenset(
 _ROLES = frozenset({"run", "receive", "work", "deliver", "web"})
 # these say themselves when they begin and when they end
 _THEMSELVES = frozenset({"studies delete", "studies hold", "studies release"})
+_RECORDED = "is_recorded"
 _STUDY = ("study_instance_uid", "study")
 _JOB = ("job_id", "job_ids", "job")
 _SUBJECTS = ("name", "model", "peer", "directory", "folder", "source", "package", "token", "path")
@@ -33,7 +34,9 @@ _SUBJECTS = ("name", "model", "peer", "directory", "folder", "source", "package"
 def record_acts(app: typer.Typer) -> None:
     """When every verb is there; a new one is an act unless it stands above."""
     for verb, command in verbs(app):
-        if command.callback is not None and is_act(verb):
+        if command.callback is None or not is_act(verb):
+            continue
+        if not hasattr(command.callback, _RECORDED):  # groups are made once, and used again
             command.callback = _recorded(verb, command.callback)
 
 
@@ -58,6 +61,7 @@ def _recorded(verb: str, function: Callable[..., Any]) -> Callable[..., Any]:
         with _on_record(verb, named):
             return function(*arguments, **named)
 
+    setattr(run, _RECORDED, True)
     return run
 
 

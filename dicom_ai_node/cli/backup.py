@@ -3,16 +3,20 @@
 import os
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dicom_ai_node.cli.maintenance import reconcile
-from dicom_ai_node.cli.node import DEFAULT_CONFIG, ConfigDir, configure_log, open_node
+from dicom_ai_node.cli.node import DEFAULT_CONFIG, AsJson, ConfigDir, configure_log, open_node
+from dicom_ai_node.cli.show import busy, print_json
 from dicom_ai_node.config.load import load
 from dicom_ai_node.database import schema
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.spool import Spool
+
+if TYPE_CHECKING:
+    from dicom_ai_node.backup.manifest import Manifest
 
 
 def add_to(app: typer.Typer) -> None:
@@ -28,6 +32,7 @@ def backup(
     verify: Annotated[
         bool, typer.Option("--verify", help="Check a backup that is there; make none.")
     ] = False,
+    as_json: AsJson = False,
     config: ConfigDir = DEFAULT_CONFIG,
 ) -> None:
     """Back up database, configuration and results, while the node runs or stands still."""
@@ -35,23 +40,39 @@ def backup(
     from dicom_ai_node.backup.restore import checked
 
     if verify:
-        found = checked(folder)
-        typer.echo(
+        with busy("Reading the backup …"):
+            found = checked(folder)
+        said = (
             f"{len(found.files)} files are what was backed up at {found.made_at}, "
             f"schema {found.schema}, by version {found.program}."
         )
-        return
-    node = open_node(config)
-    made = make_backup(
-        folder,
-        config,
-        node.spool,
-        node.database,
-        with_instances=instances,
-        now=datetime.now(UTC),
-    )
-    size = sum(kept.size for kept in made.files.values())
-    typer.echo(f"{len(made.files)} files, {size / 1e6:.1f} MB, are in {folder}.")
+    else:
+        node = open_node(config)
+        with busy("Making the backup …"):
+            found = make_backup(
+                folder,
+                config,
+                node.spool,
+                node.database,
+                with_instances=instances,
+                now=datetime.now(UTC),
+            )
+        size = sum(kept.size for kept in found.files.values())
+        said = f"{len(found.files)} files, {size / 1e6:.1f} MB, are in {folder}."
+    if as_json:
+        print_json(_as_data(found))
+    else:
+        typer.echo(said)
+
+
+def _as_data(found: "Manifest") -> dict[str, object]:
+    return {
+        "made_at": found.made_at,
+        "program": found.program,
+        "schema": found.schema,
+        "files": len(found.files),
+        "bytes": sum(kept.size for kept in found.files.values()),
+    }
 
 
 def restore(

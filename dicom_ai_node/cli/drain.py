@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from dicom_ai_node import draining
-from dicom_ai_node.cli.node import DEFAULT_CONFIG, ConfigDir, Node, open_node
+from dicom_ai_node.cli.node import DEFAULT_CONFIG, AsJson, ConfigDir, Node, open_node
+from dicom_ai_node.cli.show import print_json
 from dicom_ai_node.database.books import Books, books
 from dicom_ai_node.log import get_logger
 
@@ -24,6 +25,7 @@ def drain(
     wait: Annotated[
         float, typer.Option(min=0, help="Seconds for what runs, and what is to be sent.")
     ] = 600,
+    as_json: AsJson = False,
     config: ConfigDir = DEFAULT_CONFIG,
 ) -> None:
     """Take no new studies and begin no job; exit 0 when nothing runs and everything is sent.
@@ -34,12 +36,36 @@ def drain(
     if off:
         draining.end(node.spool)
         log.warning("draining_ended")
-        typer.echo("The node takes studies and begins jobs again.")
+        if as_json:
+            print_json({"draining": False})
+        else:
+            typer.echo("The node takes studies and begins jobs again.")
         return
     draining.begin(node.spool)
     log.warning("draining")
-    typer.echo("No new study is taken (2,3,1), and no job begins, until `drain --off`.")
+    if not as_json:
+        typer.echo("No new study is taken (2,3,1), and no job begins, until `drain --off`.")
     left = _wait(node, wait)
+    if as_json:
+        print_json(_as_data(left))
+    else:
+        _tell(left)
+    if _under_way(left):
+        raise typer.Exit(1)
+
+
+def _as_data(left: Books) -> dict[str, object]:
+    return {
+        "draining": True,
+        "is_quiet": not _under_way(left),
+        "queued": left.jobs["queued"],
+        "running": left.jobs["running"],
+        "waiting_for": dict(left.waiting_for),
+        "uncommitted": dict(left.uncommitted),
+    }
+
+
+def _tell(left: Books) -> None:
     queued = left.jobs["queued"]
     if queued:
         typer.echo(f"{queued} jobs stay queued, and run after `drain --off`.")
@@ -49,7 +75,6 @@ def drain(
     for sentence in _under_way(left):
         typer.echo(sentence)
     typer.echo("It may be stopped all the same: what is left is sent after the next start.")
-    raise typer.Exit(1)
 
 
 def _wait(node: Node, wait_s: float) -> Books:

@@ -10,8 +10,11 @@ from rich.table import Table
 from sqlalchemy import Connection
 
 from dicom_ai_node import next_step
+from dicom_ai_node.cli import completing, watching
+from dicom_ai_node.cli.job_list import table_of, waits_for_time
 from dicom_ai_node.cli.node import DEFAULT_CONFIG, AsJson, ConfigDir, Node, open_node
 from dicom_ai_node.cli.show import console, moment, print_json, state_in_words
+from dicom_ai_node.cli.watching import Watch, watch_as_json
 from dicom_ai_node.config.disabled import read_disabled
 from dicom_ai_node.database import dead_letters, deliveries, operated, tallies, waiting
 from dicom_ai_node.database import jobs as job_table
@@ -20,11 +23,23 @@ from dicom_ai_node.job import DEAD, DeliveryState, Job, JobState, Priority
 
 app = typer.Typer(help="The queue: see, retry, cancel, prioritise.", no_args_is_help=True)
 
-JobId = Annotated[int, typer.Argument(max=2**62, help="The job's number, as `jobs list` shows it.")]
+JobId = Annotated[
+    int,
+    typer.Argument(
+        max=2**62,
+        help="The job's number, as `jobs list` shows it.",
+        autocompletion=completing.job_numbers,
+    ),
+]
 _MOMENTS = ("created_at", "run_after", "lease_expires_at")
 _WAITS_FOR_A_MASK = "when the result that it builds on is there"
 JobIds = Annotated[
-    list[int] | None, typer.Argument(max=2**62, help="Numbers, as `jobs list` shows them.")
+    list[int] | None,
+    typer.Argument(
+        max=2**62,
+        help="Numbers, as `jobs list` shows them.",
+        autocompletion=completing.job_numbers,
+    ),
 ]
 Dead = Annotated[bool, typer.Option("--dead", help="Those undelivered or quarantined.")]
 
@@ -34,31 +49,43 @@ def list_(
     state: Annotated[JobState | None, typer.Option(help="Only jobs in this state.")] = None,
     dead: Dead = False,
     limit: Annotated[int, typer.Option(min=1, help="At most so many, the newest first.")] = 50,
+    notes: Annotated[
+        bool, typer.Option("--notes", help="Also those that send a rejection note, and no result.")
+    ] = False,
+    watch: Watch = False,
     as_json: AsJson = False,
     config: ConfigDir = DEFAULT_CONFIG,
 ) -> None:
     """List jobs, the newest first."""
     node = open_node(config)
-    with node.database.read() as connection:
-        states = DEAD if dead else ()
-        found = job_table.listing(connection, state=state, states=states, limit=limit)
-        waits = _waits(node, connection, found)
-    if as_json:
-        print_json([_as_dict(job, waits.get(job.id)) for job in found])
-        return
-    table = Table("Job", "Created", "Model", "Priority", "State", "Outcome", "Tries", "Why")
-    for job in found:
-        table.add_row(
-            str(job.id),
-            moment(job.created_at),
-            f"{job.model} {job.version}",
-            job.priority,
-            job.state,
-            job.outcome or "",
-            str(job.attempts),
-            waits.get(job.id) or job.error_text or job.reason or "",
-        )
-    console().print(table)
+
+    def read() -> tuple[Sequence[Job], dict[int, str]]:
+        with node.database.read() as connection:
+            found = job_table.listing(
+                connection,
+                state=state,
+                states=DEAD if dead else (),
+                notes=notes or dead or state in DEAD,  # what waits for a person is never hidden
+                limit=limit,
+            )
+            return found, _late(node, found) | _waits(node, connection, found)
+
+    def data() -> list[dict[str, Any]]:
+        found, waits = read()
+        return [_as_dict(job, waits.get(job.id)) for job in found]
+
+    def draw() -> Table:
+        found, waits = read()
+        return table_of(found, waits, now=node.database.now())
+
+    if as_json and watch:
+        watch_as_json(data)
+    elif as_json:
+        print_json(data())
+    elif watch:
+        watching.watch(draw)
+    else:
+        console().print(draw())
 
 
 @app.command()
@@ -69,7 +96,7 @@ def show(job_id: JobId, as_json: AsJson = False, config: ConfigDir = DEFAULT_CON
         job = operated.job_of(connection, job_id)
         events = [dict(row) for row in job_table.events(connection, job_id)]
         sent = [dict(row) for row in deliveries.of_job(connection, job_id)]
-        waits = _waits(node, connection, [job]).get(job_id)
+        waits = (_late(node, [job]) | _waits(node, connection, [job])).get(job_id)
     if as_json:
         print_json({**_as_dict(job, waits), "events": events, "deliveries": sent})
         return
@@ -100,7 +127,11 @@ def retry(
     job_ids: JobIds = None,
     dead: Dead = False,
     peer: Annotated[
-        str | None, typer.Option(help="Only what this peer did not take; with --dead, only that.")
+        str | None,
+        typer.Option(
+            help="Only what this peer did not take; with --dead, only that.",
+            autocompletion=completing.peer_names,
+        ),
     ] = None,
     config: ConfigDir = DEFAULT_CONFIG,
 ) -> None:
@@ -125,7 +156,11 @@ def retry(
 def cancel(
     job_ids: JobIds = None,
     peer: Annotated[
-        str | None, typer.Option(help="Only what this peer has not got, of all jobs.")
+        str | None,
+        typer.Option(
+            help="Only what this peer has not got, of all jobs.",
+            autocompletion=completing.peer_names,
+        ),
     ] = None,
     config: ConfigDir = DEFAULT_CONFIG,
 ) -> None:
@@ -168,6 +203,12 @@ def _require_known(node: Node, peer: str) -> None:
         known = set(node.config.peers) | tallies.peers(connection)
     if peer not in known:
         raise NodeError(f"no peer {peer}: peers are {', '.join(sorted(known)) or 'not there'}")
+
+
+def _late(node: Node, found: Sequence[Job]) -> dict[int, str]:
+    """By job, what the clock is to say before it is run."""
+    now = node.database.now()
+    return {job.id: said for job in found if (said := waits_for_time(job, now=now))}
 
 
 def _waits(node: Node, connection: Connection, found: Sequence[Job]) -> dict[int, str]:

@@ -1,15 +1,22 @@
 """`rescan`, `purge`, `db upgrade`, `db rebuild`: what is done by hand, now and then."""
 
 import os
+from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
-from dicom_ai_node.cli.node import DEFAULT_CONFIG, ConfigDir, configure_log, open_node
+from dicom_ai_node.cli.node import DEFAULT_CONFIG, AsJson, ConfigDir, configure_log, open_node
+from dicom_ai_node.cli.show import busy, print_json
 from dicom_ai_node.config.load import load
 from dicom_ai_node.database import schema, soundness
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.spool import RECEIVING_LOCK, Spool
+
+if TYPE_CHECKING:
+    from dicom_ai_node.outbox_rescan import FoundOutbox
+    from dicom_ai_node.receive.rescan import Found
 
 db = typer.Typer(help="The database.", no_args_is_help=True)
 
@@ -19,21 +26,34 @@ def add_to(app: typer.Typer) -> None:
     app.command()(purge)
 
 
-def rescan(config: ConfigDir = DEFAULT_CONFIG) -> None:
+def rescan(as_json: AsJson = False, config: ConfigDir = DEFAULT_CONFIG) -> None:
     """Reconcile the spool's files with the database; only while the node does not receive."""
     node = open_node(config)
     with node.spool.lock("receive"), node.spool.lock(RECEIVING_LOCK):
-        is_well = reconcile(node.spool, node.database)
+        is_well = reconcile(node.spool, node.database, as_json=as_json)
     if not is_well:
         raise typer.Exit(1)
 
 
-def reconcile(spool: Spool, database: Database) -> bool:
+def reconcile(spool: Spool, database: Database, *, as_json: bool = False) -> bool:
     """Spool and table, in both directions; False where something is left for a person."""
     from dicom_ai_node.outbox_rescan import rescan_outbox
     from dicom_ai_node.receive import rescan as reception
 
-    found = reception.rescan(spool, database)
+    with busy("Looking at every stored instance …"):
+        found = reception.rescan(spool, database)
+    if not as_json:
+        _tell_instances(found)
+    with busy("Looking at every result …"):
+        outbox = rescan_outbox(spool, database)
+    if as_json:
+        print_json({"instances": asdict(found), "results": asdict(outbox)})
+    else:
+        _tell_results(outbox)
+    return not (found.lost or outbox.gone or outbox.forgotten_notes)
+
+
+def _tell_instances(found: "Found") -> None:
     typer.echo(
         f"{found.adopted} instances adopted, {found.removed} second copies removed, "
         f"{found.unreadable} files unreadable, {found.lost} rows without their file."
@@ -45,7 +65,9 @@ def reconcile(spool: Spool, database: Database) -> bool:
             "Send the studies of the lost instances again: `dicom-ai-node studies list` has them.",
             err=True,
         )
-    outbox = rescan_outbox(spool, database)
+
+
+def _tell_results(outbox: "FoundOutbox") -> None:
     typer.echo(
         f"{outbox.without_job} results without a job, {outbox.run_again} jobs that run again, "
         f"{outbox.gone} whose results are gone."
@@ -58,16 +80,18 @@ def reconcile(spool: Spool, database: Database) -> bool:
             "Run `dicom-ai-node results retract` again, for what its notes did not reach.",
             err=True,
         )
-    return not (found.lost or outbox.gone or outbox.forgotten_notes)
 
 
-def purge(config: ConfigDir = DEFAULT_CONFIG) -> None:
+def purge(as_json: AsJson = False, config: ConfigDir = DEFAULT_CONFIG) -> None:
     """Delete the files of delivered studies that are older than node.retain_days."""
     from dicom_ai_node.purge import purge_expired
 
     node = open_node(config)
     number = purge_expired(node.config, node.spool, node.database, now=node.database.now())
-    typer.echo(f"{number} studies purged.")
+    if as_json:
+        print_json({"studies": number})
+    else:
+        typer.echo(f"{number} studies purged.")
 
 
 @db.command()

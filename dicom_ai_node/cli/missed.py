@@ -59,7 +59,7 @@ def missed(
     if found or as_json:
         _show(found, fetch=fetch, as_json=as_json)
     if silent:
-        raise NodeError("; ".join(silent))
+        raise NodeError(f"{'; '.join(silent)}: try `dicom-ai-node echo` with that peer")
 
 
 def _show(found: "dict[str, list[Found]]", *, fetch: bool, as_json: bool) -> None:

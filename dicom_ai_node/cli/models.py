@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
-from dicom_ai_node.cli import making, removal, switch
+from dicom_ai_node.cli import completing, making, removal, switch
 from dicom_ai_node.cli.node import DEFAULT_CONFIG, AsJson, ConfigDir
 from dicom_ai_node.cli.show import console, print_json
 from dicom_ai_node.config.load import load
@@ -24,7 +24,9 @@ removal.add_to(app)
 
 Switches = Mapping[tuple[str, str], "Disabled"]  # by name and version
 
-Name = Annotated[str, typer.Argument(help="The model's name.")]
+Name = Annotated[
+    str, typer.Argument(help="The model's name.", autocompletion=completing.model_names)
+]
 OneVersion = Annotated[str | None, typer.Option(help="Which one; else the newest.")]
 
 

@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dicom_ai_node import log
+from dicom_ai_node import in_force, log
 from dicom_ai_node.audit import current
 from dicom_ai_node.audit.trail import Trail
 from dicom_ai_node.audited import trail_of
+from dicom_ai_node.cli.show import AsJson as AsJson
 from dicom_ai_node.config.load import load
 from dicom_ai_node.config.settings import Config
 from dicom_ai_node.database import schema, soundness
 from dicom_ai_node.database.engine import Database
+from dicom_ai_node.errors import ConfigError
 from dicom_ai_node.ownership import require_own_spool
 from dicom_ai_node.spool import Spool
 
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
 ConfigDir = Annotated[
     Path, typer.Option("--config", help="The folder of the *.yaml files.", show_default=True)
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print data for programs.")]
 DEFAULT_CONFIG = Path("config")
 
 
@@ -40,10 +41,15 @@ class Node:
     models: Mapping[str, "InstalledModel"]  # as Store.by_label(); empty for what runs none
 
 
-def open_node(directory: Path, *, need_models: bool = False) -> Node:
-    """Raises ConfigError; makes the spool and an empty database where there is none."""
+def open_node(
+    directory: Path, *, need_models: bool = False, in_force_file: Path | None = None
+) -> Node:
+    """Raises ConfigError; makes the spool and an empty database where there is none.
+
+    The configuration is what stands in `in_force_file`, if there is one, whatever the folder says.
+    """
     os.umask(0o077)
-    config = load(directory, need_models=need_models)
+    config = read_config(directory, need_models=need_models, in_force_file=in_force_file)
     require_own_spool(config)
     spool = Spool(config.node.spool)
     configure_log(config, spool)
@@ -52,6 +58,8 @@ def open_node(directory: Path, *, need_models: bool = False) -> Node:
         soundness.require_there(database.path, has_files=spool.holds_anything())
     schema.require_current(database)
     models = _models(config) if need_models else {}
+    if need_models:
+        _require_routed(config, models)
     trail = trail_of(config, spool, database)
     current.use(trail)
     return Node(
@@ -64,11 +72,30 @@ def open_node(directory: Path, *, need_models: bool = False) -> Node:
     )
 
 
+def read_config(
+    directory: Path, *, need_models: bool = False, in_force_file: Path | None
+) -> Config:
+    """Raises ConfigError; see `open_node()`."""
+    if in_force_file is not None and in_force_file.exists():
+        return in_force.read(in_force_file).config
+    return load(directory, need_models=need_models)
+
+
 def _models(config: Config) -> Mapping[str, "InstalledModel"]:
     # here, because a receiver needs no dictionary of coded concepts in its memory
     from dicom_ai_node.config.store import read_store
 
     return read_store(config.node.models, config.node.trusted_models).by_label()
+
+
+def _require_routed(config: Config, models: Mapping[str, "InstalledModel"]) -> None:
+    """`load()` saw to it; but not that nobody has taken one out of the store since."""
+    for route in config.routes:
+        if route.model_label not in models:
+            raise ConfigError(
+                f"route {route.label}: its model {route.model_label} is not in "
+                f"{config.node.models}: `dicom-ai-node models install {route.model}`"
+            )
 
 
 def configure_log(config: Config, spool: Spool) -> None:

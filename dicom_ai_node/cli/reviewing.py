@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dicom_ai_node.cli import completing
 from dicom_ai_node.cli.node import DEFAULT_CONFIG, ConfigDir, Node, open_node
 from dicom_ai_node.database import operated, studies
 
@@ -11,7 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-StudyUid = Annotated[str, typer.Argument(help="Study Instance UID.")]
+StudyUid = Annotated[
+    str, typer.Argument(help="Study Instance UID.", autocompletion=completing.study_uids)
+]
 Reviewed = Annotated[
     bool, typer.Option("--reviewed", help="A person has looked: what is stored first is right.")
 ]

@@ -1,26 +1,32 @@
 """`run`, and its parts one by one: `receive`, `work`, `deliver`, `web`."""
 
 import socket
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
-from queue import SimpleQueue
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
-from dicom_ai_node import metrics
-from dicom_ai_node.cli.activity import running
+from dicom_ai_node import in_force, metrics
 from dicom_ai_node.cli.alarm_threads import notifiers, watching
 from dicom_ai_node.cli.missed import catching_up
 from dicom_ai_node.cli.node import DEFAULT_CONFIG, ConfigDir, Node, open_node
 from dicom_ai_node.cli.peer_threads import audit_senders, confirmations, peer_queues, prior_fetchers
+from dicom_ai_node.cli.reloading import Reloading, check_peers, require_senders
+from dicom_ai_node.cli.role import (
+    LOCK_WAIT_S,
+    Held,
+    InForceFile,
+    Shared,
+    Supervised,
+    command,
+    holding,
+    role,
+)
 from dicom_ai_node.config.load import located
-from dicom_ai_node.config.settings import Config
 from dicom_ai_node.database import soundness, waiting
 from dicom_ai_node.database.claim import claimed
 from dicom_ai_node.disks import look_at_disks
@@ -29,6 +35,7 @@ from dicom_ai_node.log import get_logger
 from dicom_ai_node.ownership import doubts
 from dicom_ai_node.ports import mistakes_of_ports
 from dicom_ai_node.processes import (
+    Reload,
     hangups,
     run_together,
     stop_on_signals,
@@ -43,12 +50,7 @@ if TYPE_CHECKING:
 
 log = get_logger(__name__)
 
-ROLES = ("receive", "work", "deliver", "web")
 _PORT_WAIT_S = 3.0
-_LOCK_WAIT_S = 10.0  # beyond draining, while the killed predecessor of a child lets go
-
-Supervised = Annotated[bool, typer.Option("--supervised", hidden=True)]
-Shared = Annotated[bool, typer.Option("--shared", hidden=True)]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -57,12 +59,15 @@ def add_to(app: typer.Typer) -> None:
 
 
 def run(config: ConfigDir = DEFAULT_CONFIG) -> None:
-    """Run the whole node on this machine: receive, work, deliver, ticks and web."""
+    """Run the whole node on this machine: receive, work, deliver, ticks and web.
+
+    SIGHUP, or `dicom-ai-node reload`, takes a changed configuration.
+    """
     stop = ServiceNotify(stop_on_signals())
     hung_up = hangups()
     node = open_node(config, need_models=True)
-    _require_senders(node.config)
-    _check_peers(node)
+    require_senders(node.config)
+    check_peers(node.config, config)
     _require_ports(node)
     for doubt in doubts(node.config, config):
         log.warning("not_as_it_should_be", note=doubt)
@@ -71,83 +76,119 @@ def run(config: ConfigDir = DEFAULT_CONFIG) -> None:
         look_at_disks(node.spool.root, node.database.path)
         node.database.close()  # the children have connections of their own
         metrics.forget_gauges(node.spool.metrics)
-        commands = {role: _command(role, config) for role in ROLES}
+        reloading = Reloading("run", config, node.spool, node.config)
+        file = in_force.path_of(node.spool, "run")
         supervise(
-            commands,
+            {each: [*command(each, config, file), "--supervised"] for each in in_force.ROLES},
             stop,
             drain_s=node.config.node.drain_s + 10,
-            hung_up=hung_up,
-            reloads="receive",
+            reload=Reload(asked=hung_up, take=reloading.take, take_back=reloading.take_back),
         )
 
 
 def receive(
-    config: ConfigDir = DEFAULT_CONFIG, supervised: Supervised = False, shared: Shared = False
+    config: ConfigDir = DEFAULT_CONFIG,
+    supervised: Supervised = False,
+    shared: Shared = False,
+    in_force_file: InForceFile = None,
 ) -> None:
-    """Receive studies by C-STORE; SIGHUP reads the certificates again."""
+    """Receive studies by C-STORE; SIGHUP takes a changed configuration, and new certificates,
+    without touching associations that are open."""
     from dicom_ai_node.receive.rescan import rescan
 
-    hung_up = hangups()
     if shared:
-        _share(config, hung_up)
+        _share(config, in_force_file)
         return
-    with _role("receive", config, supervised) as (node, stop):
-        _require_senders(node.config)
+    with holding("receive", config, supervised, in_force_file, in_place=True) as held:
+        node = held.node
+        require_senders(node.config)
         settings = node.config.node
         # those of a predecessor that was killed finish what they have begun
-        with node.spool.lock(RECEIVING_LOCK, wait_s=settings.drain_s + _LOCK_WAIT_S):
+        with node.spool.lock(RECEIVING_LOCK, wait_s=settings.drain_s + LOCK_WAIT_S):
             node.spool.sweep_incoming("*.part")
             rescan(node.spool, node.database)
             metrics.forget_gauges(node.spool.metrics, "receive")
         if settings.receive_processes == 1:
-            _listen(node, stop, hung_up)
+            _listen(held)
         else:
             node.database.close()
-            run_together(
-                [*_command("receive", config), "--shared"],
-                settings.receive_processes,
-                stop,
-                name="receive",
-                drain_s=settings.drain_s + 5,
-                hung_up=hung_up,
-            )
+            _listen_together(held, config)
 
 
-def _share(config: Path, hung_up: "SimpleQueue[None]") -> None:
+def _listen_together(held: Held, directory: Path) -> None:
+    """In processes that share the port; each reads what is in force when it is told to."""
+    settings, reloading = held.node.config.node, held.reloading
+    file = held.in_force
+    if reloading is not None:
+        file = in_force.path_of(held.node.spool, "receive")
+
+    def take() -> bool:
+        if reloading is not None:
+            return reloading.take()
+        held.renew(lambda _: None)
+        return True
+
+    run_together(
+        [*command("receive", directory, file), "--supervised", "--shared"],
+        settings.receive_processes,
+        held.stop,
+        name="receive",
+        drain_s=settings.drain_s + 5,
+        reload=Reload(asked=held.hung_up, take=take, take_back=lambda: False),
+    )
+
+
+def _share(directory: Path, in_force_file: Path | None) -> None:
     """One of several receive processes; the one that started them holds the lock of the role, and
     may be killed before they end."""
+    hung_up = hangups()
     stop = stop_on_signals()
     stop_with_parent(stop)
-    node = open_node(config)
-    with node.spool.share(RECEIVING_LOCK, wait_s=_LOCK_WAIT_S):
-        _listen(node, stop, hung_up)
+    node = open_node(directory, in_force_file=in_force_file)
+    with node.spool.share(RECEIVING_LOCK, wait_s=LOCK_WAIT_S):
+        _listen(
+            Held(
+                node=node,
+                stop=stop,
+                leave=stop,
+                hung_up=hung_up,
+                reloading=None,
+                in_force=in_force_file,
+                is_shared=True,
+            )
+        )
     node.database.close()
 
 
-def _listen(node: Node, stop: threading.Event, hung_up: "SimpleQueue[None]") -> None:
+def _listen(held: Held) -> None:
     from dicom_ai_node.receive.server import Receiver
 
-    metrics.keep(node.spool.metrics, "receive")
-    receiver = Receiver(node.config, node.spool, node.database)
+    metrics.keep(held.node.spool.metrics, "receive")
+    receiver = Receiver(held.node.config, held.node.spool, held.node.database)
 
     def reload_on_hangup() -> None:
         while True:
-            hung_up.get()
-            receiver.reload()
+            held.hung_up.get()
+            held.renew(receiver.reload)
 
-    threading.Thread(target=reload_on_hangup, daemon=True).start()
     with receiver.running():
-        stop.wait()
+        threading.Thread(target=reload_on_hangup, name="reload", daemon=True).start()
+        held.stop.wait()
 
 
-def work(config: ConfigDir = DEFAULT_CONFIG, supervised: Supervised = False) -> None:
+def work(
+    config: ConfigDir = DEFAULT_CONFIG,
+    supervised: Supervised = False,
+    in_force_file: InForceFile = None,
+) -> None:
     """Run models on queued jobs; takes back what corrections make wrong."""
     from dicom_ai_node.config.disabled import read_disabled
     from dicom_ai_node.engines.local import LocalEngine
     from dicom_ai_node.retraction.due import DueRecalls
     from dicom_ai_node.work import Worker
 
-    with _role("work", config, supervised, need_models=True) as (node, stop):
+    stop = threading.Event()
+    with role("work", config, supervised, in_force_file, stop=stop) as (node, leave):
         node.spool.sweep_incoming("attempt-*")
         metrics.keep(node.spool.metrics, "work")
         routed = {route.model_label for route in node.config.routes}
@@ -172,12 +213,16 @@ def work(config: ConfigDir = DEFAULT_CONFIG, supervised: Supervised = False) -> 
                 spool=node.spool,
                 database=node.database,
                 engine=engine,
-            ).run(stop)
+            ).run(stop, leave)
         finally:
             engine.close()
 
 
-def deliver(config: ConfigDir = DEFAULT_CONFIG, supervised: Supervised = False) -> None:
+def deliver(
+    config: ConfigDir = DEFAULT_CONFIG,
+    supervised: Supervised = False,
+    in_force_file: InForceFile = None,
+) -> None:
     """Send results to peers; hosts the timed work as well."""
     from dicom_ai_node import schedule
     from dicom_ai_node.alarms.channels import open_channels
@@ -186,8 +231,8 @@ def deliver(config: ConfigDir = DEFAULT_CONFIG, supervised: Supervised = False) 
     from dicom_ai_node.outbox_rescan import rescan_outbox
     from dicom_ai_node.peers.association import abort_all
 
-    with _role("deliver", config, supervised, need_models=True) as (node, stop):
-        _check_peers(node)
+    with role("deliver", config, supervised, in_force_file) as (node, stop):
+        check_peers(node.config, config)
         metrics.keep(node.spool.metrics, "deliver")
         channels = open_channels(node.config.alarms)
         intake = Intake(
@@ -222,9 +267,13 @@ def _started(run: Callable[[threading.Event], None], stop: threading.Event) -> t
     return thread
 
 
-def web(config: ConfigDir = DEFAULT_CONFIG, supervised: Supervised = False) -> None:
+def web(
+    config: ConfigDir = DEFAULT_CONFIG,
+    supervised: Supervised = False,
+    in_force_file: InForceFile = None,
+) -> None:
     """Serve metrics, health checks, and the web page where it is installed."""
-    with _role("web", config, supervised) as (node, stop):
+    with role("web", config, supervised, in_force_file) as (node, stop):
         server = _metrics_server(node)
         with _page(node):
             stop.wait()
@@ -273,57 +322,12 @@ def _page(node: Node) -> Iterator[None]:
         yield
 
 
-@contextmanager
-def _role(
-    name: str, directory: Path, supervised: bool, *, need_models: bool = False
-) -> Iterator[tuple[Node, threading.Event]]:
-    """Hold one role on this spool; the event is set by SIGTERM, or when the supervisor is gone."""
-    stop = stop_on_signals()
-    if supervised:
-        stop_with_parent(stop)
-    node = open_node(directory, need_models=need_models)
-    wait_s = node.config.node.drain_s + _LOCK_WAIT_S if supervised else 0
-    with node.spool.lock(name, wait_s=wait_s), claimed(node.database.path, node.spool.root):
-        if not supervised:
-            soundness.require_sound(node.database.path)
-            look_at_disks(node.spool.root, node.database.path)
-        try:
-            with running(node, name):
-                yield node, stop
-        finally:
-            node.database.close()
-
-
 def _name_orphans(node: Node) -> None:
     """Results that wait for a peer which the configuration no longer has are kept, and said."""
     with node.database.write() as connection:
         orphans = waiting.mark_orphans(connection, node.config.peers)
     for peer, number in orphans.items():
         log.error("peer_not_configured", peer=peer, objects_waiting=number)
-
-
-def _check_peers(node: Node) -> None:
-    """Raises ConfigError; what will be a mistake soon is said."""
-    from dicom_ai_node.peers.check import check_peers, check_repository
-
-    now, config = datetime.now(UTC), node.config
-    try:
-        for note in (*check_peers(config.peers, now), *check_repository(config.audit.syslog, now)):
-            log.warning("peer_to_look_at", note=note)
-    except ConfigError as error:
-        raise located(error, node.directory) from None
-
-
-def _command(role: str, directory: Path) -> list[str]:
-    return [
-        sys.executable,
-        "-m",
-        "dicom_ai_node",
-        role,
-        "--config",
-        str(directory),
-        "--supervised",
-    ]
 
 
 def _require_ports(node: Node) -> None:
@@ -333,11 +337,3 @@ def _require_ports(node: Node) -> None:
         if time.monotonic() > deadline:
             raise located(ConfigError("\n".join(wrong)), node.directory)
         time.sleep(0.1)
-
-
-def _require_senders(config: Config) -> None:
-    if not config.accept:
-        raise ConfigError(
-            "accept: is empty, so nobody may store: name your PACS, for example "
-            "`- {ae_title: PACS, from: [10.0.0.5/32]}`"
-        )

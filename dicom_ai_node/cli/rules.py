@@ -37,7 +37,7 @@ def try_routes(
     """
     found = load(config)
     if not found.routes:
-        raise ConfigError("routes: there is none to test")
+        raise ConfigError("routes: there is none to test: write one, as in docs/configuration.md")
     series = _series(folder, found)
     answers = [
         (study, route.label, decision)

@@ -1,12 +1,17 @@
 """`status`: the books on one screen."""
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import typer
+from rich.console import Group
 from rich.table import Table
 
-from dicom_ai_node.cli.node import DEFAULT_CONFIG, AsJson, ConfigDir, open_node
+from dicom_ai_node import in_force
+from dicom_ai_node.cli import watching
+from dicom_ai_node.cli.node import DEFAULT_CONFIG, AsJson, ConfigDir, Node, open_node
 from dicom_ai_node.cli.show import age, console, print_json
+from dicom_ai_node.cli.watching import Watch, watch_as_json
 from dicom_ai_node.database.books import Books, books
 from dicom_ai_node.draining import is_draining
 
@@ -15,27 +20,56 @@ def add_to(app: typer.Typer) -> None:
     app.command()(status)
 
 
-def status(as_json: AsJson = False, config: ConfigDir = DEFAULT_CONFIG) -> None:
+def status(
+    watch: Watch = False, as_json: AsJson = False, config: ConfigDir = DEFAULT_CONFIG
+) -> None:
     """Print where everything is that was received, and whether the books balance."""
     node = open_node(config)
-    with node.database.read() as connection:
-        found = books(connection)
-    drained = is_draining(node.spool)
-    if as_json:
-        print_json(found.as_dict() | {"draining": drained})
-        return
+
+    def read() -> Books:
+        with node.database.read() as connection:
+            return books(connection)
+
+    def data() -> dict[str, Any]:
+        return read().as_dict() | {
+            "draining": is_draining(node.spool),
+            "not_in_force": in_force.not_in_force(node.spool, node.config),
+        }
+
+    def draw() -> Group:
+        return _drawn(node, read())
+
+    if as_json and watch:
+        watch_as_json(data)
+    elif as_json:
+        print_json(data())
+    elif watch:
+        watching.watch(draw)
+    else:
+        console().print(draw())
+
+
+def _drawn(node: Node, found: Books) -> Group:
     table = Table("", "", "Number", show_header=False)
     for row in _rows(found, now=node.database.now()):
         table.add_row(*row)
-    console().print(table)
-    if drained:
-        typer.echo("The node is drained: it takes nothing new (`drain --off` ends that).")
+    return Group(table, *_sentences(node, found))
+
+
+def _sentences(node: Node, found: Books) -> Iterator[str]:
+    if is_draining(node.spool):
+        yield "The node is drained: it takes nothing new (`drain --off` ends that)."
     if any(found.dead_letters.values()):
-        typer.echo(
+        yield (
             "Dead letters wait for a person: `jobs list --dead`, and `studies list` for those that "
             "need a review."
         )
-    typer.echo(f"balanced: {'yes' if found.balanced else 'no: run `dicom-ai-node doctor`'}")
+    if not_in_force := in_force.not_in_force(node.spool, node.config):
+        yield (
+            f"The files say something else than the node runs with ({', '.join(not_in_force)}): "
+            "run `dicom-ai-node reload`."
+        )
+    yield f"balanced: {'yes' if found.balanced else 'no: run `dicom-ai-node doctor`'}"
 
 
 def _rows(found: Books, *, now: float) -> Iterator[tuple[str, str, str]]:

@@ -12,7 +12,7 @@ from dicom_ai_node import next_step
 from dicom_ai_node.cli import erasure, missed, reviewing
 from dicom_ai_node.cli.node import DEFAULT_CONFIG, AsJson, ConfigDir, open_node
 from dicom_ai_node.cli.reviewing import StudyUid
-from dicom_ai_node.cli.show import console, moment, print_json
+from dicom_ai_node.cli.show import console, moment, moment_and_age, print_json
 from dicom_ai_node.cli.verdicts import print_verdicts
 from dicom_ai_node.database import expectations, fetches, recalls
 from dicom_ai_node.database import jobs as job_table
@@ -37,7 +37,8 @@ def list_(
     config: ConfigDir = DEFAULT_CONFIG,
 ) -> None:
     """List studies, the newest first."""
-    with open_node(config).database.read() as connection:
+    database = open_node(config).database
+    with database.read() as connection:
         found = [
             dict(row) | {"next_step": _next_step(connection, row)}
             for row in study_table.listing(connection, limit=limit)
@@ -46,9 +47,10 @@ def list_(
         print_json(found)
         return
     out = console(soft_wrap=True)  # a UID is never cut, so that it can be copied
-    out.print("Last instance        Study Instance UID")
+    out.print("Last instance, Study Instance UID")
     for row in found:
-        out.print(f"{moment(row['last_received_at'])}  {row['study_instance_uid']}")
+        last = moment_and_age(row["last_received_at"], now=database.now())
+        out.print(f"{last}  {row['study_instance_uid']}")
         out.print(f"    {row['instances']} instances from {row['calling_ae_title']}; {_state(row)}")
         out.print(f"    next: {row['next_step']}")
         _print_hold(out, row, before="    ")

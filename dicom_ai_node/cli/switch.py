@@ -5,13 +5,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dicom_ai_node.cli import completing
 from dicom_ai_node.cli.node import DEFAULT_CONFIG, ConfigDir
 from dicom_ai_node.config.load import load
 
 if TYPE_CHECKING:
     from dicom_ai_node.config.installed import InstalledModel
 
-Name = Annotated[str, typer.Argument(help="The model's name.")]
+Name = Annotated[
+    str, typer.Argument(help="The model's name.", autocompletion=completing.model_names)
+]
 Version = Annotated[str | None, typer.Option(help="Only this version; else all of them.")]
 
 

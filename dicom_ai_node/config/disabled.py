@@ -9,9 +9,12 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from dicom_ai_node.config.installed import InstalledModel, model_label
 from dicom_ai_node.errors import ConfigError
+
+if TYPE_CHECKING:
+    from dicom_ai_node.config.installed import InstalledModel
 
 FOLDER = ".disabled"  # hidden: no model lies there
 
@@ -32,7 +35,7 @@ class Disabled:
 
 
 def disable(
-    store: Path, model: InstalledModel, *, why: str, now: float, by_itself: bool = False
+    store: Path, model: "InstalledModel", *, why: str, now: float, by_itself: bool = False
 ) -> Disabled:
     """Raises ConfigError where the store cannot be written to."""
     made = Disabled(
@@ -66,15 +69,15 @@ def disable(
 def enable(store: Path, name: str, version: str) -> bool:
     """Whether it was disabled; it need not be in the store. Raises ConfigError where the store
     cannot be written to."""
-    marker = store / FOLDER / f"{model_label(name, version)}.json"
+    label = f"{name} {version}"
+    marker = store / FOLDER / f"{label}.json"
     try:
         marker.unlink()
     except FileNotFoundError:
         return False
     except OSError as error:
         raise ConfigError(
-            f"{model_label(name, version)} cannot be enabled ({error.strerror}): remove {marker} "
-            "as a user who may"
+            f"{label} cannot be enabled ({error.strerror}): remove {marker} as a user who may"
         ) from None
     return True
 

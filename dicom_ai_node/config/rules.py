@@ -4,7 +4,6 @@ import re
 from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
-from pydicom.datadict import tag_for_keyword
 
 from dicom_ai_node.config.expression import refuse_slow
 from dicom_ai_node.config.strict import ModelName, PeerName, Strict
@@ -23,6 +22,8 @@ _LIST_OPERATORS = {"in", "has_all", "has_any", "between"}
 
 
 def _known(attr: str) -> str:
+    from pydicom.datadict import tag_for_keyword  # brings all of pydicom, which not all rules need
+
     if attr.startswith("$"):
         if attr[1:] not in FACTS:
             raise ValueError(f"{attr} is no fact; facts are ${', $'.join(sorted(FACTS))}")

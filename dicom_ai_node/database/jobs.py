@@ -10,6 +10,7 @@ from dicom_ai_node.database.tables import job, job_event, study
 from dicom_ai_node.errors import LeaseLost
 from dicom_ai_node.job import (
     HEAD_START_S,
+    NOTE_SUBJECT,
     TRANSITIONS,
     Job,
     JobState,
@@ -91,12 +92,15 @@ def listing(
     state: JobState | None = None,
     states: Collection[JobState] = (),
     study_instance_uid: str | None = None,
+    notes: bool = True,
     limit: int = 100,
 ) -> Sequence[Job]:
-    """The newest jobs first."""
+    """The newest jobs first; `notes`: those that send a rejection note, and no result, as well."""
     query = select(job).order_by(job.c.id.desc()).limit(limit)
     if state is not None:
         query = query.where(job.c.state == state)
+    if not notes:
+        query = query.where(job.c.subject.not_like(f"{NOTE_SUBJECT}%"))
     if states:
         query = query.where(job.c.state.in_(states))
     if study_instance_uid is not None:

@@ -4,7 +4,15 @@ from collections.abc import Iterator
 
 from dicom_ai_node.config.settings import Config
 from dicom_ai_node.database.engine import Database
-from dicom_ai_node.doctor import certificates, database, files, machine, models, peers
+from dicom_ai_node.doctor import (
+    certificates,
+    configuration,
+    database,
+    files,
+    machine,
+    models,
+    peers,
+)
 from dicom_ai_node.doctor.finding import Finding, Level
 from dicom_ai_node.spool import Spool
 
@@ -19,5 +27,6 @@ def examine(config: Config, spool: Spool, opened: Database, *, every: bool) -> I
         yield from database.examine_rows(opened)
         yield from files.examine(spool, opened, every=every)
         yield from peers.examine(config, opened)
+    yield from configuration.examine(config, spool)
     yield from certificates.examine(config)
     yield from models.examine(config)

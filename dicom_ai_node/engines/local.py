@@ -122,13 +122,7 @@ def _fence(settings: WorkSettings, readable: Sequence[Path]) -> Fence:
     paths = tuple(path.absolute() for path in readable)
     if settings.user is None:
         return Fence(mode=settings.fence, readable=paths)
-    try:
-        entry = pwd.getpwnam(settings.user)
-    except KeyError:
-        raise ConfigError(
-            f"work.user: there is no user {settings.user} here: make one, such as by "
-            f"`useradd --system {settings.user}`"
-        ) from None
+    entry = require_user(settings.user)
     return Fence(
         mode=settings.fence,
         readable=paths,
@@ -136,3 +130,14 @@ def _fence(settings: WorkSettings, readable: Sequence[Path]) -> Fence:
         uid=entry.pw_uid,
         gid=entry.pw_gid,
     )
+
+
+def require_user(name: str) -> pwd.struct_passwd:
+    """Whom the processes of models run as; raises ConfigError."""
+    try:
+        return pwd.getpwnam(name)
+    except KeyError:
+        raise ConfigError(
+            f"work.user: there is no user {name} here: make one, such as by "
+            f"`useradd --system {name}`"
+        ) from None

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from ipaddress import IPv6Address, ip_address
 
 from dicom_ai_node import metrics
-from dicom_ai_node.config.settings import AcceptEntry, Config
+from dicom_ai_node.config.settings import AcceptEntry, Config, LimitsSettings
 from dicom_ai_node.log import get_logger
 from dicom_ai_node.receive import strangers
 
@@ -52,23 +52,27 @@ class Admission:
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        self._limits = config.limits
         self._lock = threading.Lock()
         self._connections = 0
-        self._associations: Counter[int] = Counter()  # by entry of `accept`
+        self._associations: Counter[AcceptEntry] = Counter()
         self._allowance: dict[str, tuple[float, float]] = {}  # address: tokens, when
         self._complained: dict[tuple[str, str], float] = {}
 
+    def reload(self, config: Config) -> None:
+        """For who comes from now on; who is there is counted on."""
+        self._config = config
+
     def connect(self, address: str) -> bool:
         """Count a connection in, or turn it away without a word; `disconnect()` counts it out."""
-        if not any(_is_from(entry, address) for entry in self._config.accept):
+        config = self._config
+        if not any(_is_from(entry, address) for entry in config.accept):
             metrics.CONNECTIONS_REFUSED.labels("stranger").inc()
             self.complain("connection_from_stranger", address)
             return False
         with self._lock:
-            if self._connections >= self._limits.connections:
+            if self._connections >= config.limits.connections:
                 refused, limit = "too_many_connections", "connections"
-            elif not self._may_come(address):
+            elif not self._may_come(address, config.limits.connections_per_s):
                 refused, limit = "connections_too_fast", "connections_per_s"
             else:
                 self._connections += 1
@@ -82,10 +86,9 @@ class Admission:
         with self._lock:
             self._connections -= 1
 
-    def _may_come(self, address: str) -> bool:
+    def _may_come(self, address: str, rate: float) -> bool:
         """A bucket of tokens for each address."""
         now = time.monotonic()
-        rate = self._limits.connections_per_s
         full = max(1.0, rate * _BURST_S)
         if len(self._allowance) > _MAX_REMEMBERED:
             self._allowance.clear()
@@ -104,38 +107,41 @@ class Admission:
         Title, address and certificate must stand in one entry (P15). `certificate` holds its names;
         without TLS there are none, and then an entry that has any is not for this connection.
         """
-        index = next(
+        config = self._config
+        found = next(
             (
-                index
-                for index, entry in enumerate(self._config.accept)
+                entry
+                for entry in config.accept
                 if entry.ae_title == calling
                 and _is_from(entry, address)
                 and _shows(entry, certificate)
             ),
             None,
         )
-        if index is None:
+        if found is None:
             raise Rejected(CALLING_AE_UNKNOWN)
-        if called not in self._config.node.ae_title:
+        if called not in config.node.ae_title:
             raise Rejected(CALLED_AE_UNKNOWN)
         with self._lock:
-            limit = self._limit_reached(index)
+            limit = self._limit_reached(found, config.limits)
             if limit is None:
-                self._associations[index] += 1
+                self._associations[found] += 1
         if limit is not None:
             metrics.LIMITS_BREACHED.labels(limit).inc()
             raise Rejected(TOO_MANY_ASSOCIATIONS)
         try:
-            yield self._config.accept[index]
+            yield found
         finally:
             with self._lock:
-                self._associations[index] -= 1
+                self._associations[found] -= 1
+                if not self._associations[found]:  # a changed entry may never come again
+                    del self._associations[found]
 
-    def _limit_reached(self, index: int) -> str | None:
+    def _limit_reached(self, entry: AcceptEntry, limits: LimitsSettings) -> str | None:
         """The key under `limits` that lets no further association of this entry in."""
-        if self._associations.total() >= self._limits.associations:
+        if self._associations.total() >= limits.associations:
             return "associations"
-        if self._associations[index] >= self._limits.associations_per_peer:
+        if self._associations[entry] >= limits.associations_per_peer:
             return "associations_per_peer"
         return None
 

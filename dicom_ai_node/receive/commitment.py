@@ -77,10 +77,7 @@ class Commitments:
         self._database = database
         self._ledger = ledger
         self._is_alone = is_alone
-        self._peers: dict[str, DimsePeer] = {}
-        for peer in known:
-            if isinstance(peer, DimsePeer):
-                self._peers.setdefault(peer.ae_title, peer)
+        self._peers = _by_title(known)
         self._fresh: deque[tuple[Commitment, Outbox]] = deque()
         self._changed = threading.Condition()
         self._stopping = False
@@ -88,6 +85,10 @@ class Commitments:
 
     def start(self) -> None:
         self._thread.start()
+
+    def reload(self, known: Iterable[AnyPeer]) -> None:
+        """Whom it calls from now on."""
+        self._peers = _by_title(known)
 
     def stop(self) -> None:
         """What is pending stays so, for the next process."""
@@ -286,6 +287,15 @@ class Commitments:
             log.error("stored_instance_damaged", file=row.file)
             return FailureReason.NO_SUCH_OBJECT_INSTANCE
         return FailureReason.NONE
+
+
+def _by_title(known: Iterable[AnyPeer]) -> dict[str, DimsePeer]:
+    """Of several with one title, the first."""
+    peers: dict[str, DimsePeer] = {}
+    for peer in known:
+        if isinstance(peer, DimsePeer):
+            peers.setdefault(peer.ae_title, peer)
+    return peers
 
 
 def _sha256(path: Path) -> str:

@@ -61,7 +61,7 @@ class Ledger:
         What an import adds meanwhile, and another receiver, is noticed when rows are committed.
         `seen` has what the caller found in the table, of all that will be handed in.
         """
-        self._study_instances = study_instances
+        self.study_instances = study_instances
         self._is_alone = is_alone
         self._seen = seen
         self._database = database
@@ -140,10 +140,10 @@ class Ledger:
         return self._read(lambda connection: arrivals.arrival(connection, received))
 
     def _is_full(self, study_instance_uid: str) -> bool:
-        if self._counted(study_instance_uid) < self._study_instances:
+        if self._counted(study_instance_uid) < self.study_instances:
             return False
         del self._counts[study_instance_uid]  # it may have been purged since: count it again
-        return self._counted(study_instance_uid) >= self._study_instances
+        return self._counted(study_instance_uid) >= self.study_instances
 
     def _counted(self, study_instance_uid: str) -> int:
         """Instances of a study, those on their way included."""

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -59,6 +59,14 @@ def _read_certificates(settings: TlsSettings) -> "Tls":
     return Tls(settings)
 
 
+def _negotiations(config: Config) -> Negotiations:
+    return Negotiations(supported_contexts(config.node), max_pdu=config.limits.pdu_bytes)
+
+
+def _backlog(config: Config, database: Database) -> Backlog:
+    return Backlog(database, limit=config.limits.waiting_studies)
+
+
 def _bound(host: str, port: int, *, shared: bool) -> socket.socket:
     """A listening socket; `shared` lets the other receive processes listen there too."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -95,16 +103,14 @@ class Receiver:
         self._services = Services(
             config=config,
             admission=self._admission,
-            negotiations=Negotiations(
-                supported_contexts(config.node), max_pdu=config.limits.pdu_bytes
-            ),
+            negotiations=_negotiations(config),
             store=store,
             commitments=Commitments(
                 spool, database, store.ledger, config.peers.values(), is_alone=is_alone
             ),
             reports=Reports.of(config, database),
             space=space,
-            backlog=Backlog(database, limit=config.limits.waiting_studies),
+            backlog=_backlog(config, database),
             draining=self.draining,
         )
         self._connections = _Connections()
@@ -135,10 +141,30 @@ class Receiver:
         )
         return ports[0]
 
-    def reload(self) -> None:
-        """Read the certificates again, for the associations to come."""
-        if self._tls is not None:
-            self._tls.reload()
+    def reload(self, config: Config) -> None:
+        """For the connections to come, certificates included; those that are open go on under what
+        they were accepted with.
+
+        Raises ConfigError when a certificate cannot be used, and all stays as it was. Of listeners
+        and folders the configuration says what it said before.
+        """
+        if self._tls is not None and config.node.tls is not None:
+            self._tls.reload(config.node.tls)
+        before = self._services
+        database = before.store.database
+        space = Space((before.store.spool.root, database.path.parent), config.limits)
+        self._services = replace(
+            before,
+            config=config,
+            negotiations=_negotiations(config),
+            store=before.store.under(config.limits, space),
+            reports=Reports.of(config, database),
+            space=space,
+            backlog=_backlog(config, database),
+        )
+        before.commitments.reload(config.peers.values())
+        self._admission.reload(config)
+        self.config = config
 
     def _begin_watch(self, tls: "Tls") -> None:
         """Now and once a day: are certificates about to expire?"""

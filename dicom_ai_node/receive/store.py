@@ -1,6 +1,7 @@
 """One C-STORE: streamed to disk as it comes, checked, kept, answered (PS3.4 B.2.3)."""
 
 import threading
+from copy import copy
 from dataclasses import dataclass
 
 from pydicom.uid import UID
@@ -79,6 +80,13 @@ class Store:
             is_alone=is_alone,
             seen=seen,
         )
+
+    def under(self, limits: LimitsSettings, space: Space) -> "Store":
+        """The same store with other limits, for associations to come."""
+        other = copy(self)
+        other.limits, other.space = limits, space
+        self.ledger.study_instances = limits.study_instances  # of a study, whoever sends it
+        return other
 
     def start(self) -> None:
         self.places.start()

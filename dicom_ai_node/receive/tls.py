@@ -57,27 +57,23 @@ class Tls:
 
     def __init__(self, settings: TlsSettings) -> None:
         """Raises ConfigError."""
-        self._settings = settings
         self._loaded = _load(settings)
 
     @property
     def context(self) -> ssl.SSLContext:
         return self._loaded.context
 
-    def reload(self) -> None:
-        """Read every file again; if one is wrong, all stay as they were.
+    def reload(self, settings: TlsSettings) -> None:
+        """Read every file again; raises ConfigError if one is wrong, and all stay as they were.
 
         A new context: no session from before, whose peer may be revoked by now, is resumed.
         """
         try:
-            self._loaded = _load(self._settings)
-        except (ConfigError, OSError) as error:  # OSError: replaced while they were read
-            wrong = str(error)
-        else:
-            log.info("certificates_reloaded")
-            self.say_expiry(datetime.now(UTC))
-            return
-        log.error("certificates_not_reloaded", why=wrong)
+            self._loaded = _load(settings)
+        except OSError as error:
+            raise ConfigError(f"node.tls: replaced while it was read ({error.strerror})") from None
+        log.info("certificates_reloaded")
+        self.say_expiry(datetime.now(UTC))
 
     def say_expiry(self, now: datetime) -> None:
         """An alarm ahead of time: once a certificate is expired, no peer gets through."""

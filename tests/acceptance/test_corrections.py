@@ -76,7 +76,7 @@ def test_the_old_result_is_rejected_and_the_right_patient_has_one(
     assert named(rejection) >= {ds.SOPInstanceUID for ds in made(pacs, old, *MADE)}
     assert rejection.ConceptNameCodeSequence[0].CodeValue == "113037"
 
-    jobs = len(node.verb("jobs", "list"))
+    jobs = len(node.verb("jobs", "list", "--notes"))
     pass_on(pacs, rejection.SOPInstanceUID)
     node.wait(lambda: node.verb("studies", "show", old)["instances"] == len(images) + 2)
     right = dicom_factory.series(name="a-good-study", shape=(6, 32, 32))
@@ -84,7 +84,7 @@ def test_the_old_result_is_rejected_and_the_right_patient_has_one(
         pacs.upload(path)
     pacs.wait(lambda: len(made(pacs, right[0].StudyInstanceUID, *MADE)) == 2)
     node.wait(lambda: node.status()["jobs"]["done"] == jobs + 1)
-    assert len(node.verb("jobs", "list")) == jobs + 1
+    assert len(node.verb("jobs", "list", "--notes")) == jobs + 1
     assert len(ours()) == 1
     assert [len(made(pacs, new, each)) for each in MADE] == [1, 1]
     assert [len(made(pacs, old, each)) for each in MADE] == [1, 1]

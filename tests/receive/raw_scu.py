@@ -300,7 +300,8 @@ class ReceivingNode:
         }
         for name, section in sections.items():
             settings[name] = {**settings.get(name, {}), **section}
-        (home / "config" / "node.yaml").write_text(json.dumps(settings))
+        self.settings = settings
+        self.configure(json.dumps(settings))
         with (home / "node.log").open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "dicom_ai_node", "receive", "--config", "config"],
@@ -318,6 +319,16 @@ class ReceivingNode:
             if "receiver_listening" in line:
                 return int(json.loads(line)["ports"][0])
         return None
+
+    def configure(self, text: str) -> None:
+        (self.home / "config" / "node.yaml").write_text(text)
+
+    def hang_up(self) -> None:
+        self._process.send_signal(signal.SIGHUP)
+
+    def events(self, event: str) -> list[dict[str, Any]]:
+        lines = (line for line in self.log().splitlines() if line.startswith("{"))
+        return [said for said in map(json.loads, lines) if said["event"] == event]
 
     def stop(self) -> None:
         """It must end by itself: what a test did has not broken it."""

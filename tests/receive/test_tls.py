@@ -567,10 +567,11 @@ def test_new_certificates_are_for_associations_to_come(
         assert shown(receiver.tls_port, people) == people.node.der
         install(installed, new)
         assert shown(receiver.tls_port, people) == people.node.der
-        receiver.reload()
+        receiver.reload(config)
         assert shown(receiver.tls_port, people) == new.der
         installed["certificate"].write_bytes(BROKEN)
-        receiver.reload()
+        with pytest.raises(ConfigError, match=r"node\.tls\.certificate"):
+            receiver.reload(config)
         assert shown(receiver.tls_port, people) == new.der
         assert before.send_c_echo().Status == 0x0000
 
@@ -588,7 +589,7 @@ def test_a_peer_revoked_meanwhile_is_not_let_in_again(
             assert associated(peer)
             session = peer.session
         shutil.copy2(people.authority.revoke(people.revoked, people.pacs), installed["crl"])
-        receiver.reload()
+        receiver.reload(config)
         with (
             socket.create_connection(("127.0.0.1", receiver.tls_port), timeout=20) as raw,
             pytest.raises((ssl.SSLError, ConnectionError)),
@@ -614,7 +615,8 @@ def test_sighup_reads_them_again(
     assert shown(node.tls_port, people) == new.der
     installed["key"].chmod(0o644)
     node.process.send_signal(signal.SIGHUP)
-    assert "chmod 600" in node.event("certificates_not_reloaded", level="error")["why"]
+    refused = node.event("configuration_not_reloaded", level="error")
+    assert "chmod 600" in refused["mistakes"][0]
     assert shown(node.tls_port, people) == new.der
     assert node.events("role_died") == []
     node.stop()
