@@ -26,13 +26,16 @@ def watching(
 ) -> list[Tick]:
     """`contacts` are those with the peers."""
     from dicom_ai_node.alarms import look
+    from dicom_ai_node.audit.cursor import unsent_since
 
+    has_repository = node.config.audit.syslog is not None
     lookout = look.Lookout(
         config=node.config,
         spool=node.spool,
         database=node.database,
         contacts=contacts,
         channels=channels,
+        audit_waits_since=lambda: unsent_since(node.trail.folder) if has_repository else None,
     )
     now = node.database.now
     ticks: list[Tick] = [("alarms", look.EVERY_S, lambda: lookout.look(now=now()))]

@@ -1,6 +1,5 @@
 """Peers: what waits for each, what it said last, and whether it is there."""
 
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
@@ -10,8 +9,8 @@ from dicom_ai_node import send_now
 from dicom_ai_node.config.peers import AnyPeer, DicomwebPeer, DimsePeer
 from dicom_ai_node.database import health, overview
 from dicom_ai_node.database.books import books
-from dicom_ai_node.errors import NotThere
-from dicom_ai_node.peers.echo import echo
+from dicom_ai_node.errors import NotThere, PeerUnreachable
+from dicom_ai_node.peers.asking import ask
 from dicom_ai_node.web.person import Person, may_act, may_look
 from dicom_ai_node.web.record import on_record
 from dicom_ai_node.web.site import Site, go, render, site_of
@@ -61,8 +60,10 @@ def try_now(request: Request, name: str, person: Acting) -> Response:
     site = site_of(request)
     settings = _peer(site, name)
     with on_record(site, person, "echo", subject=name):
-        said = echo(name, settings, site.config.node, now=datetime.now(UTC))
-    return go(request, "/peers", f"{name}: {said}.")
+        answer = ask(name, settings, calling_ae_title=site.config.node.ae_title[0])
+        if not answer.answers:
+            raise PeerUnreachable(f"{answer.text}: {answer.next_step}")
+    return go(request, "/peers", f"{name}: {answer.text}.")
 
 
 @router.post("/peers/{name}/send")
