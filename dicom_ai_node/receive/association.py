@@ -116,6 +116,7 @@ class Association:
                 elif kind == RELEASE_RQ:
                     self._drop()
                     self._brought.end()
+                    self._counts.end()
                     self._store.ledger.settle(_COMMIT_BEFORE_RELEASE_S)
                     self._wire.send(HEADER.pack(RELEASE_RP, 4) + bytes(4))
                     return
@@ -126,6 +127,7 @@ class Association:
         finally:
             self._drop()
             self._brought.end()
+            self._counts.end()
             self._normalised.end()
 
     def _wait_s(self) -> float:
