@@ -13,13 +13,16 @@ NODE_STAMP := $(VENV)/.installed
 DEV_STAMP := $(VENV)/.installed-dev
 
 .DEFAULT_GOAL := help
-.PHONY: demo test lint soak clean help downloads python
+.PHONY: demo test lint soak lock sbom offline clean help downloads python
 
 help:
 	@echo "make demo    a head MR goes through the node: brain volume, SEG, SR and a picture"
 	@echo "make test    the whole suite, with a real PACS where it can be installed"
 	@echo "make lint    ruff, mypy and the import contracts"
 	@echo "make soak MINUTES=10   kill a node in operation, again and again: nothing may be lost"
+	@echo "make offline MODELS='brain-mr lung-ct'   one archive to install from without network"
+	@echo "make sbom    a bill of materials of what is installed and of models/"
+	@echo "make lock    requirements.lock anew, after constraints.txt was changed"
 	@echo "make clean   remove the virtual environment and caches; models/ and var/ stay"
 	@echo
 	@$(MAKE) --no-print-directory downloads
@@ -47,7 +50,7 @@ $(NODE_STAMP): pyproject.toml constraints.txt
 	@$(MAKE) --no-print-directory python downloads
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) install $(if $(TORCH_INDEX_URL),--index-url $(TORCH_INDEX_URL)) '$(TORCH)'
-	$(PIP) install -c constraints.txt -e .
+	$(PIP) install -c constraints.txt -e '.[web]'
 	touch $@
 
 $(DEV_STAMP): $(NODE_STAMP)
@@ -77,6 +80,20 @@ lint: $(DEV_STAMP)
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m scripts.lock --check
+
+# The models must be in the store, models/: dicom-ai-node models install NAME
+MODELS := brain-mr
+offline: $(NODE_STAMP)
+	$(BIN)/python -m scripts.offline --models-store models --models $(MODELS) --torch '$(TORCH)' \
+	  $(if $(TORCH_INDEX_URL),--torch-index-url $(TORCH_INDEX_URL)) --out dist
+
+sbom: $(NODE_STAMP)
+	mkdir -p dist
+	$(BIN)/python -m scripts.sbom --models models --out dist/sbom.cdx.json
+
+lock: $(DEV_STAMP)
+	$(BIN)/python -m scripts.lock
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

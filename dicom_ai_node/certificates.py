@@ -3,6 +3,7 @@
 `key` is always the key of the configuration that names the file. Raises ConfigError.
 """
 
+import re
 import ssl
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -14,6 +15,7 @@ from dicom_ai_node.errors import ConfigError
 from dicom_ai_node.secret import read_secret
 
 SOON = timedelta(days=30)
+_CRL = re.compile(rb"-----BEGIN X509 CRL-----.+?-----END X509 CRL-----", re.DOTALL)
 # what `cryptography` says of a certificate that it cannot read
 UNREADABLE = (
     ValueError,
@@ -80,3 +82,20 @@ def expiry(key: str, path: Path, now: datetime) -> str | None:
     if ends <= now:
         return f"{key}: {path} has expired on {ends:%Y-%m-%d}: renew it"
     return f"{key}: {path} expires on {ends:%Y-%m-%d}: renew it before"
+
+
+def crl_ends(path: Path) -> datetime | None:
+    """When the first of the lists is too old: OpenSSL then takes none of that CA's peers."""
+    data = read_file("node.tls.crl", path)
+    # OpenSSL would trust a certificate in this file like those in node.tls.ca
+    if b"CERTIFICATE-----" in data:
+        raise ConfigError(f"node.tls.crl: {path} holds a certificate: put it into node.tls.ca")
+    try:
+        lists = [x509.load_pem_x509_crl(found) for found in _CRL.findall(data)]
+    except UNREADABLE:
+        lists = []
+    if not lists:
+        raise ConfigError(
+            f"node.tls.crl: {path} is no list in PEM: give a file with -----BEGIN X509 CRL-----"
+        )
+    return min((each.next_update_utc for each in lists if each.next_update_utc), default=None)

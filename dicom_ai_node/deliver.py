@@ -11,6 +11,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
+from dicom_ai_node import delivery_counts, metrics, send_now
 from dicom_ai_node.config.settings import DeliverySettings
 from dicom_ai_node.database import deliveries, ladders, waiting
 from dicom_ai_node.database.engine import Database
@@ -59,7 +60,9 @@ class PeerQueue:
 
     def run(self, stop: threading.Event) -> None:
         """Until told to stop; the deliver boundary: trouble with the database ends no queue."""
+        beat = metrics.beat("deliver", f"peer {self.name}")
         while not stop.is_set():
+            beat()
             try:
                 sent = self.deliver_due(now=self.database.now(), stop=stop)
             except Exception:
@@ -71,6 +74,8 @@ class PeerQueue:
     def deliver_due(self, *, now: float, stop: threading.Event | None = None) -> int:
         """One association's worth: send what is due, and record each answer as it comes."""
         longest_s = self.settings.backoff_max_s
+        if send_now.take(self.spool, self.name):
+            self._end_pauses(now)
         if self.contact.is_left_alone(now, longest_s=longest_s):
             return 0
         begun = time.monotonic()
@@ -80,6 +85,13 @@ class PeerQueue:
         if parts:
             self._deliver(parts, lambda: now + time.monotonic() - begun, stop)
         return sum(len(part.rows) for part in parts)
+
+    def _end_pauses(self, now: float) -> None:
+        """A person says that the peer is back."""
+        self.contact.until = 0.0
+        with self.database.write() as connection:
+            waiting.end_pauses(connection, self.name, now=now)
+        log.info("peer_tried_at_once", peer=self.name)
 
     def _parts(
         self, connection: Connection, due: Sequence[tuple[Delivery, str]], now: float
@@ -123,6 +135,9 @@ class PeerQueue:
                         self._settle(connection, part, outcomes, clock())
                         reached(Step.DELIVERY_WRITTEN)
                     reached(Step.DELIVERY_RECORDED)
+                    delivery_counts.answered(
+                        self.name, part.rows, outcomes, self.database, now=clock()
+                    )
                     unanswered = 0 if self._is_answered(part, outcomes) else unanswered + 1
                     is_enough = unanswered and len(self.contact.unanswered) >= _ENOUGH
                     if is_enough or (stop is not None and stop.is_set()):
@@ -178,6 +193,8 @@ class PeerQueue:
         is_news = self.contact.failed(reason, until=now + pause_s, refuses_us=needs_somebody)
         level = log.error if needs_somebody and is_news else log.warning
         event = "peer_refuses_us" if needs_somebody else "peer_unreachable"
+        result = "refuses_us" if needs_somebody else "unreachable"
+        metrics.DELIVERY_TRIES.labels(self.name, result).inc()
         level(event, peer=self.name, reason=reason, again_in_s=round(pause_s))
 
     def _settle(

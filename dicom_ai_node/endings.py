@@ -1,9 +1,11 @@
 """How an attempt ends in the job table: published, given back, or handed over; each under its
 lease."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
+from dicom_ai_node import metrics
 from dicom_ai_node.config.result_forms import ResultForms
 from dicom_ai_node.config.settings import WorkSettings
 from dicom_ai_node.database import deliveries, jobs, leases, retractions
@@ -11,13 +13,20 @@ from dicom_ai_node.database.engine import Database
 from dicom_ai_node.durable_steps import Step, reached
 from dicom_ai_node.engines.engine import Failure
 from dicom_ai_node.gate.told import check_told
-from dicom_ai_node.job import Job, JobState, OutboxObject
+from dicom_ai_node.job import Job, JobState, OutboxObject, Outcome
 from dicom_ai_node.log import get_logger
 from dicom_ai_node.report import RETRACTED, Report, read_report
 from dicom_ai_node.request import Request, known_to
 from dicom_ai_node.spool import Spool
 
 log = get_logger(__name__)
+
+# of the metrics, and the timings that they are made of
+_STAGES: Mapping[str, tuple[str, ...]] = {
+    "load": ("load",),
+    "predict": ("open", "predict"),
+    "encode": ("encode", "check"),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +44,7 @@ class Endings:
         `request` is that of an attempt which has just ended: ResultMismatch where its objects are
         not what that was about. What is found was compared before it came there.
         """
+        began = time.monotonic()
         attempted = self.spool.attempt_path(str(job.lease_id))
         if request is not None:
             check_told(attempted, report.objects, request.source.path, known_to(request))
@@ -60,6 +70,7 @@ class Endings:
             reached(Step.READY_WRITTEN)
         reached(Step.READY_PUBLISHED)
         log.info("job_ready", job=job.id, outcome=report.outcome, seconds=report.timings)
+        _count(job, report, publish_s=time.monotonic() - began)
 
     def give_back(self, job: Job, failure: Failure, backoff_s: float) -> None:
         with self.database.write() as connection:
@@ -102,3 +113,25 @@ class Endings:
                 attempts=job.attempts - 1,
                 run_after=now + backoff_s,
             )
+
+
+def _count(job: Job, report: Report, *, publish_s: float) -> None:
+    """A rejection note is no result."""
+    if job.is_note:
+        return
+    metrics.JOBS_FINISHED.labels(job.model, job.version, report.outcome.value).inc()
+    if report.outcome is Outcome.NOT_SUITABLE:
+        metrics.REFUSALS.labels(job.model, job.version, _refused_by(report)).inc()
+    seconds = report.timings
+    for stage, parts in _STAGES.items():
+        if any(part in seconds for part in parts):
+            took_s = sum(seconds.get(part, 0.0) for part in parts)
+            metrics.observe_stage(stage, job.model, took_s)
+    metrics.observe_stage("publish", job.model, publish_s)
+
+
+def _refused_by(report: Report) -> str:
+    """The last that had it: a study that a rule refuses is not even loaded."""
+    if "predict" in report.timings:
+        return "model"
+    return "load" if "load" in report.timings else "route"

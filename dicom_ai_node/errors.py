@@ -4,6 +4,7 @@ NodeError
 ├ ConfigError         the administrator's files: exit 2, a message without a traceback
 ├ AlreadyRunning      another process has this role on this spool: exit 3
 ├ NotStartable        a role of the node gave up for one of those reasons
+├ NotThere            nobody knows the job, study or peer that a person named
 ├ InputError          the study is unsuitable: outcome not_suitable, reported, no retry
 ├ ModelError          the model broke its contract: outcome failed, reported
 ├ ResultMismatch      a written result is not what its job is about: destroyed, never sent
@@ -42,6 +43,10 @@ class NotStartable(NodeError):
     def __init__(self, message: str, *, exit_status: int) -> None:
         super().__init__(message)
         self.exit_status = exit_status
+
+
+class NotThere(NodeError):
+    """Nothing is known by this number or name."""
 
 
 class InputError(NodeError):

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 from apscheduler.schedulers.background import BackgroundScheduler
 
+from dicom_ai_node import metrics
 from dicom_ai_node.config.settings import Config
 from dicom_ai_node.database import jobs, leases, soundness
 from dicom_ai_node.database.books import books
@@ -67,15 +68,20 @@ def start(
     threads = []
     for name, seconds, tick in fast:
         run = _guarded(name, tick)
-        thread = threading.Thread(target=_beat, args=(seconds, run, stop), name=name, daemon=True)
+        thread = threading.Thread(
+            target=_beat, args=(name, seconds, run, stop), name=name, daemon=True
+        )
         thread.start()
         threads.append(thread)
     return Ticks(scheduler=scheduler, stop=stop, threads=threads)
 
 
-def _beat(seconds: float, run: Callable[[], None], stop: threading.Event) -> None:
+def _beat(name: str, seconds: float, run: Callable[[], None], stop: threading.Event) -> None:
+    beat = metrics.beat("deliver", name)
+    beat()
     while not stop.wait(seconds):
         run()
+        beat()
 
 
 class Clock:

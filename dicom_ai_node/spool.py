@@ -6,6 +6,7 @@
     outbox/ab/ab12…/         the results of one job, whole or not there at all
     incoming/                files and folders on their way; emptied at start
     locks/                   one lock a role
+    metrics/                 numbers that only a process knows: see `metrics`
     taken-out/               lists of files whose rows are gone, until they are gone themselves
 
 Names are random or hashes of ours: nothing from the wire is ever part of a path (P19).
@@ -46,6 +47,7 @@ class Spool:
         self.conflict = self.root / "conflict"
         self.outbox = self.root / "outbox"
         self.locks = self.root / "locks"
+        self.metrics = self.root / "metrics"  # made by who writes there
         try:
             for folder in (self.incoming, self.instances, self.conflict, self.outbox, self.locks):
                 make_durable_folder(folder)

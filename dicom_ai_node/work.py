@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from dicom_ai_node import metrics
 from dicom_ai_node.config.disabled import Disabled, disable, read_disabled
 from dicom_ai_node.config.installed import InstalledModel, model_label
 from dicom_ai_node.config.settings import Config
@@ -22,6 +23,7 @@ from dicom_ai_node.engines.engine import (
     Engine,
     Failure,
     Room,
+    kind_in_words,
 )
 from dicom_ai_node.errors import ConfigError, LeaseLost, ResultMismatch
 from dicom_ai_node.job import DAMAGED, LOST, Job
@@ -67,8 +69,10 @@ class Worker:
     def run(self, stop: threading.Event) -> None:
         """Work until told to stop; jobs under way are then given back, not counted as a try."""
         self.take_back()
+        beat = metrics.beat("work", "jobs")
         try:
             while not stop.is_set():
+                beat()
                 took = self._take()
                 self._look()
                 if self.held:
@@ -117,6 +121,9 @@ class Worker:
             return False
         logger = log.bind(job=job.id, study=pseudonym(job.study_instance_uid), model=job.model)
         logger.info("job_started", attempt=job.attempts)
+        if job.attempts == 1:
+            waited_s = self.database.now() - max(job.created_at, job.run_after)
+            metrics.observe_stage("queued", job.model, waited_s)
         reached(Step.JOB_CLAIMED)
         self._guarded(job, None)
         return True
@@ -146,6 +153,7 @@ class Worker:
             log.exception("job_failed", job=job.id)
             self._drop(held)
             failure = Failure(kind="error", text=where(error))
+            metrics.ATTEMPTS_FAILED.labels("error").inc()
             with suppress(LeaseLost):
                 self._endings.give_back(job, failure, self.config.work.retry_after_s)
 
@@ -252,6 +260,7 @@ class Worker:
                 self._endings.hand_over(each.job, "the worker was told to stop")
 
     def _failed(self, job: Job, failure: Failure) -> None:
+        metrics.ATTEMPTS_FAILED.labels(kind_in_words(failure)).inc()
         is_disabled = False
         if failure.kind == MODEL_CHANGED:
             model = self._model(job)

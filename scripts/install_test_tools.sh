@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The programs that the tests put beside the node: a PACS, validators, a browser.
+# The programs that the tests put beside the node: a PACS, validators, a browser, a Prometheus.
 # Needs root and apt for what is missing; without them it says what will be skipped.
 # With CI=true a program that is still missing at the end is an error.
 set -euo pipefail
@@ -16,6 +16,7 @@ there() {
     pixelmed-apps) command -v DicomSRValidator ;;
     strace) command -v strace ;;
     chromium) command -v chromium || command -v chromium-browser || command -v google-chrome ;;
+    prometheus) command -v promtool && command -v prometheus ;;
     nodejs) command -v node ;;
     npm) command -v npm ;;
   esac >/dev/null
@@ -23,7 +24,8 @@ there() {
 
 missing() {
   local package
-  for package in orthanc orthanc-dicomweb dcmtk dicom3tools pixelmed-apps strace chromium nodejs npm; do
+  for package in orthanc orthanc-dicomweb dcmtk dicom3tools pixelmed-apps strace chromium \
+    prometheus nodejs npm; do
     there "$package" || echo "$package"
   done
 }

@@ -33,6 +33,7 @@ def configuration(home: Path, **sections: Any) -> Config:
             "drain_s": 5,
         },
         "study": {"quiet_s": 60},
+        "web": {"port": 0},
         "accept": [{"ae_title": "PACS", "from": ["127.0.0.1/32"]}],
         "peers": {"archive": {"kind": "folder", "path": home / "results"}},
         "routes": [{"model": "bright", "send_to": ["archive"], "require": [IS_CT]}],

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
+from dicom_ai_node import send_now
 from dicom_ai_node.config.settings import Config
 from dicom_ai_node.database import deliveries
 from dicom_ai_node.database.engine import Database
@@ -98,6 +99,26 @@ def test_while_the_peer_is_down_one_try_is_one_for_all(
         restarted.deliver_due(now=restarted.contact.until + 0.1)
     assert all_done(database, [*jobs, new])()
     assert pacs.associations == 3
+
+
+def test_what_waits_is_sent_at_once_when_a_person_says_so(
+    spool: Spool, database: Database, to: To
+) -> None:
+    """The peer is back long before the pause after its last failure is over."""
+    now = database.now()
+    job = ready(spool, database, "a" * 64, now=now)
+    pacs = BadPacs(then_refuses=CONGESTED)
+    with pacs.running():
+        queue = to(pacs)
+        queue.deliver_due(now=now)
+        pacs.then_refuses = None
+        assert queue.deliver_due(now=now + 0.1) == 0
+        send_now.ask(spool, "another")
+        assert queue.deliver_due(now=now + 0.1) == 0
+        send_now.ask(spool, queue.name)
+        assert queue.deliver_due(now=now + 0.1) == 2
+    assert all_done(database, [job])()
+    assert not send_now.take(spool, queue.name)  # once said, once done
 
 
 def test_a_clock_that_was_set_back_leaves_nothing_waiting(

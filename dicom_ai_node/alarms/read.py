@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-from dicom_ai_node.alarms.certificate_files import certificate_files, end_of
 from dicom_ai_node.alarms.facts import CertificateFile, Disk, Facts
+from dicom_ai_node.certificate_ends import certificate_files, ends
 from dicom_ai_node.config.disabled import Disabled, read_disabled
 from dicom_ai_node.config.settings import Config
 from dicom_ai_node.database import probe_runs, signs
@@ -96,11 +96,11 @@ def _device(folder: Path) -> int:
 def _certificates(config: Config) -> Iterator[CertificateFile]:
     for key, path in certificate_files(config):
         try:
-            ends = end_of(key, path)
+            end = ends(key, path)
         except ConfigError:
             yield CertificateFile(key=key, ends=None)
         else:
-            yield CertificateFile(key=key, ends=ends or datetime.max.replace(tzinfo=UTC))
+            yield CertificateFile(key=key, ends=end or datetime.max.replace(tzinfo=UTC))
 
 
 def _damage(spool: Spool) -> str:

@@ -24,6 +24,7 @@ from dicom_ai_node.cli import (
     rules,
     status,
     studies,
+    tokens,
 )
 from dicom_ai_node.errors import NodeError
 
@@ -45,6 +46,7 @@ app.add_typer(results.app, name="results")
 app.add_typer(rules.app, name="rules")
 app.add_typer(models.app, name="models")
 app.add_typer(alarms.app, name="alarms")
+app.add_typer(tokens.app, name="tokens")
 app.add_typer(config.app, name="config")
 app.add_typer(maintenance.db, name="db")
 

@@ -13,10 +13,10 @@ from dicom_ai_node import next_step
 from dicom_ai_node.cli.node import DEFAULT_CONFIG, AsJson, ConfigDir, Node, open_node
 from dicom_ai_node.cli.show import console, moment, print_json, state_in_words
 from dicom_ai_node.config.disabled import read_disabled
-from dicom_ai_node.database import dead_letters, deliveries, tallies, waiting
+from dicom_ai_node.database import dead_letters, deliveries, operated, tallies, waiting
 from dicom_ai_node.database import jobs as job_table
 from dicom_ai_node.errors import NodeError
-from dicom_ai_node.job import DEAD, FINAL_STATES, DeliveryState, Job, JobState, Priority
+from dicom_ai_node.job import DEAD, DeliveryState, Job, JobState, Priority
 
 app = typer.Typer(help="The queue: see, retry, cancel, prioritise.", no_args_is_help=True)
 
@@ -66,7 +66,7 @@ def show(job_id: JobId, as_json: AsJson = False, config: ConfigDir = DEFAULT_CON
     """Show one job: its events, and what became of each object at each peer."""
     node = open_node(config)
     with node.database.read() as connection:
-        job = _find(connection, job_id)
+        job = operated.job_of(connection, job_id)
         events = [dict(row) for row in job_table.events(connection, job_id)]
         sent = [dict(row) for row in deliveries.of_job(connection, job_id)]
         waits = _waits(node, connection, [job]).get(job_id)
@@ -114,7 +114,7 @@ def retry(
             states = (JobState.UNDELIVERED,) if peer else DEAD
             chosen = dead_letters.retriable(connection, states, peer=peer)
         else:
-            chosen = [_find(connection, job_id) for job_id in _named(job_ids)]
+            chosen = [operated.job_of(connection, job_id) for job_id in _named(job_ids)]
         for job in chosen:
             typer.echo(dead_letters.retry(connection, job, now=database.now(), peer=peer))
     if not chosen:
@@ -138,11 +138,7 @@ def cancel(
         return
     with database.write() as connection:
         for job_id in _named(job_ids):
-            job = _find(connection, job_id)
-            if job.state in FINAL_STATES:
-                raise NodeError(f"job {job_id} is {job.state} and cannot be cancelled any more")
-            why, now = job_table.BY_AN_OPERATOR, database.now()
-            job_table.move(connection, job, JobState.CANCELLED, now=now, why=why)
+            operated.cancel(connection, job_id, now=database.now())
     for job_id in _named(job_ids):
         typer.echo(f"Job {job_id} is cancelled.")
 
@@ -155,10 +151,7 @@ def prioritise(
 ) -> None:
     """Put a queued job before others, or behind them."""
     with open_node(config).database.write() as connection:
-        job = _find(connection, job_id)
-        if job.state is not JobState.QUEUED:
-            raise NodeError(f"job {job_id} is {job.state}: only queued jobs have a priority")
-        job_table.prioritise(connection, job, priority)
+        operated.prioritise(connection, job_id, priority)
     typer.echo(f"Job {job_id} is {priority}.")
 
 
@@ -178,18 +171,8 @@ def _require_known(node: Node, peer: str) -> None:
 
 
 def _waits(node: Node, connection: Connection, found: Sequence[Job]) -> dict[int, str]:
-    """By job, why it is not run or not delivered, where that is no matter of its turn."""
-    disabled = read_disabled(node.config.node.models)
-    waits = {
-        job.id: f"waits: {marker.sentence}"
-        for job in found
-        if job.state is JobState.QUEUED and (marker := disabled.get((job.model, job.version)))
-    }
-    ready = [job.id for job in found if job.state is JobState.READY]
-    for job_id, peers in waiting.peers_of(connection, ready).items():
-        if gone := peers.difference(node.config.peers):
-            waits[job_id] = waiting.without_peer(gone)
-    return waits
+    peers, disabled = node.config.peers, read_disabled(node.config.node.models)
+    return operated.why_they_wait(connection, found, disabled=disabled, peers=peers)
 
 
 def _as_dict(job: Job, waits: str | None) -> dict[str, Any]:
@@ -208,10 +191,3 @@ def _named(job_ids: list[int] | None) -> list[int]:
     if not job_ids:
         raise NodeError("name the jobs by their numbers: see `dicom-ai-node jobs list`")
     return list(dict.fromkeys(job_ids))
-
-
-def _find(connection: Any, job_id: int) -> Job:
-    job = job_table.find(connection, job_id)
-    if job is None:
-        raise NodeError(f"there is no job {job_id}: see `dicom-ai-node jobs list`")
-    return job

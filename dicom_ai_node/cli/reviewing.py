@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dicom_ai_node.cli.node import DEFAULT_CONFIG, ConfigDir, Node, open_node
-from dicom_ai_node.database import retractions, studies
-from dicom_ai_node.errors import NodeError
+from dicom_ai_node.database import operated, studies
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,7 +30,8 @@ def judge(
     if reviewed:
         _accept(node, study_instance_uid)
     else:
-        _reopen(node, study_instance_uid)
+        with node.database.write() as connection:
+            operated.judge_again(connection, study_instance_uid, now=node.database.now())
     typer.echo("The running node judges it again now: see `dicom-ai-node studies explain`.")
 
 
@@ -42,19 +42,6 @@ def _accept(node: Node, study_instance_uid: str) -> None:
     typer.echo(f"The {number} stored instances count as right.")
     for path in aside(node, study_instance_uid):
         typer.echo(f"Kept aside, and not used: {path}")
-
-
-def _reopen(node: Node, study_instance_uid: str) -> None:
-    with node.database.write() as connection:
-        row = studies.find(connection, study_instance_uid)
-        if row is None:
-            raise NodeError("no such study: see `dicom-ai-node studies list`")
-        if not studies.reopen(connection, study_instance_uid):
-            raise NodeError(
-                f"the study is {row['state']}: only routed and refused ones are settled"
-                + (" (--reviewed, once you have looked)" if row["state"] == "needs_review" else "")
-            )
-        retractions.made_again(connection, row["id"], now=node.database.now())
 
 
 def discard(

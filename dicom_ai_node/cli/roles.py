@@ -9,10 +9,11 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dicom_ai_node import metrics
 from dicom_ai_node.cli.alarm_threads import notifiers, watching
 from dicom_ai_node.cli.missed import catching_up
 from dicom_ai_node.cli.node import DEFAULT_CONFIG, ConfigDir, Node, open_node
@@ -21,7 +22,6 @@ from dicom_ai_node.config.settings import Config
 from dicom_ai_node.database import soundness, waiting
 from dicom_ai_node.database.claim import claimed
 from dicom_ai_node.disks import look_at_disks
-from dicom_ai_node.draining import is_draining
 from dicom_ai_node.errors import ConfigError
 from dicom_ai_node.log import get_logger
 from dicom_ai_node.processes import (
@@ -31,7 +31,11 @@ from dicom_ai_node.processes import (
     stop_with_parent,
     supervise,
 )
+from dicom_ai_node.service_notify import ServiceNotify
 from dicom_ai_node.spool import RECEIVING_LOCK
+
+if TYPE_CHECKING:
+    from dicom_ai_node.observe.server import Server
 
 log = get_logger(__name__)
 
@@ -49,7 +53,7 @@ def add_to(app: typer.Typer) -> None:
 
 def run(config: ConfigDir = DEFAULT_CONFIG) -> None:
     """Run the whole node on this machine: receive, work, deliver, ticks and web."""
-    stop = stop_on_signals()
+    stop = ServiceNotify(stop_on_signals())
     hung_up = hangups()
     node = open_node(config, need_models=True)
     _require_senders(node.config)
@@ -58,6 +62,7 @@ def run(config: ConfigDir = DEFAULT_CONFIG) -> None:
         soundness.require_sound(node.database.path)
         look_at_disks(node.spool.root, node.database.path)
         node.database.close()  # the children have connections of their own
+        metrics.forget_gauges(node.spool.metrics)
         commands = {role: _command(role, config) for role in ROLES}
         supervise(
             commands,
@@ -85,6 +90,7 @@ def receive(
         with node.spool.lock(RECEIVING_LOCK, wait_s=settings.drain_s + _LOCK_WAIT_S):
             node.spool.sweep_incoming("*.part")
             rescan(node.spool, node.database)
+            metrics.forget_gauges(node.spool.metrics, "receive")
         if settings.receive_processes == 1:
             _listen(node, stop, hung_up)
         else:
@@ -113,6 +119,7 @@ def _share(config: Path, hung_up: "SimpleQueue[None]") -> None:
 def _listen(node: Node, stop: threading.Event, hung_up: "SimpleQueue[None]") -> None:
     from dicom_ai_node.receive.server import Receiver
 
+    metrics.keep(node.spool.metrics, "receive")
     receiver = Receiver(node.config, node.spool, node.database)
 
     def reload_on_hangup() -> None:
@@ -134,6 +141,7 @@ def work(config: ConfigDir = DEFAULT_CONFIG, supervised: Supervised = False) -> 
 
     with _role("work", config, supervised, need_models=True) as (node, stop):
         node.spool.sweep_incoming("attempt-*")
+        metrics.keep(node.spool.metrics, "work")
         routed = {route.model_label for route in node.config.routes}
         spool, font = node.spool, node.config.node.font
         off = {f"{name} {version}" for name, version in read_disabled(node.config.node.models)}
@@ -173,6 +181,7 @@ def deliver(config: ConfigDir = DEFAULT_CONFIG, supervised: Supervised = False) 
     with _role("deliver", config, supervised, need_models=True) as (node, stop):
         _check_peers(node.config)
         channels = open_channels(node.config.alarms)
+        metrics.keep(node.spool.metrics, "deliver")
         intake = Intake(
             config=node.config, models=node.models, spool=node.spool, database=node.database
         )
@@ -205,23 +214,54 @@ def _started(run: Callable[[threading.Event], None], stop: threading.Event) -> t
 
 
 def web(config: ConfigDir = DEFAULT_CONFIG, supervised: Supervised = False) -> None:
-    """Serve metrics and health checks."""
+    """Serve metrics, health checks, and the web page where it is installed."""
+    with _role("web", config, supervised) as (node, stop):
+        server = _metrics_server(node)
+        with _page(node):
+            stop.wait()
+        if server is not None:
+            server.shutdown()
+            server.server_close()
+
+
+def _metrics_server(node: Node) -> "Server | None":
+    """Serving; None where the configuration wants none."""
+    from dicom_ai_node.observe.observed import Observed
     from dicom_ai_node.observe.server import make_server
 
-    with _role("web", config, supervised) as (node, stop):
-        settings = node.config.metrics
-        try:
-            server = make_server(settings, node.database, lambda: is_draining(node.spool))
-        except OSError as error:
-            raise ConfigError(
-                f"metrics.port {settings.port} cannot be used ({error.strerror}): "
-                "choose another one"
-            ) from None
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        log.info("metrics_listening", host=settings.host, port=server.server_address[1])
-        stop.wait()
-        server.shutdown()
-        server.server_close()
+    settings = node.config.metrics
+    if settings.port is None:
+        return None
+    observed = Observed(config=node.config, spool=node.spool, database=node.database)
+    try:
+        server = make_server(observed)
+    except OSError as error:
+        raise ConfigError(
+            f"metrics.port {settings.port} cannot be used ({error.strerror}): choose another one"
+        ) from None
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    log.info("metrics_listening", host=settings.host, port=server.server_address[1])
+    return server
+
+
+@contextmanager
+def _page(node: Node) -> Iterator[None]:
+    """Without its extra, or without a port, nothing is served beside metrics and health."""
+    if node.config.web.port is None:
+        yield
+        return
+    try:
+        from dicom_ai_node.web.server import serving
+        from dicom_ai_node.web.site import Site
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("dicom_ai_node"):
+            raise
+        log.warning("web_page_not_installed", install="pip install 'dicom-ai-node[web]'")
+        yield
+        return
+    site = Site(config=node.config, spool=node.spool, database=node.database, trail=node.trail)
+    with serving(site):
+        yield
 
 
 @contextmanager

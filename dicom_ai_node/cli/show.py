@@ -2,13 +2,14 @@
 
 import json
 import sys
-from datetime import datetime
 from typing import Any
 
 import typer
 from rich.console import Console
 
-from dicom_ai_node.job import DeliveryState
+from dicom_ai_node.in_words import age, moment, state_in_words
+
+__all__ = ["age", "console", "moment", "print_json", "state_in_words"]
 
 _UNBROKEN = 2000  # columns
 
@@ -25,33 +26,3 @@ def console(*, soft_wrap: bool = False) -> Console:
 
 def print_json(value: Any) -> None:
     typer.echo(json.dumps(value, indent=1, default=str))
-
-
-def moment(seconds: float | None) -> str:
-    """Local time, to the second."""
-    if seconds is None:
-        return ""
-    return datetime.fromtimestamp(seconds).astimezone().strftime("%Y-%m-%d %H:%M:%S")
-
-
-def age(seconds: float) -> str:
-    """In the largest unit that leaves more than one: 90 s, 3 h, 2 d."""
-    for unit, length in (("d", 86_400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds / length:.0f} {unit}"
-    return f"{max(0.0, seconds):.0f} s"
-
-
-_IN_WORDS = {
-    DeliveryState.SPARE: "kept back",
-    DeliveryState.PASSED: "not taken",
-    DeliveryState.GIVEN_UP: "given up",
-}
-
-
-def state_in_words(state: DeliveryState, *, wants_commitment: bool = False) -> str:
-    """Of a delivery: what waits on a lower rung, what a peer did not take, and what it has not
-    committed to, by their names."""
-    if wants_commitment and state is DeliveryState.STORED:
-        return "stored, not yet committed"
-    return _IN_WORDS.get(state, str(state))

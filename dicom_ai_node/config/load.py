@@ -17,6 +17,7 @@ from dicom_ai_node.config.inputs import mistakes_of_inputs, mistakes_of_models
 from dicom_ai_node.config.peers import DimsePeer, is_loopback
 from dicom_ai_node.config.secret_file import CHECK_FILES
 from dicom_ai_node.config.settings import Config
+from dicom_ai_node.config.web_check import mistakes_of_web
 from dicom_ai_node.errors import ConfigError
 
 ENVIRONMENT_PREFIX = "DICOM_AI_NODE__"
@@ -102,7 +103,7 @@ def _disagreements(config: Config, tree: _Tree) -> Iterator[str]:
     yield from _unfetchable(config, tree)
     yield from _unprotected(config, tree)
     yield from _same_ports(config, tree)
-    for loc, mistake in mistakes_of_probe(config):
+    for loc, mistake in (*mistakes_of_web(config.web), *mistakes_of_probe(config)):
         place, key = tree.place(loc)
         yield f"{place}: {key}: {mistake}"
 

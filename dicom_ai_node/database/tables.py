@@ -341,6 +341,19 @@ probe_run = Table(
     Index("uq_probe_run_open", "is_removed", unique=True, sqlite_where=text("finished_at IS NULL")),
 )
 
+# who may use the web page
+web_token = Table(
+    "web_token",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", String(64), nullable=False, unique=True),
+    Column("role", String(16), nullable=False),  # as roles.Role has it
+    Column("sha256", String(64), nullable=False),  # of the token, which is kept nowhere
+    Column("created_at", Float, nullable=False),
+    Column("last_used_at", Float),
+    Column("revoked_at", Float),
+)
+
 # how many there are, kept by triggers in the transactions that change it: see `tallies`
 tally = Table(
     "tally",

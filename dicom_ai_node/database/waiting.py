@@ -23,6 +23,15 @@ def put_off(connection: Connection, peer: str, *, until: float, status: str) -> 
     )
 
 
+def end_pauses(connection: Connection, peer: str, *, now: float) -> None:
+    """All that waits for it is due."""
+    connection.execute(
+        update(delivery)
+        .where(delivery.c.peer == peer, delivery.c.next_try_at > now, *_WAITS)
+        .values(next_try_at=now)
+    )
+
+
 def older_than(
     connection: Connection, peer: str, created_before: float, *, limit: int = 500
 ) -> Sequence[Delivery]:

@@ -4,6 +4,7 @@ import shutil
 import sys
 import time
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from pydicom.uid import Comprehensive3DSRStorage, SegmentationStorage
@@ -161,7 +162,8 @@ def _stay(console: Console, home: Home, node: NodeProcess) -> None:
         print_facts(
             console,
             [
-                ("Status page", f"http://{settings.web.host}:{settings.web.port}/"),
+                ("Web page", _page(settings)),
+                ("Sign in with", home.spool / "web-token"),
                 ("Send more", f"{sender} {where} YOUR_FOLDER"),
                 ("Results", f"{home.archive} takes them"),
                 ("Look inside", f"{python} -m dicom_ai_node jobs list --config {home.config}"),
@@ -171,3 +173,9 @@ def _stay(console: Console, home: Home, node: NodeProcess) -> None:
             node.look_after()
     except Stopped:
         console.print("Stopping the node.")
+
+
+def _page(config: Config) -> str:
+    if find_spec("fastapi") is None:
+        return "not installed: pip install 'dicom-ai-node[web]'"
+    return f"http://{config.web.host}:{config.web.port}/"

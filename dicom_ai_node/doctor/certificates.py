@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from dicom_ai_node.alarms.certificate_files import certificate_files, end_of
+from dicom_ai_node.certificate_ends import certificate_files, ends
 from dicom_ai_node.config.settings import Config
 from dicom_ai_node.doctor.finding import Finding, fail, ok, warn
 from dicom_ai_node.errors import ConfigError
@@ -17,29 +17,20 @@ def examine(config: Config, *, now: datetime | None = None) -> Iterator[Finding]
     at = now or datetime.now(UTC)
     for key, path in certificate_files(config):
         yield _finding(key, path, at)
-    if config.node.tls is not None and config.node.tls.crl is not None:
-        yield _finding("node.tls.crl", config.node.tls.crl, at)
 
 
 def _finding(key: str, path: Path, now: datetime) -> Finding:
     try:
-        end = _end(key, path)
+        end = ends(key, path)
     except ConfigError as error:
         return fail(key, str(error), "mend the file")
     if end is None:
         return ok(key, f"{path} has no end")
     text = f"{path} ends on {end:%Y-%m-%d}"
     step = "put the new one in its place, then SIGHUP to `run` or `receive`"
+    if key.startswith("web."):
+        step = "put the new one in its place, and start the node again"
     if end <= now:
         return fail(key, f"{path} ended on {end:%Y-%m-%d}: nobody gets through", step)
     is_soon = end - now < (timedelta(days=1) if key.endswith(".crl") else _SOON)
     return warn(key, f"{text}: in {(end - now).days} days", step) if is_soon else ok(key, text)
-
-
-def _end(key: str, path: Path) -> datetime | None:
-    """Of the first that ends."""
-    if key.endswith(".crl"):
-        from dicom_ai_node.receive.tls import crl_ends  # brings `cryptography`: 10 MB
-
-        return crl_ends(path)
-    return end_of(key, path)

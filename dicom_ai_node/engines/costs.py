@@ -1,8 +1,9 @@
 """What an attempt process may cost: memory, processes, files; looked at every so often."""
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 
+from dicom_ai_node import metrics
 from dicom_ai_node.engines.child import Child
 from dicom_ai_node.engines.engine import Failure
 from dicom_ai_node.engines.watch import family, memory_mb, resident_mb, size_mb
@@ -30,7 +31,7 @@ class Costs:
     _look_at: float = 0.0
     _look_at_files: float = 0.0
 
-    def too_much(self, child: Child, requests: Iterable[Request], now: float) -> Failure | None:
+    def too_much(self, child: Child, requests: Collection[Request], now: float) -> Failure | None:
         """`now` is on the monotonic clock; between two looks nothing is too much."""
         found = None
         if now >= self._look_at:
@@ -44,14 +45,17 @@ class Costs:
                 found = Failure(kind="scratch", text=text)
         return found
 
-    def _processes(self, child: Child, requests: Iterable[Request]) -> Failure | None:
+    def _processes(self, child: Child, requests: Collection[Request]) -> Failure | None:
         pids = family(child.process.pid, enough=_PROCESSES + 1)
         if len(pids) > _PROCESSES:
             text = f"more than {_PROCESSES} processes"
             return Failure(kind="processes", text=text)
+        models = {each.model.package.name for each in requests}
         asked = [each.model.package.memory_mb for each in requests]
         limit = min([self.limits.memory_mb, *(mb for mb in asked if mb is not None)])
         used = memory_mb(pids, more_than=limit)
+        if len(models) == 1:  # what two have together says nothing of either
+            metrics.note_memory(models.pop(), used)
         if used > limit:
             return Failure(kind="memory", text=f"{used:.0f} MB of memory, {limit:.0f} allowed")
         return None

@@ -4,6 +4,7 @@ import enum
 from dataclasses import dataclass
 from typing import Protocol
 
+from dicom_ai_node.job import DAMAGED, LOST
 from dicom_ai_node.report import Report
 from dicom_ai_node.request import Request
 
@@ -13,6 +14,10 @@ NOT_STARTED = "not_started"
 MISMATCH = "mismatch"  # a result that is not what its job is about: no further attempt
 # they say nothing of the study: such an attempt is not counted
 NOT_COUNTED = frozenset({MODEL_CHANGED, NO_DEVICE, NOT_STARTED})
+KINDS = NOT_COUNTED | {
+    *("crash", "timeout", "memory", "scratch", "processes", "error", "no_output", "no_model"),
+    *(MISMATCH, DAMAGED, LOST),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,10 +27,13 @@ class Failure:
     `text` names classes and places in code, never values: it is logged and shown.
     """
 
-    # crash, timeout, memory, scratch, processes, error, no_output; DAMAGED; MISMATCH; those of
-    # NOT_COUNTED
-    kind: str
+    kind: str  # of KINDS
     text: str
+
+
+def kind_in_words(failure: Failure) -> str:
+    """One of a few words: those that an attempt process says itself may be any."""
+    return failure.kind if failure.kind in KINDS else "other"
 
 
 class Room(enum.Enum):

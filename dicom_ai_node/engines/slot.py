@@ -8,6 +8,7 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
+from dicom_ai_node import metrics
 from dicom_ai_node.engines.attempt_main import Start
 from dicom_ai_node.engines.child import Child
 from dicom_ai_node.engines.costs import Costs, Limits
@@ -38,6 +39,7 @@ class Slot:
     fenced: Mapping[str, str] | None = None  # what the process says of its fence
     child: Child | None = None
     attempts: list[LocalAttempt] = field(default_factory=list)  # the first one predicts
+    _has_begun: bool = False
     _has_spoken: bool = False
     _is_ready: bool = False
     _started_at: float = 0.0
@@ -53,6 +55,8 @@ class Slot:
         start = self.start if preload else replace(self.start, preload=())
         self.child = None  # so it stays, if there is no room for another one
         self.child = Child(start, home=self.home, environment=self.environment)
+        metrics.ATTEMPT_PROCESSES.labels("again" if self._has_begun else "first").inc()
+        self._has_begun = True
         self._has_spoken = self._is_ready = False
         self._started_at = time.monotonic()
         self._ended = 0

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from sqlalchemy import Connection, RowMapping
 
+from dicom_ai_node import metrics
 from dicom_ai_node.config.installed import InstalledModel
 from dicom_ai_node.config.settings import Config, Route
 from dicom_ai_node.database import (
@@ -144,6 +145,7 @@ class Intake:
             reached(Step.JOBS_WRITTEN)
         reached(Step.STUDY_SETTLED)
         if settled:
+            metrics.observe_stage("complete", "", now - row["last_received_at"])
             _log(closed, state, queued)
         return True
 

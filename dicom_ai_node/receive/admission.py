@@ -4,10 +4,11 @@ import math
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from ipaddress import IPv6Address, ip_address
 
+from dicom_ai_node import metrics
 from dicom_ai_node.config.settings import AcceptEntry, Config
 from dicom_ai_node.log import get_logger
 
@@ -23,6 +24,14 @@ CALLED_AE_UNKNOWN = (1, 1, 7)
 PROTOCOL_VERSION_UNKNOWN = (1, 2, 2)
 TEMPORARY_CONGESTION = (2, 3, 1)
 TOO_MANY_ASSOCIATIONS = (2, 3, 2)
+IN_WORDS: Mapping[Reason, str] = {
+    APPLICATION_CONTEXT_UNKNOWN: "application_context_unknown",
+    CALLING_AE_UNKNOWN: "calling_ae_unknown",
+    CALLED_AE_UNKNOWN: "called_ae_unknown",
+    PROTOCOL_VERSION_UNKNOWN: "protocol_version_unknown",
+    TEMPORARY_CONGESTION: "temporary_congestion",
+    TOO_MANY_ASSOCIATIONS: "too_many_associations",
+}
 
 _BURST_S = 5  # so many seconds' worth of connections may come at once
 _COMPLAIN_EVERY_S = 60
@@ -52,16 +61,19 @@ class Admission:
     def connect(self, address: str) -> bool:
         """Count a connection in, or turn it away without a word; `disconnect()` counts it out."""
         if not any(_is_from(entry, address) for entry in self._config.accept):
+            metrics.CONNECTIONS_REFUSED.labels("stranger").inc()
             self.complain("connection_from_stranger", address)
             return False
         with self._lock:
             if self._connections >= self._limits.connections:
-                refused = "too_many_connections"
+                refused, limit = "too_many_connections", "connections"
             elif not self._may_come(address):
-                refused = "connections_too_fast"
+                refused, limit = "connections_too_fast", "connections_per_s"
             else:
                 self._connections += 1
                 return True
+        metrics.CONNECTIONS_REFUSED.labels(refused).inc()
+        metrics.LIMITS_BREACHED.labels(limit).inc()
         self.complain(refused, address)
         return False
 
@@ -106,17 +118,25 @@ class Admission:
         if called not in self._config.node.ae_title:
             raise Rejected(CALLED_AE_UNKNOWN)
         with self._lock:
-            if (
-                self._associations.total() >= self._limits.associations
-                or self._associations[index] >= self._limits.associations_per_peer
-            ):
-                raise Rejected(TOO_MANY_ASSOCIATIONS)
-            self._associations[index] += 1
+            limit = self._limit_reached(index)
+            if limit is None:
+                self._associations[index] += 1
+        if limit is not None:
+            metrics.LIMITS_BREACHED.labels(limit).inc()
+            raise Rejected(TOO_MANY_ASSOCIATIONS)
         try:
             yield self._config.accept[index]
         finally:
             with self._lock:
                 self._associations[index] -= 1
+
+    def _limit_reached(self, index: int) -> str | None:
+        """The key under `limits` that lets no further association of this entry in."""
+        if self._associations.total() >= self._limits.associations:
+            return "associations"
+        if self._associations[index] >= self._limits.associations_per_peer:
+            return "associations_per_peer"
+        return None
 
     def complain(self, event: str, address: str, **fields: object) -> None:
         """Log it, once a minute for each address: a flood must not fill the log, too."""

@@ -26,6 +26,7 @@ from dicom_ai_node.receive.negotiation import (
 )
 from dicom_ai_node.receive.normalised import Normalised
 from dicom_ai_node.receive.store import TOO_LARGE, Message, Refused, Store, TooLarge
+from dicom_ai_node.receive.store_counts import StoreCounts
 from dicom_ai_node.receive.terms import DataSet, Terms
 from dicom_ai_node.receive.wire import (
     ABORT,
@@ -96,6 +97,7 @@ class Association:
         self._command_context = 0
         self._under_way: _UnderWay | None = None
         self._brought = Brought(store.ledger)
+        self._counts = StoreCounts(terms.calling_ae_title)
         self._normalised = Normalised(wire, terms, store.database, commitments, reports)
         self.idle_since: float | None = time.monotonic()  # None within a message
 
@@ -192,9 +194,12 @@ class Association:
             self._answer(context_id, under_way.command, answer)
 
     def _count(self, under_way: _UnderWay, answer: Answer) -> None:
-        """An instance that is not stored; one that is, is counted with its row."""
-        is_store = under_way.command.number(dimse.COMMAND_FIELD) == dimse.C_STORE_RQ
-        if is_store and answer.status is not Status.SUCCESS:
+        """In the books, an instance that is not stored; one that is, is counted with its row."""
+        if under_way.command.number(dimse.COMMAND_FIELD) != dimse.C_STORE_RQ:
+            return
+        took_s = time.monotonic() - under_way.began_at
+        self._counts.answered(answer, came=under_way.came, seconds=took_s)
+        if answer.status is not Status.SUCCESS:
             self._store.ledger.count(in_books(answer))
 
     def _feed(self, under_way: _UnderWay, data: memoryview, *, is_last: bool) -> Answer | None:

@@ -9,12 +9,14 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 
+from dicom_ai_node import metrics
 from dicom_ai_node.config.settings import AcceptEntry, Config
 from dicom_ai_node.draining import is_draining
 from dicom_ai_node.log import get_logger
 from dicom_ai_node.receive.admission import (
     APPLICATION_CONTEXT,
     APPLICATION_CONTEXT_UNKNOWN,
+    IN_WORDS,
     PROTOCOL_VERSION_UNKNOWN,
     TEMPORARY_CONGESTION,
     Admission,
@@ -98,22 +100,25 @@ class Connection:
         self._wire = wire = Wire(
             self._socket, max_pdu=limits.pdu_bytes, pdu_s=limits.pdu_s, send_s=limits.send_s
         )
-        said_something, peer_closes = True, False
+        end = "failed"
         try:
             self._converse(wire, began_at + limits.request_s)
-            peer_closes = True
+            end = "released"
         except Closed:
-            said_something = False
+            end = "closed"
         except Late:
+            end = "too_slow"
             self._say_abort(wire, _NO_REASON)
             self._complain("peer_too_slow")
         except ProtocolError as error:
+            end = "protocol_error"
             self._say_abort(wire, error.reason)
             self._complain("protocol_error", what=str(error))
         except Exception:  # the boundary: one connection is one connection
             log.exception("connection_failed", address=self._address)
         finally:
-            wire.close(said_something=said_something, peer_closes=peer_closes)
+            metrics.ASSOCIATIONS_ENDED.labels(end).inc()
+            wire.close(said_something=end != "closed", peer_closes=end == "released")
 
     def _shake_hands(self, context: ssl.SSLContext) -> bool:
         """Who does not get through is told nothing but what OpenSSL says."""
@@ -124,6 +129,7 @@ class Connection:
             self._socket = secured = TlsSocket.over(self._socket, context)
             self._certificate = secured.shake_hands(limit_s)
         except NoHandshake as error:
+            metrics.CONNECTIONS_REFUSED.labels("no_tls_handshake").inc()
             self._complain("tls_handshake_failed", why=str(error))
             self._socket.close()
             return False
@@ -145,6 +151,7 @@ class Connection:
                 self._check_room(request)
                 self._associate(wire, request, entry)
         except Rejected as rejected:
+            metrics.ASSOCIATIONS_REFUSED.labels(IN_WORDS[rejected.reason]).inc()
             self._complain(
                 "association_rejected",
                 reason=list(rejected.reason),
@@ -163,7 +170,10 @@ class Connection:
         services = self._services
         if is_draining(services.store.spool) and request.proposes_beyond(_NOTHING_NEW):
             raise Rejected(TEMPORARY_CONGESTION)
-        if services.draining.is_set() or services.space.is_low() or services.store.ledger.is_down():
+        is_low = services.space.is_low()
+        if is_low:
+            metrics.LIMITS_BREACHED.labels("space_soft_mb").inc()
+        if is_low or services.draining.is_set() or services.store.ledger.is_down():
             raise Rejected(TEMPORARY_CONGESTION)
         if is_short_of_descriptors():
             self._complain("few_descriptors_left", next_step="raise `ulimit -n` of the node")
@@ -190,7 +200,9 @@ class Connection:
             self._says_something,
         )
         wire.send(answer)
-        self._association.serve()
+        metrics.ASSOCIATIONS.labels(entry.ae_title).inc()
+        with metrics.ASSOCIATIONS_OPEN.labels(entry.ae_title).track_inprogress():
+            self._association.serve()
 
     def _says_something(self, within_s: float) -> bool:
         """True when a read would not wait; TLS may have more than its socket shows."""

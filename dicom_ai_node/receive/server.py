@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from pynetdicom import _config
 
+from dicom_ai_node import metrics
 from dicom_ai_node.config.settings import Config, TlsSettings
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.errors import ConfigError
@@ -36,6 +37,7 @@ _BACKLOG = 128
 _CLOSED = (errno.EBADF, errno.EINVAL)  # by our own stop
 _IDLE_AT_STOP_S = 1.0  # an association between two messages is not waited for longer
 _DAY_S = 86_400
+_BEAT_S = 1.0  # how often a listener says that it listens, whoever comes
 _AGAIN_S = 0.2  # after the system had no descriptor or thread left for a connection
 
 
@@ -67,6 +69,7 @@ def _bound(host: str, port: int, *, shared: bool) -> socket.socket:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         listener.bind((host, port))
         listener.listen(_BACKLOG)
+        listener.settimeout(_BEAT_S)
     except OSError:
         listener.close()
         raise
@@ -157,16 +160,22 @@ class Receiver:
                 "choose another port, or stop the program that has it"
             ) from None
         self._listeners.append(listener)
-        thread = threading.Thread(target=self._accept, args=(listener, tls), name=key, daemon=True)
+        thread = threading.Thread(
+            target=self._accept, args=(key, listener, tls), name=key, daemon=True
+        )
         self._threads.append(thread)
         thread.start()
         return int(listener.getsockname()[1])
 
-    def _accept(self, listener: socket.socket, tls: "Tls | None") -> None:
+    def _accept(self, key: str, listener: socket.socket, tls: "Tls | None") -> None:
         """Nothing here waits for a peer: what a connection costs, its own thread pays."""
+        beat = metrics.beat("receive", key)
         while True:
+            beat()
             try:
                 accepted, address = listener.accept()
+            except TimeoutError:
+                continue
             except OSError as error:
                 if error.errno in _CLOSED:
                     return

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pydicom.uid import UID
 from sqlalchemy.exc import DBAPIError
 
+from dicom_ai_node import metrics
 from dicom_ai_node.config.settings import LimitsSettings
 from dicom_ai_node.database import lost, stopped
 from dicom_ai_node.database.arrivals import Arrival, ReceivedInstance
@@ -90,6 +91,7 @@ class Store:
     def begin(self, message: Message, brought: Brought | None = None) -> "Reception | Refused":
         """`brought` is told the study of an instance that is new."""
         if self.space.is_scarce():  # P9
+            metrics.LIMITS_BREACHED.labels("space_hard_mb").inc()
             return Refused(_DISK_DOWN)
         if self.ledger.is_down():  # P14
             return Refused(DATABASE_DOWN)

@@ -1,7 +1,6 @@
 """TLS for the storage SCP (PS3.15 B.12, BCP 195): our certificates, the handshake, the stream."""
 
 import errno
-import re
 import select
 import socket
 import ssl
@@ -12,7 +11,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
-from pathlib import Path
 from typing import TYPE_CHECKING, Self, cast
 
 from cryptography import x509
@@ -21,8 +19,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from dicom_ai_node.certificates import (
     SOON,
     UNREADABLE,
+    crl_ends,
     read_certificates,
-    read_file,
     show,
     trust,
 )
@@ -38,7 +36,6 @@ log = get_logger(__name__)
 HANDSHAKE_S = 10.0
 _READABLE = select.POLLIN
 _WRITABLE = select.POLLOUT
-_CRL = re.compile(rb"-----BEGIN X509 CRL-----.+?-----END X509 CRL-----", re.DOTALL)
 _TIMEVAL = struct.Struct("@ll")
 
 
@@ -123,23 +120,6 @@ def _context() -> ssl.SSLContext:
     context.num_tickets = 0  # a resumed session would show a certificate that nobody checks again
     context.sslsocket_class = TlsSocket
     return context
-
-
-def crl_ends(path: Path) -> datetime | None:
-    """When the first of the lists is too old: OpenSSL then takes none of that CA's peers."""
-    data = read_file("node.tls.crl", path)
-    # OpenSSL would trust a certificate in this file like those in node.tls.ca
-    if b"CERTIFICATE-----" in data:
-        raise ConfigError(f"node.tls.crl: {path} holds a certificate: put it into node.tls.ca")
-    try:
-        lists = [x509.load_pem_x509_crl(found) for found in _CRL.findall(data)]
-    except UNREADABLE:
-        lists = []
-    if not lists:
-        raise ConfigError(
-            f"node.tls.crl: {path} is no list in PEM: give a file with -----BEGIN X509 CRL-----"
-        )
-    return min((each.next_update_utc for each in lists if each.next_update_utc), default=None)
 
 
 class TlsSocket(ssl.SSLSocket):

@@ -1,1 +1,1 @@
-"""The web page, of the extra `web`."""
+"""The web page: needs the extra `web`, and is imported by the role of that name alone."""

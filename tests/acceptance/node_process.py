@@ -150,4 +150,4 @@ class NodeProcess:
             self.status()
         except OSError:
             return False
-        return self.log().count("receiver_listening") == self.log().count("web_listening")
+        return self.log().count("receiver_listening") == self.log().count("metrics_listening")

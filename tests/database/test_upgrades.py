@@ -213,6 +213,15 @@ ROWS: list[tuple[str, dict[str, Any]]] = [
             "is_removed": False,
         },
     ),
+    (
+        "web_token",
+        {
+            "name": "anna",
+            "role": "act",
+            "sha256": "c" * 64,
+            "created_at": OLD,
+        },
+    ),
 ]
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
+from dicom_ai_node.config.observe import WebSettings, WebTlsSettings
 from dicom_ai_node.config.peers import DimsePeer, PeerTlsSettings
 from dicom_ai_node.config.settings import Config
 from dicom_ai_node.database import jobs
@@ -155,6 +156,15 @@ def test_certificates_are_warned_of_before_they_end(
     settings = config.model_copy(update={"peers": {"pacs": peer}})
     (finding,) = certificates.examine(settings, now=end - left)
     assert (finding.check, finding.level) == ("peers.pacs.tls.ca", level)
+
+
+def test_the_certificate_of_the_page_is_warned_of_too(config: Config, tmp_path: Path) -> None:
+    shown = Authority.make(tmp_path).issue("web")
+    tls = WebTlsSettings(certificate=shown.certificate, key=shown.key)
+    settings = config.model_copy(update={"web": WebSettings(tls=tls)})
+    (finding,) = certificates.examine(settings, now=shown.x509.not_valid_after_utc - DAY)
+    assert (finding.check, finding.level) == ("web.tls.certificate", Level.WARN)
+    assert "start the node again" in finding.next_step
 
 
 def test_a_certificate_that_cannot_be_read(config: Config, tmp_path: Path) -> None:
