@@ -5,11 +5,13 @@ from datetime import UTC, datetime, timedelta
 
 from dicom_ai_node.alarms.facts import Facts
 from dicom_ai_node.alarms.words import day, how_long
+from dicom_ai_node.certificate_ends import CRL
 from dicom_ai_node.config.alarm_names import AlarmName
 from dicom_ai_node.config.settings import Config
 from dicom_ai_node.database.alarms import Severity, Trouble
 
 _SOON, _VERY_SOON = timedelta(days=30), timedelta(days=7)
+_SOON_OF_LIST = timedelta(days=1)  # of revoked ones, which is a new one every few days
 _DAY_S = 86_400.0
 
 
@@ -45,7 +47,7 @@ def _certificates(facts: Facts, now: float) -> Iterator[Trouble]:
             text = f"{each.key} cannot be read: {step}"
         elif each.ends <= at:
             text = f"{each.key} ended on {each.ends:%Y-%m-%d}, and nobody gets through: {step}"
-        elif each.ends - at < _SOON:
+        elif each.ends - at < (_SOON_OF_LIST if each.key == CRL else _SOON):
             days = (each.ends - at).days
             text = f"{each.key} ends on {each.ends:%Y-%m-%d}, in {days} days: {step}"
         else:
