@@ -94,6 +94,7 @@ def test_alarms_and_drains_stand_above_the_queue(
     with database.write() as connection:
         row = {"name": "peer_unreachable", "subject": "pacs", "severity": "critical"}
         row |= {"text": "pacs does not answer: try it", "since": database.now() - 7200}
+        row |= {"seen_at": database.now(), "told_at": database.now()}
         connection.execute(alarm.insert().values(**row))
         assert alarms.active(connection)
     draining.begin(spool)
