@@ -181,8 +181,9 @@ def test_alarms_and_what_waits_for_a_peer(observed: Observed, database: Database
     with database.write() as connection:
         for number, severity in enumerate(("warning", "critical", "critical")):
             connection.exec_driver_sql(
-                "INSERT INTO alarm (name, text, subject, severity, since, seen_at, told_at, ended_at)"
-                " VALUES ('disk_low', 'x', ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO alarm "
+                "(name, text, subject, severity, since, seen_at, told_at, ended_at) "
+                "VALUES ('disk_low', 'x', ?, ?, ?, ?, ?, ?)",
                 (f"disk {number}", severity, now, now, now, now if number == 2 else None),
             )
     found = {
