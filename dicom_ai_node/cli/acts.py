@@ -10,7 +10,6 @@ from typing import Any
 
 import typer
 
-from dicom_ai_node.cli.node import DEFAULT_CONFIG
 from dicom_ai_node.errors import ConfigError
 
 # by their last word: they read the node's state, or do not touch the node
@@ -85,11 +84,12 @@ def _on_record(verb: str, named: Mapping[str, Any]) -> Iterator[None]:
 
 
 def _recorder(verb: str, named: Mapping[str, Any]) -> Callable[[bool], None] | None:
-    # here, for the shell's completion asks for the verbs alone
+    # here: `version`, and the shell's completion, ask for the verbs alone
     from dicom_ai_node.audit.trail import this_person
-    from dicom_ai_node.audited import trail_of
+    from dicom_ai_node.cli.node import DEFAULT_CONFIG
     from dicom_ai_node.config.load import load
     from dicom_ai_node.database.engine import Database
+    from dicom_ai_node.node_trail import trail_of
     from dicom_ai_node.spool import Spool
 
     try:

@@ -12,13 +12,13 @@ import typer
 from dicom_ai_node import in_force, log
 from dicom_ai_node.audit import current
 from dicom_ai_node.audit.trail import Trail
-from dicom_ai_node.audited import trail_of
 from dicom_ai_node.cli.show import AsJson as AsJson
 from dicom_ai_node.config.load import load
 from dicom_ai_node.config.settings import Config
 from dicom_ai_node.database import schema, soundness
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.errors import ConfigError
+from dicom_ai_node.node_trail import trail_of
 from dicom_ai_node.ownership import require_own_spool
 from dicom_ai_node.spool import Spool
 

@@ -6,9 +6,9 @@ import pytest
 
 from dicom_ai_node.audit import current
 from dicom_ai_node.audit.trail import Trail
-from dicom_ai_node.audited import trail_of
 from dicom_ai_node.config.settings import Config
 from dicom_ai_node.database.engine import Database
+from dicom_ai_node.node_trail import trail_of
 from dicom_ai_node.spool import Spool
 
 

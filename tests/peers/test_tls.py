@@ -280,7 +280,7 @@ def test_renewed_certificates_need_no_restart(hospital: Hospital, tmp_path: Path
     [
         ("ca", r"peers\.pacs\.tls\.ca: .* cannot be read \(No such file or directory\)"),
         ("certificate", r"peers\.pacs\.tls\.certificate: .* cannot be read"),
-        ("key", r"peers\.pacs\.tls\.key: .* cannot be read"),
+        ("key", r"peers\.pacs\.tls\.key: there is no such file"),
     ],
 )
 def test_a_file_that_is_not_there_is_named(hospital: Hospital, key: str, expected: str) -> None:
