@@ -201,14 +201,14 @@ def test_a_disabled_model_is_said_where_it_matters(node: Node, package: Path) ->
     node.route({"model": "threshold-ct"})
     node.must("models", "disable", "threshold-ct", "--why", "recalled")
     sentence = "threshold-ct 1.0.0 is disabled: recalled"
-    assert f"Jobs of it wait: {sentence}" in node.must("check")
+    assert f"jobs of it wait: {sentence}" in node.must("check")
     node.must("models", "remove", "threshold-ct", "--force")
     assert sentence in node.must("models", "install", package, "--no-verify")
     node.must("models", "remove", "threshold-ct", "--force")
     assert "threshold-ct 1.0.0 is enabled" in node.must("models", "enable", "threshold-ct")
     node.must("models", "install", package, "--no-verify")
     assert "was not disabled" in node.must("models", "enable", "threshold-ct")
-    assert "Jobs of it wait" not in node.must("check")
+    assert "jobs of it wait" not in node.must("check")
 
 
 def test_versions_stand_side_by_side(node: Node, package: Path) -> None:
