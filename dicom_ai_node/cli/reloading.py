@@ -74,6 +74,12 @@ def _check_user(config: Config) -> None:
         require_user(config.work.user)
 
 
+def unexpected(error: Exception) -> str:
+    """A fault of ours, as a mistake that somebody reads."""
+    kind = type(error).__name__
+    return f"this cannot be judged ({kind}): the log says where; take the last edit back"
+
+
 class Reloading:
     """What one role took from the files, and takes when it is asked to."""
 
@@ -113,6 +119,10 @@ class Reloading:
                 apply(new)
         except (ConfigError, OSError) as error:  # OSError: no space for what would be in force
             self.refuse(str(error).splitlines())
+            return False
+        except Exception as error:  # a boundary: a fault of ours must not stop a node that runs
+            log.exception("reload_failed")
+            self.refuse([unexpected(error)])
             return False
         keys = in_force.changed_keys(self.config, new)
         self._before, self.config = self.config, new
