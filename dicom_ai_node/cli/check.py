@@ -38,7 +38,7 @@ def check(
     Exit 2 if there is a mistake, 1 if a peer does not answer, 0 otherwise.
     """
     try:
-        loaded = load_with_places(config, need_models=True)
+        loaded = load_with_places(config, need_models=True, need_secrets=True)
         doubts = _examine(loaded, config)
     except ConfigError as error:
         if not as_json:

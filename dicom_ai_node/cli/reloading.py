@@ -24,7 +24,7 @@ _WORKS = frozenset({"run", "work"})
 def acceptable(directory: Path, role: str, before: Config | None = None) -> Config:
     """What stands in the files now; raises ConfigError with every mistake for which this role would
     not start with it, or would have to be started again to change from `before` to it."""
-    config = load(directory, need_models=role in NEEDS_MODELS)
+    config = load(directory, need_models=role in NEEDS_MODELS, need_secrets=True)
     if before is not None and (keys := in_force.needs_restart(before, config)):
         raise ConfigError(
             "\n".join(f"{key}: a running node keeps what it has: restart it" for key in keys)

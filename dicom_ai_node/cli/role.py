@@ -108,7 +108,12 @@ def holding(
     stop_on_signals(stop, leave)
     if supervised:
         stop_with_parent(stop, leave)
-    node = open_node(directory, need_models=name in NEEDS_MODELS, in_force_file=in_force_file)
+    node = open_node(
+        directory,
+        need_models=name in NEEDS_MODELS,
+        need_secrets=True,
+        in_force_file=in_force_file,
+    )
     wait_s = node.config.node.drain_s + LOCK_WAIT_S if supervised else 0
     with node.spool.lock(name, wait_s=wait_s), claimed(node.database.path, node.spool.root):
         reloading = None

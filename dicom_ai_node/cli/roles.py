@@ -65,7 +65,7 @@ def run(config: ConfigDir = DEFAULT_CONFIG) -> None:
     """
     stop = ServiceNotify(stop_on_signals())
     hung_up = hangups()
-    node = open_node(config, need_models=True)
+    node = open_node(config, need_models=True, need_secrets=True)
     require_senders(node.config)
     check_peers(node.config, config)
     _require_ports(node)
