@@ -34,6 +34,7 @@ def acceptable(directory: Path, role: str, before: Config | None = None) -> Conf
         _check_certificates(config)
     if role in _SENDS:
         check_peers(config, directory)
+        _check_channels(config, directory)
     if role in _WORKS:
         _check_user(config)
     return config
@@ -56,6 +57,15 @@ def check_peers(config: Config, directory: Path) -> None:
     try:
         for note in (*found_in(config.peers, now), *check_repository(config.audit.syslog, now)):
             log.warning("peer_to_look_at", note=note)
+    except ConfigError as error:
+        raise located(error, directory) from None
+
+
+def _check_channels(config: Config, directory: Path) -> None:
+    from dicom_ai_node.alarms.channels import open_channels
+
+    try:
+        open_channels(config.alarms)
     except ConfigError as error:
         raise located(error, directory) from None
 
