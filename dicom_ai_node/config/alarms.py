@@ -47,8 +47,8 @@ class WebhookSettings(Wanted):
     url: UrlWithQuery | None = None
     """Where it is sent, such as https://alerts.hospital/dicom; give this or `url_file`."""
     url_file: SecretFile | None = None
-    """A file that holds the address and nothing else, of no use to others (chmod 600); for one with a
-    key in it."""
+    """A file that holds the address and nothing else, of no use to others (chmod 600); for one
+    with a key in it."""
     secret_file: SecretFile | None = None
     """A file with a secret that both sides know: the header X-Signature-256 then holds the
     HMAC-SHA256 of the body, so that the receiver knows who sent it."""
