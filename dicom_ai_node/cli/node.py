@@ -42,14 +42,23 @@ class Node:
 
 
 def open_node(
-    directory: Path, *, need_models: bool = False, in_force_file: Path | None = None
+    directory: Path,
+    *,
+    need_models: bool = False,
+    need_secrets: bool = False,
+    in_force_file: Path | None = None,
 ) -> Node:
     """Raises ConfigError; makes the spool and an empty database where there is none.
 
     The configuration is what stands in `in_force_file`, if there is one, whatever the folder says.
     """
     os.umask(0o077)
-    config = read_config(directory, need_models=need_models, in_force_file=in_force_file)
+    config = read_config(
+        directory,
+        need_models=need_models,
+        need_secrets=need_secrets,
+        in_force_file=in_force_file,
+    )
     require_own_spool(config)
     spool = Spool(config.node.spool)
     configure_log(config, spool)
@@ -73,12 +82,16 @@ def open_node(
 
 
 def read_config(
-    directory: Path, *, need_models: bool = False, in_force_file: Path | None
+    directory: Path,
+    *,
+    need_models: bool = False,
+    need_secrets: bool = False,
+    in_force_file: Path | None,
 ) -> Config:
     """Raises ConfigError; see `open_node()`."""
     if in_force_file is not None and in_force_file.exists():
         return in_force.read(in_force_file).config
-    return load(directory, need_models=need_models)
+    return load(directory, need_models=need_models, need_secrets=need_secrets)
 
 
 def _models(config: Config) -> Mapping[str, "InstalledModel"]:
