@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping
 
 from dicom_ai_node import taken_out
-from dicom_ai_node.database import erasure, holds, jobs_of_study, reviews, studies
+from dicom_ai_node.database import erasure, fetched, holds, jobs_of_study, reviews, studies
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.durable_steps import Step, reached
 from dicom_ai_node.errors import NodeError
@@ -45,7 +45,7 @@ class Prospect:
 def look_at(spool: Spool, database: Database, study_instance_uid: str) -> Prospect:
     """Raises NodeError where it cannot be deleted now."""
     with database.read() as connection:
-        row = _deletable(connection, study_instance_uid)
+        row = _deletable(connection, study_instance_uid, now=database.now())
         found = jobs_of_study.every(connection, row["id"])
         out = reviews.results_out(connection, row["id"])
         uids = _sop_instance_uids(connection, row)
@@ -68,11 +68,11 @@ def erase(spool: Spool, database: Database, study_instance_uid: str) -> int:
     worker ends its attempt at its next look, and what that has made is thrown away.
     """
     with database.read() as connection:
-        row = _deletable(connection, study_instance_uid)
+        row = _deletable(connection, study_instance_uid, now=database.now())
         uids = _sop_instance_uids(connection, row)
     aside = _aside(spool, study_instance_uid, uids)  # all of them are read, which takes its time
     with database.write() as connection:
-        row = _deletable(connection, study_instance_uid)
+        row = _deletable(connection, study_instance_uid, now=database.now())
         gone = erasure.erase(connection, row, now=database.now())
         noted = taken_out.note(spool, gone.files, conflict=aside, outbox=gone.keys)
     reached(Step.ERASURE_RECORDED)
@@ -82,13 +82,18 @@ def erase(spool: Spool, database: Database, study_instance_uid: str) -> int:
     return len(gone.files)
 
 
-def _deletable(connection: Connection, study_instance_uid: str) -> RowMapping:
+def _deletable(connection: Connection, study_instance_uid: str, *, now: float) -> RowMapping:
     row = studies.find(connection, study_instance_uid)
     if row is None:
         raise NodeError("no such study: see `dicom-ai-node studies list`")
     holds.require_free(row)
     if row["state"] == StudyState.RECEIVING and row["association_ended_at"] is None:
         raise NodeError("the study is still coming: wait until its sender has ended")
+    if fetched.is_under_way(connection, row, now=now):
+        raise NodeError(
+            "the study is being fetched, or earlier ones for it: try again in a minute, while the "
+            "node runs"
+        )
     if notes := erasure.notes_on_their_way(connection, row["id"]):
         raise NodeError(
             f"job {notes[0]} takes results of it back, and its peer has not heard yet: wait until "

@@ -10,13 +10,23 @@ from sqlalchemy import insert, inspect, select, text
 
 from dicom_ai_node import purge, taken_out
 from dicom_ai_node.config.settings import Config
-from dicom_ai_node.database import deliveries, expectations, jobs, leases, studies, tallies
+from dicom_ai_node.database import (
+    deliveries,
+    expectations,
+    fetches,
+    jobs,
+    leases,
+    studies,
+    tallies,
+)
 from dicom_ai_node.database.books import books
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.database.erased import is_erased
+from dicom_ai_node.database.fetches import Fetch, FetchState
 from dicom_ai_node.database.tables import delivery, expectation, fetch, job, study, verdict
 from dicom_ai_node.erasure.erase import erase, look_at
 from dicom_ai_node.errors import LeaseLost, NodeError
+from dicom_ai_node.intake.priors import settle_fetched
 from dicom_ai_node.job import DeliveryState, JobState
 from dicom_ai_node.outbox_rescan import rescan_outbox
 from dicom_ai_node.receive.rescan import rescan
@@ -292,8 +302,52 @@ def test_what_still_comes_is_not_deleted(road: Road) -> None:
 def test_every_table_is_known_to_the_deletion(road: Road) -> None:
     """Who adds a table that may speak of a study, adds it here and to `database.erasure`."""
     others = {"alarm", "tally", "erased", "commitment_request", "alembic_version", "web_token"}
+    others |= {"notification", "probe_run"}  # the node makes the studies of its probe
     ours = {"study", "instance", "verdict", "job", "job_event", "delivery", "recall"}
     ours |= {"fetch", "expectation", "commitment", "rejection", "rejection_note"}
     with road.database.read() as connection:
         found = set(inspect(connection).get_table_names())
     assert found == ours | (found & others)
+
+
+def a_fetch(road: Road, uid: str, name: str = "erased") -> Fetch:
+    """A C-MOVE for a prior of a study, which has just begun."""
+    now = road.database.now()
+    with road.database.write() as connection:
+        row = studies.find(connection, str(images(name)[0].StudyInstanceUID))
+        assert row is not None
+        fetches.ask(connection, row["id"], peer="pacs", within_days=100, now=now)
+        (question,) = fetches.of_study(connection, row["id"])
+        assert fetches.begin(connection, question, now=now)
+        fetches.want(connection, question, uid, is_here=False, now=now)
+        fetches.record(connection, question, FetchState.MOVED, reason=None, now=now)
+        due = fetches.next_due(connection, "pacs", now=now)
+        assert due is not None
+        assert fetches.begin(connection, due, now=now)
+    return due
+
+
+@pytest.mark.parametrize("deleted", [UID, OTHER])
+def test_a_study_is_not_deleted_while_its_priors_come_or_while_it_is_one(
+    road: Road, deleted: str
+) -> None:
+    """What comes afterwards would be taken for a study that somebody sends, and analysed."""
+    come(road)
+    if deleted == OTHER:
+        come(road, "stays")
+    due = a_fetch(road, OTHER)
+    with pytest.raises(NodeError, match="try again in a minute"):
+        erase(road.spool, road.database, deleted)
+    now = road.database.now()
+    with road.database.write() as connection:
+        fetches.record(connection, due, FetchState.MOVED, reason=None, instances=6, now=now)
+    with pytest.raises(NodeError, match="try again in a minute"):  # stragglers
+        erase(road.spool, road.database, deleted)
+    with road.database.write() as connection:
+        connection.execute(fetch.update().values(started_at=now - 500, finished_at=now - 400))
+    if deleted == UID:
+        arrive(road.spool, road.database, images("stays"), now=now - 450)  # and is not settled
+        with pytest.raises(NodeError, match="try again in a minute"):
+            erase(road.spool, road.database, deleted)
+        assert settle_fetched(road.database, quiet_s=60, now=now) == 1
+    assert erase(road.spool, road.database, deleted) == 6
