@@ -126,6 +126,12 @@ def _tell(found: "Prospect", *, retract: bool) -> None:
     if found.compared_in:
         numbers = ", ".join(map(str, found.compared_in))
         out.print(f"Later studies were compared with it, and name its images: jobs {numbers}.")
+    if found.stopped_in:
+        numbers = ", ".join(map(str, found.stopped_in))
+        out.print(
+            f"Of those, jobs {numbers} have no result yet: they are stopped, and their studies "
+            "judged again without it."
+        )
 
 
 @contextmanager

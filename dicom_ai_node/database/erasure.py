@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, Table, delete, or_, select
 
-from dicom_ai_node.database import corrections, erased
+from dicom_ai_node.database import corrections, erased, studies
 from dicom_ai_node.database.commitments import CommitmentState
 from dicom_ai_node.database.retracted import is_note
 from dicom_ai_node.database.tables import (
@@ -59,7 +59,7 @@ def compared_with(connection: Connection, row: RowMapping) -> Sequence[Job]:
 def erase(connection: Connection, row: RowMapping, *, now: float) -> Gone:
     """Its jobs are stopped by that: their leases are gone, and so is what they were to publish."""
     study_id, uid = row["id"], row["study_instance_uid"]
-    corrections.stop(connection, compared_with(connection, row), COMPARED, now=now)
+    _go_on_without(connection, compared_with(connection, row), now=now)
     files = select(instance.c.file).where(instance.c.study_id == study_id)
     keys = select(job.c.key).where(job.c.study_id == study_id)
     gone = Gone(
@@ -77,6 +77,19 @@ def erase(connection: Connection, row: RowMapping, *, now: float) -> Gone:
     erased.mark(connection, uid, gone.keys, now=now)  # while its number of changes is there
     connection.execute(delete(study).where(study.c.id == study_id))
     return gone
+
+
+def _go_on_without(connection: Connection, compared: Sequence[Job], *, now: float) -> None:
+    """What has no result yet is stopped, and its study judged again: it may do without."""
+    stopped = {each.study_instance_uid for each in compared if is_waiting(each)}
+    corrections.stop(connection, compared, COMPARED, now=now)
+    for study_instance_uid in sorted(stopped):
+        studies.reopen(connection, study_instance_uid)
+
+
+def is_waiting(compared: Job) -> bool:
+    """It has no result yet, so that a deletion stops it."""
+    return compared.state in corrections.BEFORE_A_RESULT
 
 
 def forget_uid(connection: Connection, study_instance_uid: str) -> None:

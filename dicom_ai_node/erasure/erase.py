@@ -32,6 +32,7 @@ class Prospect:
     running: tuple[int, ...]  # jobs that it stops
     results_at: tuple[tuple[str, str, str], ...]  # model, version, peer: these stay there
     compared_in: tuple[int, ...]  # jobs on other studies, which name its images
+    stopped_in: tuple[int, ...]  # of those, without a result yet: their studies are judged again
 
     def as_dict(self) -> dict[str, Any]:
         found = asdict(self)
@@ -58,6 +59,7 @@ def look_at(spool: Spool, database: Database, study_instance_uid: str) -> Prospe
         running=tuple(each.id for each in found if each.state is JobState.RUNNING),
         results_at=tuple((each["model"], each["version"], each["peer"]) for each in out),
         compared_in=tuple(each.id for each in compared),
+        stopped_in=tuple(each.id for each in compared if erasure.is_waiting(each)),
     )
 
 

@@ -351,3 +351,23 @@ def test_a_study_is_not_deleted_while_its_priors_come_or_while_it_is_one(
             erase(road.spool, road.database, deleted)
         assert settle_fetched(road.database, quiet_s=60, now=now) == 1
     assert erase(road.spool, road.database, deleted) == 6
+
+
+def test_a_later_study_that_waited_with_it_is_judged_again_without_it(
+    road: Road, tmp_path: Path
+) -> None:
+    come(road)
+    road.work()
+    come(road, "stays")
+    (waiting,) = (each for each in road.jobs() if each.state is JobState.QUEUED)
+    with_it = {**waiting.inputs, "earlier": [str(ds.SOPInstanceUID) for ds in images()]}
+    with road.database.write() as connection:
+        of_it = job.update().where(job.c.id == waiting.id)
+        connection.execute(of_it.values(inputs=with_it, key="f" * 64))
+    said = Operator(tmp_path, road.config).must("studies", "delete", UID, "--yes")
+    assert f"jobs {waiting.id} have no result yet: they are stopped" in said
+    road.intake.settle_quiet(now=road.database.now())
+    assert road.work() == 1
+    before, after = road.jobs()
+    assert (before.state, after.state) == (JobState.CANCELLED, JobState.READY)
+    assert "earlier" not in after.inputs
