@@ -9,6 +9,7 @@ from pydicom import Dataset
 from sqlalchemy import insert, inspect, select, text
 
 from dicom_ai_node import purge, taken_out
+from dicom_ai_node.audit.lines import HEAD
 from dicom_ai_node.config.settings import Config
 from dicom_ai_node.database import (
     deliveries,
@@ -371,3 +372,40 @@ def test_a_later_study_that_waited_with_it_is_judged_again_without_it(
     before, after = road.jobs()
     assert (before.state, after.state) == (JobState.CANCELLED, JobState.READY)
     assert "earlier" not in after.inputs
+
+
+def test_what_cannot_be_on_record_is_not_done(road: Road, tmp_path: Path) -> None:
+    operator = Operator(tmp_path, road.config)
+    come(road)
+    operator.must("studies", "hold", UID, "--why", "asked for")
+    broken = road.spool.root / "audit" / HEAD
+    broken.unlink()
+    broken.mkdir()  # where a file should be
+    for verb in (["hold", UID, "--why", "another"], ["release", UID]):
+        status, said = operator.ask("studies", *verb)
+        assert (status, "nothing was done" in said) == (1, True)
+    assert operator.data("studies", "show", UID)["held_why"] == "asked for"
+    broken.rmdir()
+    operator.must("studies", "release", UID)
+    broken.unlink()
+    broken.mkdir()
+    status, said = operator.ask("studies", "delete", UID, "--yes")
+    assert (status, "nothing was done" in said) == (1, True)
+    assert len(list(road.spool.instance_files())) == 6
+
+
+def test_a_deletion_whose_end_cannot_be_on_record_is_said_to_be_done(
+    road: Road, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was on record before it began."""
+    operator = Operator(tmp_path, road.config)
+    come(road)
+    head = road.spool.root / "audit" / HEAD
+
+    def and_break(*_: object, **__: object) -> int:
+        head.unlink()
+        head.mkdir()
+        return 6
+
+    monkeypatch.setattr("dicom_ai_node.erasure.erase.erase", and_break)
+    assert f"{UID} is deleted." in operator.must("studies", "delete", UID, "--yes")
