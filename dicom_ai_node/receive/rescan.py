@@ -10,7 +10,7 @@ from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_file_meta_info
 
 from dicom_ai_node import taken_out
-from dicom_ai_node.database import arrivals, lost, studies, tallies
+from dicom_ai_node.database import arrivals, erased, lost, studies, tallies
 from dicom_ai_node.database.arrivals import Arrival, Kept, ReceivedInstance
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.durable_steps import Step, reached
@@ -159,9 +159,14 @@ def _put_back(there: list[Path], database: Database) -> list[Arrival | str]:
 
 def _is_purged(kept: Kept, database: Database) -> bool:
     """Left over by a purge or a discard of an older version, which kept no list; what came after it
-    is younger than its study."""
+    is younger than its study. Or it was acknowledged before its study was deleted, and had no row
+    yet by which that could have reached it."""
+    uid = kept.received.study_instance_uid
     with database.read() as connection:
-        row = studies.find(connection, kept.received.study_instance_uid)
+        row = studies.find(connection, uid)
+        erased_at = erased.erased_at(connection, erased.digest_of(uid))
+    if erased_at is not None and kept.received_at <= erased_at:
+        return True
     if row is None or row["state"] not in (StudyState.PURGED, StudyState.DISCARDED):
         return False
     return bool(kept.received_at <= row["last_received_at"])
