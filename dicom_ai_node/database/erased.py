@@ -12,11 +12,17 @@ from dicom_ai_node.database.tables import erased
 
 
 def is_erased(connection: Connection, study_instance_uid: str) -> bool:
-    return is_erased_job(connection, _digest(study_instance_uid))
+    return is_erased_job(connection, digest_of(study_instance_uid))
 
 
 def is_erased_job(connection: Connection, key: str) -> bool:
-    return connection.scalar(select(erased.c.at).where(erased.c.digest == key)) is not None
+    return erased_at(connection, key) is not None
+
+
+def erased_at(connection: Connection, digest: str) -> float | None:
+    """When the study or job was deleted last."""
+    at: float | None = connection.scalar(select(erased.c.at).where(erased.c.digest == digest))
+    return at
 
 
 def mark(
@@ -26,12 +32,12 @@ def mark(
     changed = last_change(connection) + 1
     rows = [
         {"digest": each, "at": now, "changed": changed}
-        for each in (_digest(study_instance_uid), *keys)
+        for each in (digest_of(study_instance_uid), *keys)
     ]
     statement = insert(erased)
     again = {"at": now, "changed": statement.excluded.changed}
     connection.execute(statement.on_conflict_do_update(set_=again), rows)
 
 
-def _digest(study_instance_uid: str) -> str:
+def digest_of(study_instance_uid: str) -> str:
     return hashlib.sha256(f"erased study\n{study_instance_uid}".encode()).hexdigest()

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, RowMapping
 from dicom_ai_node import taken_out
 from dicom_ai_node.database import erasure, fetched, holds, jobs_of_study, reviews, studies
 from dicom_ai_node.database.engine import Database
+from dicom_ai_node.database.erased import digest_of
 from dicom_ai_node.durable_steps import Step, reached
 from dicom_ai_node.errors import NodeError
 from dicom_ai_node.job import JobState
@@ -64,19 +65,25 @@ def look_at(spool: Spool, database: Database, study_instance_uid: str) -> Prospe
 
 
 def erase(spool: Spool, database: Database, study_instance_uid: str) -> int:
-    """How many instances are gone. What is killed meanwhile is finished by the next start.
+    """How many instances are gone. What is killed meanwhile is finished by the next deletion, the
+    next start, or within an hour.
 
     Raises NodeError where it cannot be deleted now. A job of it that runs has lost its lease: the
     worker ends its attempt at its next look, and what that has made is thrown away.
     """
+    taken_out.finish(spool, database)
     with database.read() as connection:
         row = _deletable(connection, study_instance_uid, now=database.now())
         uids = _sop_instance_uids(connection, row)
     aside = _aside(spool, study_instance_uid, uids)  # all of them are read, which takes its time
     with database.write() as connection:
-        row = _deletable(connection, study_instance_uid, now=database.now())
-        gone = erasure.erase(connection, row, now=database.now())
-        noted = taken_out.note(spool, gone.files, conflict=aside, outbox=gone.keys)
+        now = database.now()
+        row = _deletable(connection, study_instance_uid, now=now)
+        gone = erasure.erase(connection, row, now=now)
+        of_study = digest_of(study_instance_uid), now
+        noted = taken_out.note(
+            spool, gone.files, conflict=aside, outbox=gone.keys, of_study=of_study
+        )
     reached(Step.ERASURE_RECORDED)
     taken_out.remove(spool, gone.files, noted, conflict=aside, outbox=gone.keys)
     database.empty_log()

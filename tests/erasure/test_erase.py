@@ -2,13 +2,14 @@
 
 import copy
 import json
+import os
 from pathlib import Path
 
 import pytest
 from pydicom import Dataset
 from sqlalchemy import insert, inspect, select, text
 
-from dicom_ai_node import purge, taken_out
+from dicom_ai_node import purge, schedule, taken_out
 from dicom_ai_node.audit.lines import HEAD
 from dicom_ai_node.config.settings import Config
 from dicom_ai_node.database import (
@@ -22,15 +23,24 @@ from dicom_ai_node.database import (
 )
 from dicom_ai_node.database.books import books
 from dicom_ai_node.database.engine import Database
-from dicom_ai_node.database.erased import is_erased
+from dicom_ai_node.database.erased import digest_of, is_erased
 from dicom_ai_node.database.fetches import Fetch, FetchState
-from dicom_ai_node.database.tables import delivery, expectation, fetch, job, study, verdict
+from dicom_ai_node.database.tables import (
+    delivery,
+    expectation,
+    fetch,
+    instance,
+    job,
+    study,
+    verdict,
+)
 from dicom_ai_node.erasure.erase import erase, look_at
 from dicom_ai_node.errors import LeaseLost, NodeError
 from dicom_ai_node.intake.priors import settle_fetched
 from dicom_ai_node.job import DeliveryState, JobState
 from dicom_ai_node.outbox_rescan import rescan_outbox
-from dicom_ai_node.receive.rescan import rescan
+from dicom_ai_node.receive.answer import Answer, Status
+from dicom_ai_node.receive.rescan import describe, rescan
 from dicom_ai_node.spool import Spool
 from tests.dicom_factory import series
 from tests.intake.in_process import Road
@@ -409,3 +419,63 @@ def test_a_deletion_whose_end_cannot_be_on_record_is_said_to_be_done(
 
     monkeypatch.setattr("dicom_ai_node.erasure.erase.erase", and_break)
     assert f"{UID} is deleted." in operator.must("studies", "delete", UID, "--yes")
+
+
+def killed(road: Road, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A deletion that was committed, and removed nothing."""
+    with monkeypatch.context() as patched:
+        patched.setattr(taken_out, "_remove", lambda *_: 0)
+        patched.setattr(Path, "unlink", lambda *_, **__: None)
+        erase(road.spool, road.database, UID)
+
+
+@pytest.mark.parametrize("by", ["the timed work", "the next deletion"])
+def test_a_deletion_that_was_killed_is_finished_while_the_node_runs(
+    road: Road, monkeypatch: pytest.MonkeyPatch, by: str
+) -> None:
+    filled(road)
+    killed(road, monkeypatch)
+    if by == "the timed work":
+        ticks = schedule._start_slow(road.config, road.spool, road.database, ())
+        try:
+            ticks.get_job("taken_out").func()
+        finally:
+            ticks.shutdown()
+    else:
+        erase(road.spool, road.database, OTHER)
+    after = everything(road)
+    assert [uid for uid in uids() if uid in after] == []
+
+
+def test_what_was_acknowledged_and_had_no_row_goes_with_its_study(road: Road) -> None:
+    """A deletion while the receiver is down; what comes after it is a new study."""
+    come(road)
+    late, later = images()[0].copy(), images()[1].copy()
+    for ds in (late, later):
+        ds.SOPInstanceUID += ".9"
+        ds.file_meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID
+        assert store(road.spool, road.database, ds) == Answer(Status.SUCCESS)
+    with road.database.write() as connection:
+        connection.execute(instance.delete().where(instance.c.sop_instance_uid.endswith(".9")))
+        connection.execute(study.update().values(association_ended_at=LONG_AGO))
+    named = {describe(path).sop_instance_uid: path for path in road.spool.instance_files()}
+    erase(road.spool, road.database, UID)
+    after = road.database.now() + 1
+    os.utime(named[str(later.SOPInstanceUID)], (after, after))
+    assert rescan(road.spool, road.database).adopted == 1
+    assert [path.name for path in road.spool.instance_files()] == [
+        named[str(later.SOPInstanceUID)].name
+    ]
+
+
+def test_what_was_set_aside_of_a_purged_study_stays_where_its_deletion_was_not_committed(
+    road: Road,
+) -> None:
+    filled(road)
+    erase(road.spool, road.database, OTHER)
+    (aside,) = (path.name for path in road.spool.conflict.glob("??/*"))
+    for digest in (digest_of(UID), digest_of(OTHER)):
+        later = road.database.now() + 1  # than an earlier deletion of the same
+        taken_out.note(road.spool, (), conflict=[aside], of_study=(digest, later))
+        taken_out.finish(road.spool, road.database)
+        assert road.spool.conflict_path(aside).is_file()
