@@ -75,11 +75,12 @@ def erase(spool: Spool, database: Database, study_instance_uid: str) -> int:
     with database.read() as connection:
         row = _deletable(connection, study_instance_uid, now=database.now())
         uids = _sop_instance_uids(connection, row)
+        mentioned = erasure.mentions(connection, row)
     aside = _aside(spool, study_instance_uid, uids)  # all of them are read, which takes its time
     with database.write() as connection:
         now = database.now()
         row = _deletable(connection, study_instance_uid, now=now)
-        gone = erasure.erase(connection, row, now=now)
+        gone = erasure.erase(connection, row, mentioned=mentioned, now=now)
         of_study = digest_of(study_instance_uid), now
         noted = taken_out.note(
             spool, gone.files, conflict=aside, outbox=gone.keys, of_study=of_study

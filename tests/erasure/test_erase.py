@@ -3,17 +3,19 @@
 import copy
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from pydicom import Dataset
-from sqlalchemy import insert, inspect, select, text
+from sqlalchemy import Connection, insert, inspect, select, text
 
 from dicom_ai_node import purge, schedule, taken_out
 from dicom_ai_node.audit.lines import HEAD
 from dicom_ai_node.config.settings import Config
 from dicom_ai_node.database import (
     deliveries,
+    erasure,
     expectations,
     fetches,
     jobs,
@@ -26,6 +28,7 @@ from dicom_ai_node.database.engine import Database
 from dicom_ai_node.database.erased import digest_of, is_erased
 from dicom_ai_node.database.fetches import Fetch, FetchState
 from dicom_ai_node.database.tables import (
+    commitment,
     delivery,
     expectation,
     fetch,
@@ -479,3 +482,53 @@ def test_what_was_set_aside_of_a_purged_study_stays_where_its_deletion_was_not_c
         taken_out.note(road.spool, (), conflict=[aside], of_study=(digest, later))
         taken_out.finish(road.spool, road.database)
         assert road.spool.conflict_path(aside).is_file()
+
+
+def asks_for(connection: Connection, uid: str, state: str) -> None:
+    connection.execute(
+        insert(commitment).values(
+            transaction_uid="1.2",
+            calling_ae_title="PACS",
+            called_ae_title="AI_NODE",
+            references=[["1.2.840.10008.5.1.4.1.1.2", uid]],
+            state=state,
+            tries=1,
+            next_try_at=0,
+            created_at=LONG_AGO,
+        )
+    )
+
+
+def test_requests_for_commitment_are_read_before_others_have_to_wait(road: Road) -> None:
+    """In the transaction, none but those that came meanwhile."""
+    come(road)
+    come(road, "stays")
+    uid, other = images()[0].SOPInstanceUID, images("stays")[0].SOPInstanceUID
+    with road.database.write() as connection:
+        for each in (uid, other):
+            asks_for(connection, each, "reported")
+        asks_for(connection, uid, "pending")
+    with road.database.read() as connection:
+        row = studies.find(connection, UID)
+        assert row is not None
+        mentioned = erasure.mentions(connection, row)
+    assert (mentioned.commitments, mentioned.up_to) == ((1, 3), 3)
+    with road.database.write() as connection:
+        asks_for(connection, uid, "reported")
+        asks_for(connection, other, "reported")
+        unread = replace(mentioned, commitments=())
+        with connection.begin_nested() as undone:
+            erasure.erase(connection, row, mentioned=unread, now=LONG_AGO)
+            assert left(connection) == [1, 2, 3, 5]
+            undone.rollback()
+        grown = replace(unread, named=frozenset())
+        with connection.begin_nested() as undone:
+            erasure.erase(connection, row, mentioned=grown, now=LONG_AGO)
+            assert left(connection) == [2, 3, 5]
+            undone.rollback()
+        erasure.erase(connection, row, mentioned=mentioned, now=LONG_AGO)
+        assert left(connection) == [2, 3, 5]
+
+
+def left(connection: Connection) -> list[int]:
+    return list(connection.execute(select(commitment.c.id).order_by(commitment.c.id)).scalars())
