@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dicom_ai_node import decisions
 from dicom_ai_node.audit.trail import Actor
 from dicom_ai_node.cli.node import DEFAULT_CONFIG, AsJson, ConfigDir, Node, open_node
 from dicom_ai_node.cli.show import console, print_json
-from dicom_ai_node.database import holds
 from dicom_ai_node.errors import NodeError
 
 if TYPE_CHECKING:
@@ -89,10 +89,9 @@ def hold(
     reason = " ".join(why.split())
     if not reason:
         raise NodeError("--why is empty: say why it is held, and who may release it")
-    with node.database.write() as connection:
-        now, by = node.database.now(), _account()
-        if not holds.hold(connection, study_instance_uid, by=by, why=reason, now=now):
-            raise NodeError("no such study: see `dicom-ai-node studies list`")
+    by = _account()
+    if not decisions.hold(node.spool, node.database, study_instance_uid, by=by, why=reason):
+        raise NodeError("no such study: see `dicom-ai-node studies list`")
     typer.echo("It is held: `studies release` ends that.")
 
 
@@ -102,9 +101,8 @@ def release(
 ) -> None:
     """Let a study go again that `studies hold` has kept."""
     node = open_node(config)
-    with node.database.write() as connection:
-        if not holds.release(connection, study_instance_uid):
-            raise NodeError("nobody holds such a study: see `dicom-ai-node studies list`")
+    if not decisions.release(node.spool, node.database, study_instance_uid):
+        raise NodeError("nobody holds such a study: see `dicom-ai-node studies list`")
     typer.echo("It is released: it is deleted when its time has come, or by `studies delete`.")
 
 

@@ -2,7 +2,7 @@
 by itself, nor makes results under UIDs that peers may have."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection, select
 from sqlalchemy.dialects.sqlite import insert
@@ -29,14 +29,21 @@ def mark(
     connection: Connection, study_instance_uid: str, keys: Sequence[str], *, now: float
 ) -> None:
     """`keys` are those of its jobs, which are hashes already."""
+    add(connection, dict.fromkeys((digest_of(study_instance_uid), *keys), now))
+
+
+def add(connection: Connection, deleted: Mapping[str, float]) -> None:
+    """Hashes, and when what they stand for was deleted."""
     changed = last_change(connection) + 1
-    rows = [
-        {"digest": each, "at": now, "changed": changed}
-        for each in (digest_of(study_instance_uid), *keys)
-    ]
+    rows = [{"digest": each, "at": at, "changed": changed} for each, at in deleted.items()]
     statement = insert(erased)
-    again = {"at": now, "changed": statement.excluded.changed}
+    again = {"at": statement.excluded.at, "changed": statement.excluded.changed}
     connection.execute(statement.on_conflict_do_update(set_=again), rows)
+
+
+def every(connection: Connection) -> dict[str, float]:
+    rows = connection.execute(select(erased.c.digest, erased.c.at))
+    return {row.digest: row.at for row in rows}
 
 
 def digest_of(study_instance_uid: str) -> str:

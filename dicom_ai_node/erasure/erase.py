@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping
 
-from dicom_ai_node import taken_out
+from dicom_ai_node import decisions, taken_out
 from dicom_ai_node.database import erasure, fetched, holds, jobs_of_study, reviews, studies
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.database.erased import digest_of
@@ -81,12 +81,14 @@ def erase(spool: Spool, database: Database, study_instance_uid: str) -> int:
         now = database.now()
         row = _deletable(connection, study_instance_uid, now=now)
         gone = erasure.erase(connection, row, mentioned=mentioned, now=now)
-        of_study = digest_of(study_instance_uid), now
+        digest = digest_of(study_instance_uid)
         noted = taken_out.note(
-            spool, gone.files, conflict=aside, outbox=gone.keys, of_study=of_study
+            spool, gone.files, conflict=aside, outbox=gone.keys, of_study=(digest, now)
         )
     reached(Step.ERASURE_RECORDED)
     taken_out.remove(spool, gone.files, noted, conflict=aside, outbox=gone.keys)
+    decisions.note_deleted(spool, database, dict.fromkeys((digest, *gone.keys), now))
+    decisions.forget_hold(spool, database, study_instance_uid)
     database.empty_log()
     log.warning("study_erased", study=pseudonym(study_instance_uid), instances=len(gone.files))
     return len(gone.files)

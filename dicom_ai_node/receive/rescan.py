@@ -9,7 +9,7 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_file_meta_info
 
-from dicom_ai_node import taken_out
+from dicom_ai_node import decisions, taken_out
 from dicom_ai_node.database import arrivals, erased, lost, studies, tallies
 from dicom_ai_node.database.arrivals import Arrival, Kept, ReceivedInstance
 from dicom_ai_node.database.engine import Database
@@ -57,6 +57,7 @@ def rescan(spool: Spool, database: Database, *, wait_s: float = _IMPORT_S) -> Fo
 
 def _rescan(spool: Spool, database: Database) -> Found:
     spool.sweep_places()
+    decisions.bring_back_deletions(spool, database)
     fates: Counter[Arrival | str] = Counter({_PURGED: taken_out.finish(spool, database)})
     with database.read() as connection:
         known, lost_before = arrivals.files(connection), lost.files(connection)
@@ -75,6 +76,7 @@ def _rescan(spool: Spool, database: Database) -> Found:
     for group in of_study.values():
         fates.update(_adopt(group, spool, database))
     fates.update(_put_back([on_disk[name] for name in lost_before & on_disk.keys()], database))
+    decisions.bring_back_holds(spool, database)
     with database.read() as connection:
         gone = arrivals.files(connection) - on_disk.keys()
     return _told(fates, gone, len(on_disk), database)

@@ -15,9 +15,11 @@ from dicom_ai_node.audit.lines import HEAD
 from dicom_ai_node.config.settings import Config
 from dicom_ai_node.database import (
     deliveries,
+    erased,
     erasure,
     expectations,
     fetches,
+    holds,
     jobs,
     leases,
     studies,
@@ -532,3 +534,58 @@ def test_requests_for_commitment_are_read_before_others_have_to_wait(road: Road)
 
 def left(connection: Connection) -> list[int]:
     return list(connection.execute(select(commitment.c.id).order_by(commitment.c.id)).scalars())
+
+
+def test_a_database_that_is_made_anew_knows_what_is_held_and_what_was_deleted(
+    road: Road, tmp_path: Path
+) -> None:
+    operator = Operator(tmp_path, road.config)
+    for name in ("erased", "stays", "released"):
+        for ds in images(name):
+            assert store(road.spool, road.database, ds) == Answer(Status.SUCCESS)
+    with road.database.write() as connection:
+        connection.execute(study.update().values(association_ended_at=LONG_AGO))
+    released = str(images("released")[0].StudyInstanceUID)
+    for uid in (OTHER, released, UID):
+        operator.must("studies", "hold", uid, "--why", "asked for by the court")
+    for uid in (released, UID):
+        operator.must("studies", "release", uid)
+    operator.must("studies", "delete", UID, "--yes")
+    files = [path for path in (road.spool.root / "decisions").rglob("*") if path.is_file()]
+    assert {oct(path.stat().st_mode & 0o777) for path in files} == {"0o600"}
+    road.database.close()
+    road.database.path.unlink()
+    operator.must("db", "rebuild")
+    with road.database.read() as connection:
+        assert is_erased(connection, UID)
+        assert not is_erased(connection, OTHER)
+    assert operator.data("studies", "show", OTHER)["held_why"] == "asked for by the court"
+    assert operator.data("studies", "show", released)["held_why"] is None
+    assert [path for path in files if path.is_file() and UID in path.read_text()] == []
+
+
+def test_holds_of_an_older_version_are_written_down_and_a_damaged_note_stops_nothing(
+    road: Road, tmp_path: Path
+) -> None:
+    come(road)
+    come(road, "stays")
+    with road.database.write() as connection:
+        for uid in (UID, OTHER):
+            assert holds.hold(connection, uid, by="a", why="b", now=LONG_AGO)
+        erased.mark(connection, "1.2.3", ["f" * 64], now=LONG_AGO)
+    rescan(road.spool, road.database)
+    noted = sorted((road.spool.root / "decisions" / "holds").iterdir())
+    assert len(noted) == 2
+    spoilt = json.loads(noted[0].read_bytes())["study"]
+    noted[0].write_bytes(b"{}")
+    with road.database.write() as connection:
+        connection.execute(study.update().values(held_at=None, held_by=None, held_why=None))
+        connection.execute(text("DELETE FROM erased"))
+    rescan(road.spool, road.database)
+    with road.database.read() as connection:
+        (row,) = holds.every(connection)
+        assert erased.every(connection) == {digest_of("1.2.3"): LONG_AGO, "f" * 64: LONG_AGO}
+    assert row["study_instance_uid"] != spoilt
+    assert (row["held_at"], row["held_by"], row["held_why"]) == (LONG_AGO, "a", "b")
+    rescan(road.spool, road.database)  # nothing is written twice
+    assert len(list((road.spool.root / "decisions" / "deletions").iterdir())) == 1
