@@ -64,9 +64,10 @@ def is_idle_prior(connection: Connection, study_instance_uid: str, *, now: float
 
 
 def is_under_way(connection: Connection, row: RowMapping, *, now: float) -> bool:
-    """True while a study is fetched, or its priors are: what is asked for and still to come, and
-    what came and is not settled. Without the rows, it would be taken for what somebody sends."""
-    of_it = OF_PRIORS & or_(
+    """True while a study is fetched, for whatever reason, or its priors are: something may still
+    come, or came and is not settled. Without the rows, it would be taken for what somebody sends.
+    """
+    of_it = or_(
         fetch.c.for_study_id == row["id"],
         fetch.c.study_instance_uid == row["study_instance_uid"],
     )

@@ -22,6 +22,7 @@ from dicom_ai_node.database import (
     holds,
     jobs,
     leases,
+    missed,
     studies,
     tallies,
 )
@@ -589,3 +590,16 @@ def test_holds_of_an_older_version_are_written_down_and_a_damaged_note_stops_not
     assert (row["held_at"], row["held_by"], row["held_why"]) == (LONG_AGO, "a", "b")
     rescan(road.spool, road.database)  # nothing is written twice
     assert len(list((road.spool.root / "decisions" / "deletions").iterdir())) == 1
+
+
+def test_a_study_that_was_missed_is_not_deleted_while_it_is_fetched(road: Road) -> None:
+    come(road)
+    now = road.database.now()
+    with road.database.write() as connection:
+        missed.want(connection, peer="pacs", study_instance_uid=UID, there=6, at=now, now=now)
+        connection.execute(fetch.update().values(state=FetchState.MOVING, started_at=now))
+    with pytest.raises(NodeError, match="try again in a minute"):
+        erase(road.spool, road.database, UID)
+    with road.database.write() as connection:
+        connection.execute(fetch.update().values(state=FetchState.PENDING))
+    assert erase(road.spool, road.database, UID) == 6
