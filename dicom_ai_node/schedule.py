@@ -14,7 +14,7 @@ from typing import Any
 from apscheduler.executors.base import BaseExecutor, run_job
 from apscheduler.schedulers.background import BackgroundScheduler
 
-from dicom_ai_node import metrics
+from dicom_ai_node import metrics, taken_out
 from dicom_ai_node.audit_expiry import forget_old_lines
 from dicom_ai_node.config.settings import Config
 from dicom_ai_node.database import jobs, leases, soundness
@@ -152,6 +152,7 @@ def _start_slow(
                 database.path, spool.incoming, spool.root / "database-checked", now=database.now()
             ),
         ),
+        ("taken_out", PURGE_EVERY_S, lambda: taken_out.finish(spool, database)),
         ("audit", PURGE_EVERY_S, lambda: forget_old_lines(config, spool, now=database.now())),
         ("dead_letters", REMIND_EVERY_S, lambda: remind(database)),
         *others,

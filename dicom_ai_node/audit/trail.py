@@ -97,12 +97,14 @@ class Trail:
         job_id: int | None = None,
         subject: str = "",
         succeeded: bool = True,
+        is_over: bool = False,
     ) -> None:
         """A person used `verb`, as the command line calls it (`jobs retry`), on a study, a job, or
         what `subject` names: a model, a peer, a token.
 
         Called before it is done, and again with `succeeded` false if it then fails. `sign in`,
-        `sign out` and verbs that end in `preview` have messages of their own. Raises NotRecorded.
+        `sign out` and verbs that end in `preview` have messages of their own. Raises NotRecorded;
+        but not of what `is_over`, and was on record before it began.
         """
         act = Act(
             verb=verb,
@@ -112,7 +114,11 @@ class Trail:
             succeeded=succeeded,
         )
         who = self.person(actor)
-        self.require(acts.message_of(self.here, who, act, at=time.time()))
+        message = acts.message_of(self.here, who, act, at=time.time())
+        if is_over:
+            self.note(message)
+        else:
+            self.require(message)
 
 
 def this_person() -> Actor:
