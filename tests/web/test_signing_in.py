@@ -1,21 +1,27 @@
 """Nobody sees anything without a token, and a token opens no more than its role."""
 
+import re
 import stat
 from pathlib import Path
 
 import pytest
+from fastapi.routing import APIRoute
 from sqlalchemy import update
 
 from dicom_ai_node.config.settings import Config
 from dicom_ai_node.database import tokens
 from dicom_ai_node.database.engine import Database
-from dicom_ai_node.database.tables import job, study
+from dicom_ai_node.database.tables import delivery, job, job_event, study
 from dicom_ai_node.errors import ConfigError
 from dicom_ai_node.job import Job
 from dicom_ai_node.roles import Role
 from dicom_ai_node.spool import Spool
+from dicom_ai_node.web import api, models, node, peers, queue, studies
+from dicom_ai_node.web import job as job_page
+from dicom_ai_node.web import study as study_page
 from dicom_ai_node.web.doors import SESSION
 from dicom_ai_node.web.tries import Tries
+from tests.database.made import claimed, enqueued, publish
 from tests.web.site import Served, Visitor, served
 
 PAGES = ["/", "/studies", "/studies/1", "/peers", "/models", "/node", "/jobs/1"]
@@ -139,10 +145,20 @@ def test_who_may_only_look_sees_no_uid(page: Served, database: Database, quarant
     said = "series 1.2.840.10008.77 of 2.25.4711: 3 of 5 images came, by 10.0.0.5"
     with database.write() as connection:
         connection.execute(update(study).values(reason=said))
-        connection.execute(update(job).values(error_text=said))
+        connection.execute(update(job).values(error_text=said, reason=said))
+        connection.execute(update(job_event).values(why=said))
+        enqueued(connection, "sent")
+        publish(connection, claimed(connection))
+        connection.execute(update(delivery).values(status=said))
     look, act = page.visitor(Role.LOOK), page.visitor(Role.ACT)
-    paths = [*FOR_ALL, f"/jobs/{quarantined.id}", f"/studies/{quarantined.study_id}"]
-    paths += [f"/api/jobs/{quarantined.id}", "/api/jobs", "/api/studies", "/api/studies/1"]
+    paths = [
+        re.sub(r"{\w+}", number, route.path)
+        for module in (queue, job_page, studies, study_page, peers, models, node, api)
+        for route in module.router.routes
+        for number in "12"
+        if isinstance(route, APIRoute) and "GET" in route.methods
+    ]
+    assert {"/", "/studies/1", "/api/jobs/2"} <= {*paths}
     uids = (
         f">{quarantined.study_instance_uid}<",
         "study_instance_uid",
