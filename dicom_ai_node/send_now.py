@@ -9,7 +9,6 @@ from pathlib import Path
 from dicom_ai_node.log import get_logger
 from dicom_ai_node.spool import Spool, make_durable_folder
 
-
 log = get_logger(__name__)
 _told: set[Path] = set()  # once a process: a queue asks every second
 
