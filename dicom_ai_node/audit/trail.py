@@ -9,9 +9,10 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from dicom_ai_node.audit import acts, lines
+from dicom_ai_node.audit import acts, codes, events, lines
 from dicom_ai_node.audit.acts import Act, Actor
-from dicom_ai_node.audit.message import Message, Party, Source
+from dicom_ai_node.audit.codes import Outcome
+from dicom_ai_node.audit.message import SECURITY_RESOURCE, Message, Party, Source, Subject
 from dicom_ai_node.audit.study import StudyInstances
 from dicom_ai_node.audit.xml import to_xml
 from dicom_ai_node.errors import NodeError
@@ -86,7 +87,25 @@ class Trail:
     def _write(self, message: Message, *, sync: bool) -> None:
         day = datetime.fromtimestamp(message.at, UTC)
         body = to_xml(message, self.source)
-        lines.append(self.folder, body, day=f"{day:%Y-%m-%d}", sync=sync)
+        lines.append(
+            self.folder,
+            body,
+            day=f"{day:%Y-%m-%d}",
+            sync=sync,
+            head_lost=lambda: to_xml(self._head_lost(message.at), self.source),
+        )
+
+    def _head_lost(self, at: float) -> Message:
+        """Whether lines are missing at the end, or the beginning, nobody can say any more."""
+        uri = self.folder.absolute().as_uri()
+        return events.security_alert(
+            [self.here],
+            kind=codes.HEAD_LOST,
+            subjects=[Subject(id=uri, id_type=codes.URI, role=SECURITY_RESOURCE)],
+            description="head of the audit trail was missing or spoilt: lines may have been lost",
+            at=at,
+            outcome=Outcome.SERIOUS_FAILURE,
+        )
 
     def acted(
         self,
