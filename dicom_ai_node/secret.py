@@ -30,8 +30,8 @@ def fault_of(path: Path) -> str | None:
 
 
 def _is_credential(path: Path) -> bool:
-    """One that systemd hands to this service, which it may let in by an ACL: the mask of that stands
-    where the rights of the group would."""
+    """One that systemd hands to this service, which it may let in by an ACL: the mask of that
+    stands where the rights of the group would."""
     folder = os.environ.get("CREDENTIALS_DIRECTORY")
     return bool(folder) and path.resolve().is_relative_to(Path(str(folder)).resolve())
 
