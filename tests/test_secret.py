@@ -9,7 +9,7 @@ from dicom_ai_node.config.load import load
 from dicom_ai_node.config.settings import Config
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.errors import ConfigError
-from dicom_ai_node.secret import read_secret, read_secret_text
+from dicom_ai_node.secret import fault_of, read_secret, read_secret_text
 from tests.made import configuration
 from tests.operator import Operator
 
@@ -38,6 +38,19 @@ def test_what_others_may_touch_is_refused(tmp_path: Path, mode: int) -> None:
         read_secret("a.b", path)
     path.chmod(0o600)
     assert read_secret("a.b", path) == b"hunter2"
+
+
+@pytest.mark.parametrize(("mode", "is_read"), [(0o440, True), (0o400, True), (0o444, False)])
+def test_of_a_credential_the_group_may_read(
+    mode: int, is_read: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Newer versions of systemd let the service in by an ACL, whose mask stands in these bits."""
+    given = tmp_path / "credentials"
+    given.mkdir()
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(given))
+    assert (fault_of(secret_in(given, mode=mode)) is None) is is_read
+    assert fault_of(secret_in(tmp_path, mode=0o440)) is not None
+    assert fault_of(given / ".." / "secret") is not None
 
 
 def test_an_empty_file_holds_no_secret(tmp_path: Path) -> None:
