@@ -33,6 +33,7 @@ class InForce(BaseModel):
     answered: int = 0  # times that it was asked to reload
     mistakes: tuple[str, ...] = ()  # for which the last of them was refused
     runs: bool = True  # False: the role has still to come back with it
+    directory: Path | None = None  # whose files it read
 
 
 def path_of(spool: Spool, role: str) -> Path:
@@ -76,6 +77,14 @@ def running(spool: Spool) -> dict[str, InForce]:
     alone = ("run",) if spool.holder("run") is not None else ROLES
     found = {role: find(spool, role) for role in alone if spool.holder(role) is not None}
     return {role: said for role, said in found.items() if said is not None}
+
+
+def standing_in(spool: Spool, directory: Path) -> Config | None:
+    """What a node runs with that was started with this folder, whose files have mistakes now."""
+    for said in running(spool).values():
+        if said.directory is not None and said.directory.resolve() == directory.resolve():
+            return said.config
+    return None
 
 
 def not_in_force(spool: Spool, config: Config) -> list[str]:

@@ -8,9 +8,14 @@ from typing import Annotated
 
 import typer
 
-from dicom_ai_node.cli.node import DEFAULT_CONFIG, AsJson, ConfigDir, configure_log
+from dicom_ai_node.cli.node import (
+    DEFAULT_CONFIG,
+    AsJson,
+    ConfigDir,
+    configure_log,
+    read_verb_config,
+)
 from dicom_ai_node.cli.show import console, print_json
-from dicom_ai_node.config.load import load
 from dicom_ai_node.config.settings import Config
 from dicom_ai_node.database import tallies
 from dicom_ai_node.database.engine import Database
@@ -42,7 +47,7 @@ def doctor(
     from dicom_ai_node.doctor.finding import Level, warn
 
     os.umask(0o077)
-    settings = load(config)
+    settings, mistakes = read_verb_config(config)
     require_own_spool(settings)
     spool = Spool(settings.node.spool)
     configure_log(settings, spool)
@@ -53,7 +58,7 @@ def doctor(
         log.warning("books_corrected", tallies=len(wrong))
     findings = [
         *(warn("owners", said, step) for said, step in _doubts(settings, config)),
-        *examine(settings, spool, database, every=every),
+        *examine(settings, spool, database, every=every, mistakes=mistakes),
     ]
     database.close()
     if as_json:

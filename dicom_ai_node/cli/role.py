@@ -14,7 +14,7 @@ import typer
 
 from dicom_ai_node import in_force
 from dicom_ai_node.cli.activity import running
-from dicom_ai_node.cli.node import Node, configure_log, open_node, read_config
+from dicom_ai_node.cli.node import Node, configure_log, open_role, read_config
 from dicom_ai_node.cli.reloading import NEEDS_MODELS, Reloading
 from dicom_ai_node.config.settings import Config
 from dicom_ai_node.database import soundness
@@ -105,7 +105,7 @@ def holding(
     stop_on_signals(stop, leave)
     if supervised:
         stop_with_parent(stop, leave)
-    node = open_node(directory, need_models=name in NEEDS_MODELS, in_force_file=in_force_file)
+    node = open_role(directory, need_models=name in NEEDS_MODELS, in_force_file=in_force_file)
     wait_s = node.config.node.drain_s + LOCK_WAIT_S if supervised else 0
     with node.spool.lock(name, wait_s=wait_s), claimed(node.database.path, node.spool.root):
         reloading = None
