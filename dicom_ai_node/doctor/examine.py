@@ -12,6 +12,7 @@ from dicom_ai_node.doctor import (
     machine,
     models,
     peers,
+    senders,
 )
 from dicom_ai_node.doctor.finding import Finding, Level
 from dicom_ai_node.spool import Spool
@@ -35,6 +36,7 @@ def examine(
         yield from database.examine_rows(opened)
         yield from files.examine(spool, opened, every=every)
         yield from peers.examine(config, opened)
+    yield from senders.examine(config, spool)
     yield from configuration.examine(config, spool, mistakes)
     yield from certificates.examine(config)
     yield from models.examine(config)
