@@ -8,6 +8,7 @@ import typer
 
 from dicom_ai_node.cli.node import DEFAULT_CONFIG, AsJson, ConfigDir, Node, open_node
 from dicom_ai_node.cli.show import print_json
+from dicom_ai_node.config.alarms_check import RUNBOOK
 from dicom_ai_node.database import probe_runs
 from dicom_ai_node.database.probe_runs import STAGES, ProbeRun, Stage
 from dicom_ai_node.errors import NodeError
@@ -43,7 +44,10 @@ def probe(
 
     node = open_node(config)
     if node.config.probe is None:
-        raise NodeError("no probe is configured: name at least `probe: {every_h: 24, peer: …}`")
+        raise NodeError(
+            "no probe is configured: name at least `probe: {every_h: 24, peer: …}`, with its route and "
+            f"its entry of accept ({RUNBOOK})"
+        )
     if last:
         with node.database.read() as connection:
             found = probe_runs.last(connection)
