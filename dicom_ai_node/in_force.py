@@ -94,6 +94,13 @@ def not_in_force(spool: Spool, config: Config) -> list[str]:
     )
 
 
+def next_step(spool: Spool, config: Config) -> str:
+    """What has a node that runs with something else take what the files say."""
+    if any(needs_restart(said.config, config) for said in running(spool).values()):
+        return "restart the node: it keeps some of them"
+    return "`dicom-ai-node reload`"
+
+
 def changed_keys(before: Config, after: Config) -> list[str]:
     """In dotted form; a list counts as one key."""
     old, new = _flat(before), _flat(after)

@@ -158,3 +158,16 @@ def test_a_mistake_in_the_files_takes_no_verb_from_who_has_a_running_node(
         assert "would not start again: " in operator.ask("doctor")[1]
         for excepted in (["check", "--offline"], ["reload"], ["config", "show"]):
             assert operator.ask(*excepted)[0] == 2
+
+
+def test_status_says_what_a_changed_key_needs(tmp_path: Path, config: Config, spool: Spool) -> None:
+    """`reload` refuses a port: the node is to be restarted."""
+    operator = Operator(tmp_path, config)
+    in_force.write(spool, "run", InForce(config=configuration(tmp_path, node={"retain_days": 3})))
+    with spool.lock("run"):
+        assert "`dicom-ai-node reload`" in operator.must("status")
+        other = configuration(tmp_path, node={"port": 3})
+        in_force.write(spool, "run", InForce(config=other))
+        said = " ".join(operator.must("status").split())
+    assert "node.port" in said
+    assert "restart the node: it keeps some of them." in said

@@ -24,8 +24,8 @@ def mistakes_of_probe(config: Config) -> Iterator[Mistake]:
     if not config.routes_of(probe.ae_title):
         text = (
             f"no route takes its study to {probe.model} and {probe.peer}: write one, with "
-            f"`model: {probe.model}`, `send_to: [{probe.peer}]` and `{rule_of_probe(probe)}`, so that "
-            f"no patient's study goes to it ({RUNBOOK})"
+            f"`model: {probe.model}`, `send_to: [{probe.peer}]` and `{rule_of_probe(probe)}`, so "
+            f"that no patient's study goes to it ({RUNBOOK})"
         )
         yield ("probe", "model"), text
     if config.node.port is None and probe.tls is None:

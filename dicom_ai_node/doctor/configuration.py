@@ -20,9 +20,7 @@ def examine(config: Config, spool: Spool, mistakes: Sequence[str] = ()) -> Itera
         yield fail(_CHECK, text, "mend that, and `dicom-ai-node reload`")
     elif keys := in_force.not_in_force(spool, config):
         text = f"the running node goes on with other values of {', '.join(keys)}"
-        is_late = any(in_force.needs_restart(each.config, config) for each in running.values())
-        step = "restart the node: it keeps some of them" if is_late else "`dicom-ai-node reload`"
-        yield warn(_CHECK, text, step)
+        yield warn(_CHECK, text, in_force.next_step(spool, config))
     else:
         yield ok(_CHECK, "the running node has what the files say")
     for role, said in running.items():
