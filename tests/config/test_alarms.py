@@ -76,7 +76,7 @@ def test_the_route_that_is_named_takes_the_probe_alone(tmp_path: Path) -> None:
             "nothing_received",
         ),
         ({"alarms": {"studies_come": {"between": ["19:00", "07:00"]}}}, "studies_come", "earlier"),
-        ({"alarms": {"nothing_received_h": 0}}, "alarms.nothing_received_h", "a number above 0"),
+        ({"alarms": {"nothing_received_h": 0}}, "alarms.nothing_received_h", "number above 0"),
     ],
 )
 def test_what_is_wrong_is_named_with_its_key(
