@@ -5,13 +5,16 @@ left to APScheduler, whose jobs are due by the machine's clock: one that is set 
 """
 
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
+from apscheduler.executors.base import BaseExecutor, run_job
 from apscheduler.schedulers.background import BackgroundScheduler
 
-from dicom_ai_node import metrics
+from dicom_ai_node import metrics, taken_out
 from dicom_ai_node.audit_expiry import forget_old_lines
 from dicom_ai_node.config.settings import Config
 from dicom_ai_node.database import jobs, leases, soundness
@@ -39,15 +42,38 @@ class Ticks:
     """In threads of this process."""
 
     scheduler: BackgroundScheduler
+    slow: "_Threads"
     stop: threading.Event
     threads: list[threading.Thread]
 
-    def shutdown(self) -> None:
-        """Returns when those that are under way have ended."""
+    def shutdown(self, wait_s: float) -> None:
+        """Returns when those that are under way have ended, or after so long: a check of a large
+        database, or a large purge, begins anew some other time."""
         self.stop.set()
-        self.scheduler.shutdown()
-        for thread in self.threads:
-            thread.join()
+        self.scheduler.shutdown(wait=False)
+        deadline = time.monotonic() + wait_s
+        for thread in (*self.threads, *self.slow.threads):
+            thread.join(max(0.0, deadline - time.monotonic()))
+        late = [each.name for each in (*self.threads, *self.slow.threads) if each.is_alive()]
+        if late:
+            log.warning("ticks_not_waited_for", ticks=late)
+
+
+class _Threads(BaseExecutor):  # type: ignore[misc]  # APScheduler has no types
+    """A thread for each slow tick; the end of the process waits for none, unlike for a pool's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.threads: list[threading.Thread] = []
+
+    def _do_submit_job(self, job: Any, run_times: Any) -> None:
+        thread = threading.Thread(target=self._run, args=(job, run_times), name=job.id, daemon=True)
+        self.threads = [*(each for each in self.threads if each.is_alive()), thread]
+        thread.start()
+
+    def _run(self, job: Any, run_times: Any) -> None:
+        events = run_job(job, job._jobstore_alias, run_times, self._logger.name)
+        self._run_job_success(job.id, events)
 
 
 def start(
@@ -58,7 +84,8 @@ def start(
     others: Sequence[tuple[str, float, Callable[[], object]]] = (),
 ) -> Ticks:
     """All of them, until `shutdown()`; `others` have a name and seconds too."""
-    scheduler = _start_slow(config, spool, database, others)
+    slow = _Threads()
+    scheduler = _start_slow(config, spool, database, others, slow)
     clock = Clock(scheduler, now=database.now())
     stop = threading.Event()
     fast: tuple[tuple[str, float, Callable[[], object]], ...] = (
@@ -74,7 +101,7 @@ def start(
         )
         thread.start()
         threads.append(thread)
-    return Ticks(scheduler=scheduler, stop=stop, threads=threads)
+    return Ticks(scheduler=scheduler, slow=slow, stop=stop, threads=threads)
 
 
 def _beat(name: str, seconds: float, run: Callable[[], None], stop: threading.Event) -> None:
@@ -105,9 +132,11 @@ def _start_slow(
     spool: Spool,
     database: Database,
     others: Sequence[tuple[str, float, Callable[[], object]]],
+    threads: _Threads,
 ) -> BackgroundScheduler:
     scheduler = BackgroundScheduler(
         timezone="UTC",
+        executors={"default": threads},
         job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
     )
     ticks: tuple[tuple[str, float, Callable[[], object]], ...] = (
@@ -123,6 +152,7 @@ def _start_slow(
                 database.path, spool.incoming, spool.root / "database-checked", now=database.now()
             ),
         ),
+        ("taken_out", PURGE_EVERY_S, lambda: taken_out.finish(spool, database)),
         ("audit", PURGE_EVERY_S, lambda: forget_old_lines(config, spool, now=database.now())),
         ("dead_letters", REMIND_EVERY_S, lambda: remind(database)),
         *others,

@@ -1,5 +1,6 @@
 """Files that hold a secret: of no use to others, or not used at all."""
 
+import os
 import stat
 from pathlib import Path
 
@@ -23,9 +24,16 @@ def fault_of(path: Path) -> str | None:
         return f"the file cannot be read ({error.strerror}): check the path and its owner"
     except ValueError:  # a NUL
         return "this is no path: give the path of the file that holds the secret"
-    if mode & _OTHERS:
+    if mode & (_OTHERS & ~stat.S_IRGRP if _is_credential(path) else _OTHERS):
         return f"{path} may be read by others than its owner: run `chmod 600 {path}`"
     return None if begins else f"{path} is empty: write the secret into it"
+
+
+def _is_credential(path: Path) -> bool:
+    """One that systemd hands to this service, which it may let in by an ACL: the mask of that
+    stands where the rights of the group would."""
+    folder = os.environ.get("CREDENTIALS_DIRECTORY")
+    return bool(folder) and path.resolve().is_relative_to(Path(str(folder)).resolve())
 
 
 def read_secret(key: str, path: Path) -> bytes:

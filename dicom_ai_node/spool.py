@@ -25,6 +25,7 @@ from typing import NamedTuple
 from dicom_ai_node.errors import AlreadyRunning, ConfigError
 
 # shared by all processes that receive: what they write is not complete, and has no row
+WEB_KEY = "web-key"  # signs the sessions of the web page
 RECEIVING_LOCK = "receiving"
 LAST_BACKUP = "last-backup"  # an empty file: its time is that of the last backup
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
+import typer
 from typer.testing import CliRunner
 
 from dicom_ai_node.cli.app import app
@@ -49,6 +51,18 @@ def commands(page: Path) -> Iterator[Command]:
             if not found:
                 raise AssertionError(f"{page.name}: there is no such verb: {line}")
             yield Command(page.name, tuple(said), found[0])
+
+
+def parsed(words: tuple[str, ...]) -> None:
+    """Raises typer's own exceptions where the program would not take a line; nothing is run."""
+    command: Any = typer.main.get_command(app)
+    context = command.make_context("dicom-ai-node", list(words), resilient_parsing=True)
+    left = list(words)
+    while hasattr(command, "resolve_command"):
+        name, command, left = command.resolve_command(context, left)
+        context = command.make_context(
+            name, list(left), parent=context, resilient_parsing=hasattr(command, "resolve_command")
+        )
 
 
 @cache

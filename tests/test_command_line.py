@@ -93,6 +93,32 @@ def test_a_mistake_on_the_line_is_one_sentence_and_a_hint(words: list[str], said
     assert error.rstrip().endswith("--help`.")
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["alarms", "acknowledge", "99999999999999999999"],
+        ["jobs", "list", "--limit", "99999999999999999999"],
+        ["studies", "show", b"1\xff"],
+        ["audit", "list", "--study", b"\xff"],
+    ],
+)
+def test_a_word_that_cannot_be_is_a_mistake_too(home: Path, words: list[str | bytes]) -> None:
+    command = [*PROGRAM, *words, "--config", str(home / "config")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("dicom-ai-node: ")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_shell_that_says_no_number_is_answered_all_the_same(home: Path) -> None:
+    said = {"_DICOM_AI_NODE_COMPLETE": "complete_bash", "COMP_WORDS": "dicom-ai-node"}
+    environ = {**os.environ, **said, "COMP_CWORD": "abc"}
+    done = subprocess.run(
+        PROGRAM, cwd=home, env=environ, capture_output=True, text=True, check=False
+    )
+    assert "Traceback" not in done.stderr
+
+
 def test_each_exit_status_means_one_thing(home: Path) -> None:
     assert ran("version")[0] == 0
     status, _, error = ran("jobs", "show", "99", home=home)

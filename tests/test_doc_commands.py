@@ -1,20 +1,28 @@
 """What the pages tell people to type is there."""
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
 
-from tests.doc_commands import PAGES, ROOT, commands, help_of
+from scripts.command_examples import EXAMPLES
+from tests.doc_commands import PAGES, ROOT, commands, help_of, parsed
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_command_of_a_page_exists(page: Path) -> None:
     """Each verb, and each option that it is given."""
     for command in commands(page):
+        parsed(tuple("12" if word == "…" else word for word in command.words))
         shown = help_of(command.verb)
         for option in (word.partition("=")[0] for word in command.words if word.startswith("--")):
             assert re.search(rf"{option}\b", shown), f"{command.verb} has no {option}"
+
+
+@pytest.mark.parametrize("line", EXAMPLES.values())
+def test_every_example_is_taken_by_the_program(line: str) -> None:
+    parsed(tuple(shlex.split(line)[1:]))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -1,5 +1,7 @@
 """Timed work: what ticks do, and that one that fails does not end them."""
 
+import subprocess
+import sys
 import time
 from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
@@ -79,7 +81,7 @@ def test_ticks_settle_quiet_studies(
             with database.read() as connection:
                 found = jobs.listing(connection)
     finally:
-        ticks.shutdown()
+        ticks.shutdown(wait_s=30)
     assert found
 
 
@@ -119,7 +121,42 @@ def test_a_clock_that_is_set_back_stops_no_tick(
             assert time.monotonic() < deadline
             time.sleep(0.02)
     finally:
-        ticks.shutdown()
+        ticks.shutdown(wait_s=30)
+
+
+LONG = """\
+import sys, threading
+from pathlib import Path
+from dicom_ai_node import schedule
+from dicom_ai_node.database import schema
+from dicom_ai_node.database.engine import Database
+from dicom_ai_node.spool import Spool
+from tests.made import configuration
+from tests.test_schedule import Counted
+
+config = configuration(Path(sys.argv[1]))
+database = Database(config.node.database)
+schema.require_current(database)
+began = threading.Event()
+
+def tick():
+    began.set()
+    threading.Event().wait(300)
+
+long = ("long", 0.05, tick)
+ticks = schedule.start(config, Spool(config.node.spool), database, Counted(), [long])
+began.wait()
+ticks.shutdown(wait_s=0.2)
+database.close()
+print("ended")
+"""
+
+
+def test_a_long_tick_keeps_no_process_from_its_end(tmp_path: Path) -> None:
+    """A reload would stop routing and delivery until the check of a large database is through."""
+    command = [sys.executable, "-c", LONG, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    assert done.stdout.endswith("ticks=['long']\nended\n")
 
 
 @pytest.mark.parametrize(

@@ -61,10 +61,18 @@ if [ "$units" = yes ]; then
   systemctl daemon-reload
 fi
 mkdir -p "$config" "$models"
-for file in config/*.yaml; do
-  # a configuration that is there is the administrator's
-  [ -e "$config/$(basename "$file")" ] || cp "$file" "$config/"
-done
+# a configuration that is there is the administrator's: the files of a folder are merged
+set -- "$config"/*.yaml
+if [ ! -e "$1" ]; then
+  for file in config/*.yaml; do
+    copied=$config/$(basename "$file")
+    cp "$file" "$copied"
+    if [ "$units" = yes ]; then
+      chown root:dicom-ai-node "$copied"
+      chmod 0640 "$copied"
+    fi
+  done
+fi
 for folder in models/*/*/; do
   [ -d "$folder" ] || continue
   place=$models/${folder#models/}
@@ -72,8 +80,9 @@ for folder in models/*/*/; do
 done
 if [ "$units" = yes ]; then
   chown -R dicom-ai-node: "$models"
-  chgrp -R dicom-ai-node "$config"
-  chmod -R g+rX "$config"
+  # the folder alone: below it are keys, which are of no use once a group can read them
+  chgrp dicom-ai-node "$config"
+  chmod g+rx "$config"
 fi
 
 "$prefix/bin/dicom-ai-node" version

@@ -32,3 +32,16 @@ function OnStableStudy(study, tags, metadata)
     end
   end
 end
+
+-- What could not be sent counts as not sent: it goes out when its study is stable once more, that is
+-- with the next image. Until then `dicom-ai-node studies missed` finds it, and `catch_up` fetches it.
+function OnJobFailure(id)
+  local job = ParseJson(RestApiGet("/jobs/" .. id))
+  if job["Type"] == "DicomModalityStore" then
+    for _, series in pairs(job["Content"]["ParentResources"] or {}) do
+      if AlreadySent(series) then
+        RestApiDelete("/series/" .. series .. "/metadata/SentToAiNode")
+      end
+    end
+  end
+end

@@ -63,4 +63,5 @@ PATIENT = Code("2", "Patient Number", "RFC-3881")
 URI = Code("12", "URI", "RFC-3881")
 # of this product: neither DICOM nor RFC 3881 has a code for these
 JOB = Code("job", "Job number", "dicom-ai-node")
+HEAD_LOST = Code("head-lost", "Head of the audit trail was missing or spoilt", "dicom-ai-node")
 NAMED = Code("name", "Name of a model, a peer, a token or a file", "dicom-ai-node")

@@ -12,7 +12,7 @@ import fcntl
 import hashlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -104,24 +104,33 @@ def read_head(folder: Path) -> Head | None:
         return parse_head(os.pread(descriptor, 512, 0))
 
 
-def append(folder: Path, body: bytes, *, day: str, sync: bool) -> Line:
+def append(
+    folder: Path,
+    body: bytes,
+    *,
+    day: str,
+    sync: bool,
+    head_lost: Callable[[], bytes] | None = None,
+) -> Line:
     """One more line, whole or not at all; with `sync`, on disk when this returns. Raises OSError.
 
-    `day` is YYYY-MM-DD; a clock that was put back goes on with the latest file.
+    `day` is YYYY-MM-DD; a clock that was put back goes on with the latest file. `head_lost` is what
+    is written before it where there are lines, and no head that knows the last one.
     """
     make_folder(folder)
     with locked(folder, fcntl.LOCK_EX) as descriptor:
-        head = parse_head(os.pread(descriptor, 512, 0)) or _found(folder)
+        bodies = [body]
+        head = parse_head(os.pread(descriptor, 512, 0))
+        if head is None:
+            bodies = [head_lost(), body] if head_lost and day_files(folder) else bodies
+            head = _begun(folder, descriptor, is_lost=len(bodies) > 1)
         name = max(head.file, f"{day}.log")
+        head = _all_caught_up(folder, head, name)
         file, is_new = _open(folder, name)
         try:
-            head = _caught_up(file, head) if name == head.file else head
-            number = head.number + 1
-            digest = digest_of(head.digest, number, body)
-            line = Line(number=number, digest=digest, body=body)
-            size = _write(file, line)
-            head = replace(head, number=number, digest=digest, file=name, size=size)
-            os.pwrite(descriptor, head.encode(), 0)
+            for each in bodies:
+                line, head = _next(file, replace(head, file=name), each)
+                os.pwrite(descriptor, head.encode(), 0)
         except BaseException:
             os.close(file)
             raise
@@ -133,6 +142,24 @@ def append(folder: Path, body: bytes, *, day: str, sync: bool) -> Line:
     finally:
         os.close(file)
     return line
+
+
+def _begun(folder: Path, descriptor: int, *, is_lost: bool) -> Head:
+    """The head of a new trail is on disk before its first line: one that is not there later was
+    taken away. That of an old one is written with the message that says so."""
+    head = _found(folder)
+    if not is_lost:
+        os.pwrite(descriptor, head.encode(), 0)
+        os.fdatasync(descriptor)
+        _sync(folder)
+    return head
+
+
+def _next(file: int, head: Head, body: bytes) -> tuple[Line, Head]:
+    number = head.number + 1
+    digest = digest_of(head.digest, number, body)
+    line = Line(number=number, digest=digest, body=body)
+    return line, replace(head, number=number, digest=digest, size=_write(file, line))
 
 
 def make_folder(folder: Path) -> None:
@@ -179,6 +206,22 @@ def _write(file: int, line: Line) -> int:
     return before + len(content)
 
 
+def _all_caught_up(folder: Path, head: Head, name: str) -> Head:
+    """From the file that the head knows to the one that is written now: the line that it does not
+    know may be the last of one day, or the first of another."""
+    paths = [folder / name] if name == head.file else day_files(folder)
+    for path in paths:
+        if not path.exists() or not head.file <= path.name <= name:
+            continue
+        file, _ = _open(folder, path.name)
+        try:
+            size = head.size if path.name == head.file else 0
+            head = _caught_up(file, replace(head, file=path.name, size=size))
+        finally:
+            os.close(file)
+    return head
+
+
 def _caught_up(file: int, head: Head) -> Head:
     """A process that was killed between a line and its head, or within a line, has left bytes that
     the head does not know: whole lines count, half a line was never promised to anybody."""
@@ -210,7 +253,7 @@ def _found(folder: Path) -> Head:
                 number=lines[-1].number,
                 digest=lines[-1].digest,
                 file=path.name,
-                size=len(content),
+                size=content.rfind(b"\n") + 1,
                 kept_from=head.kept_from if head.number else lines[0].number,
             )
     return head

@@ -9,9 +9,10 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from dicom_ai_node.audit import acts, lines
+from dicom_ai_node.audit import acts, codes, events, lines
 from dicom_ai_node.audit.acts import Act, Actor
-from dicom_ai_node.audit.message import Message, Party, Source
+from dicom_ai_node.audit.codes import Outcome
+from dicom_ai_node.audit.message import SECURITY_RESOURCE, Message, Party, Source, Subject
 from dicom_ai_node.audit.study import StudyInstances
 from dicom_ai_node.audit.xml import to_xml
 from dicom_ai_node.errors import NodeError
@@ -86,7 +87,25 @@ class Trail:
     def _write(self, message: Message, *, sync: bool) -> None:
         day = datetime.fromtimestamp(message.at, UTC)
         body = to_xml(message, self.source)
-        lines.append(self.folder, body, day=f"{day:%Y-%m-%d}", sync=sync)
+        lines.append(
+            self.folder,
+            body,
+            day=f"{day:%Y-%m-%d}",
+            sync=sync,
+            head_lost=lambda: to_xml(self._head_lost(message.at), self.source),
+        )
+
+    def _head_lost(self, at: float) -> Message:
+        """Whether lines are missing at the end, or the beginning, nobody can say any more."""
+        uri = self.folder.absolute().as_uri()
+        return events.security_alert(
+            [self.here],
+            kind=codes.HEAD_LOST,
+            subjects=[Subject(id=uri, id_type=codes.URI, role=SECURITY_RESOURCE)],
+            description="head of the audit trail was missing or spoilt: lines may have been lost",
+            at=at,
+            outcome=Outcome.SERIOUS_FAILURE,
+        )
 
     def acted(
         self,
@@ -97,12 +116,14 @@ class Trail:
         job_id: int | None = None,
         subject: str = "",
         succeeded: bool = True,
+        is_over: bool = False,
     ) -> None:
         """A person used `verb`, as the command line calls it (`jobs retry`), on a study, a job, or
         what `subject` names: a model, a peer, a token.
 
         Called before it is done, and again with `succeeded` false if it then fails. `sign in`,
-        `sign out` and verbs that end in `preview` have messages of their own. Raises NotRecorded.
+        `sign out` and verbs that end in `preview` have messages of their own. Raises NotRecorded;
+        but not of what `is_over`, and was on record before it began.
         """
         act = Act(
             verb=verb,
@@ -112,7 +133,11 @@ class Trail:
             succeeded=succeeded,
         )
         who = self.person(actor)
-        self.require(acts.message_of(self.here, who, act, at=time.time()))
+        message = acts.message_of(self.here, who, act, at=time.time())
+        if is_over:
+            self.note(message)
+        else:
+            self.require(message)
 
 
 def this_person() -> Actor:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from dicom_ai_node.audit import codes
 from dicom_ai_node.audit.lines import (
     FIRST_DIGEST,
     Head,
@@ -14,6 +15,8 @@ from dicom_ai_node.audit.lines import (
     read_head,
 )
 
+# as `to_xml` writes it; within a text or an attribute, < is never left as it is
+_HEAD_LOST = f'<EventTypeCode csd-code="{codes.HEAD_LOST.value}"'.encode()
 _MOST = 100  # faults; more of them say nothing new
 
 
@@ -38,6 +41,11 @@ def verify(folder: Path) -> Verified:
             faults.append(f"{path.name}, line {at} of the file: this is no line of the trail")
             continue
         faults += _faults(path, before, line, head)
+        if _HEAD_LOST in line.body:
+            faults.append(
+                f"{path.name}, line {line.number}: head was missing or spoilt before it was "
+                "written: whether lines are missing before it cannot be said"
+            )
         first = first or line.number
         before = line
     faults += _at_the_end(before, head)

@@ -25,6 +25,7 @@ from dicom_ai_node.database.engine import sidecars
 from dicom_ai_node.errors import NodeError
 from dicom_ai_node.spool import (
     RECEIVING_LOCK,
+    WEB_KEY,
     Spool,
     make_durable_folder,
     remove_folder,
@@ -86,6 +87,7 @@ def put_back(
         for name in manifest.files
         if name.split("/")[0] in INSTANCES
     )
+    (spool.root / WEB_KEY).unlink(missing_ok=True)  # its sessions are of the other database
     if not (spool.root / SALT).exists():
         copied(folder / SALT, spool.root / SALT)
     return Restored(

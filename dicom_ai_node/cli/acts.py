@@ -22,8 +22,8 @@ _READING = frozenset(
 )
 # roles of the node, which say themselves when they start and stop
 _ROLES = frozenset({"run", "receive", "work", "deliver", "web"})
-# these say themselves when they begin and when they end
-_THEMSELVES = frozenset({"studies delete", "studies hold", "studies release"})
+# these say themselves when they begin and when they end, for each study
+_THEMSELVES = frozenset({"studies delete"})
 _RECORDED = "is_recorded"
 _STUDY = ("study_instance_uid", "study")
 _JOB = ("job_id", "job_ids", "job")

@@ -27,6 +27,7 @@ def watching(
     """`contacts` are those with the peers."""
     from dicom_ai_node.alarms import look
     from dicom_ai_node.audit.cursor import unsent_since
+    from dicom_ai_node.probe import ending
 
     has_repository = node.config.audit.syslog is not None
     lookout = look.Lookout(
@@ -39,7 +40,10 @@ def watching(
     )
     now = node.database.now
     ticks: list[Tick] = [("alarms", look.EVERY_S, lambda: lookout.look(now=now()))]
-    if node.config.probe is not None:
+    if node.config.probe is None:
+        spool, database = node.spool, node.database
+        ticks.append(("probe", ending.EVERY_S, lambda: ending.wind_up(spool, database, now=now())))
+    else:
         from dicom_ai_node.probe import run
 
         probe = run.Probe(
@@ -49,5 +53,5 @@ def watching(
             database=node.database,
             models=node.models,
         )
-        ticks.append(("probe", run.EVERY_S, lambda: probe.tick(now=now())))
+        ticks.append(("probe", ending.EVERY_S, lambda: probe.tick(now=now())))
     return ticks

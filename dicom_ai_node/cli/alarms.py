@@ -98,7 +98,9 @@ def send_test(as_json: AsJson = False, config: ConfigDir = DEFAULT_CONFIG) -> No
 
 @app.command()
 def acknowledge(
-    alarm_id: Annotated[int, typer.Argument(help="Its number, as `alarms list` shows it.")],
+    alarm_id: Annotated[
+        int, typer.Argument(max=2**62, help="Its number, as `alarms list` shows it.")
+    ],
     config: ConfigDir = DEFAULT_CONFIG,
 ) -> None:
     """Say that you take care of an alarm: nobody is reminded of it any more.

@@ -95,6 +95,7 @@ def __getattr__(name: str) -> typer.Typer:
 def main() -> None:
     """The exit status is that of `errors`; a mistake is a sentence, and never a traceback."""
     try:
+        _refuse_broken_text(sys.argv[1:])
         status = command_line(_first_word())(prog_name=_NAME, standalone_mode=False)
         sys.stdout.flush()
     except NodeError as error:
@@ -109,11 +110,20 @@ def main() -> None:
     sys.exit(status if isinstance(status, int) else 0)
 
 
+def _refuse_broken_text(words: Sequence[str]) -> None:
+    """Bytes of the command line that are no text could be neither stored, sent nor printed."""
+    for place, word in enumerate(words, 1):
+        if any("\ud800" <= each <= "\udfff" for each in word):
+            _end(f"word {place} of the command is not UTF-8 text: write it once more", 2)
+
+
 def _first_word() -> str:
     """Of the command line, or of the one that a shell wants completed; a whole word alone."""
     words = sys.argv[1:]
     if "_DICOM_AI_NODE_COMPLETE" in os.environ:
-        at = int(os.environ.get("COMP_CWORD", "0"))
+        if not os.environ.get("COMP_CWORD", "").isdecimal():
+            os.environ["COMP_CWORD"] = "0"  # typer reads it too
+        at = int(os.environ["COMP_CWORD"])
         words = os.environ.get("COMP_WORDS", "").split()[1:at] if at else []
     return next(iter(words), "")
 

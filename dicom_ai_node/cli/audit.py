@@ -24,7 +24,9 @@ def list_(
         str | None, typer.Option(help="From this day or moment on: 2026-03-04, 2026-03-04T05:06.")
     ] = None,
     study: Annotated[str | None, typer.Option(help="Only on this Study Instance UID.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="At most so many, the newest last.")] = 100,
+    limit: Annotated[
+        int, typer.Option(min=1, max=2**62, help="At most so many, the newest last.")
+    ] = 100,
     as_json: AsJson = False,
     config: ConfigDir = DEFAULT_CONFIG,
 ) -> None:

@@ -6,13 +6,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from sqlalchemy import Connection
+from sqlalchemy.exc import DatabaseError
 
 from dicom_ai_node.cli.maintenance import reconcile
 from dicom_ai_node.cli.node import DEFAULT_CONFIG, AsJson, ConfigDir, configure_log, open_node
 from dicom_ai_node.cli.show import busy, print_json
 from dicom_ai_node.config.load import load
-from dicom_ai_node.database import schema
+from dicom_ai_node.database import schema, tokens
 from dicom_ai_node.database.engine import Database
+from dicom_ai_node.errors import NodeError
 from dicom_ai_node.spool import Spool
 
 if TYPE_CHECKING:
@@ -104,5 +107,37 @@ def restore(
             typer.echo(f"The database that was there lies in {done.aside}.")
         if schema.current(database) != schema.head():
             typer.echo(f"The database has schema {schema.upgrade(database)} now.")
+        _say_who_is_back(database, done.aside, manifest.made_at)
         reconcile(spool, database)
         stop_again(spool, database, since=datetime.fromisoformat(manifest.made_at).timestamp())
+
+
+def _say_who_is_back(database: Database, aside: Path | None, made_at: str) -> None:
+    """Tokens that were revoked since the backup: it knows nothing of that."""
+    with database.read() as connection:
+        if not tokens.is_any(connection):
+            return
+        try:
+            found = _good_again(connection, aside)
+        except (DatabaseError, NodeError):  # damaged, or of another schema
+            found = None
+    typer.echo("Who was signed in on the web page has to sign in again.")
+    if found is None:
+        typer.echo(
+            f"Tokens that were revoked since {made_at} are good again: see `tokens list`, then "
+            "`tokens revoke NAME`."
+        )
+    for name in found or ():
+        typer.echo(f'The token {name} is good again: `tokens revoke "{name}"` ends it.')
+
+
+def _good_again(connection: Connection, aside: Path | None) -> list[str] | None:
+    """None where no database tells."""
+    if aside is None:
+        return None
+    before = Database(f"sqlite:///{aside}")
+    try:
+        with before.read() as replaced:
+            return tokens.good_again(replaced, connection)
+    finally:
+        before.close()

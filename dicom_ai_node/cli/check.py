@@ -38,7 +38,7 @@ def check(
     Exit 2 if there is a mistake, 1 if a peer does not answer, 0 otherwise.
     """
     try:
-        loaded = load_with_places(config, need_models=True)
+        loaded = load_with_places(config, need_models=True, need_secrets=True)
         doubts = _examine(loaded, config)
     except ConfigError as error:
         if not as_json:
@@ -65,7 +65,7 @@ def _examine(loaded: Loaded, directory: Path) -> list[str]:
     """What works, and should be looked at; ConfigError names every mistake beyond the files'."""
     wrong: list[str] = []
     notes: list[str] = []
-    for examine in (_own, _listening, _certificates, _peers):
+    for examine in (_own, _listening, _certificates, _peers, _channels):
         try:
             notes += examine(loaded)
         except ConfigError as error:
@@ -104,6 +104,13 @@ def _peers(loaded: Loaded) -> list[str]:
 
     config, now = loaded.config, datetime.now(UTC)
     return [*check_peers(config.peers, now), *check_repository(config.audit.syslog, now)]
+
+
+def _channels(loaded: Loaded) -> list[str]:
+    from dicom_ai_node.alarms.channels import open_channels
+
+    open_channels(loaded.config.alarms)
+    return []
 
 
 def _named(names: object) -> str:

@@ -28,7 +28,8 @@ def show(
 ) -> None:
     """Print the whole configuration in force, with all defaults, as YAML.
 
-    It holds no secrets: those are in files of their own, of which it has the paths.
+    It holds no secrets: those are in files of their own, of which it has the paths; of a webhook's
+    `url` it has the host alone.
     """
     loaded = load_with_places(config)
     values = everything(loaded.config)

@@ -16,9 +16,11 @@ from dicom_ai_node.cli.node import (
     read_verb_config,
 )
 from dicom_ai_node.cli.show import console, print_json
+from dicom_ai_node.config.load import load
 from dicom_ai_node.config.settings import Config
 from dicom_ai_node.database import tallies
 from dicom_ai_node.database.engine import Database
+from dicom_ai_node.errors import ConfigError
 from dicom_ai_node.log import get_logger
 from dicom_ai_node.ownership import doubts, require_own_spool
 from dicom_ai_node.spool import Spool
@@ -44,7 +46,7 @@ def doctor(
     if something has failed."""
     from dicom_ai_node.doctor import database as checks
     from dicom_ai_node.doctor.examine import examine
-    from dicom_ai_node.doctor.finding import Level, warn
+    from dicom_ai_node.doctor.finding import Level, fail, warn
 
     os.umask(0o077)
     settings, mistakes = read_verb_config(config)
@@ -58,6 +60,7 @@ def doctor(
         log.warning("books_corrected", tallies=len(wrong))
     findings = [
         *(warn("owners", said, step) for said, step in _doubts(settings, config)),
+        *(fail("secrets", said, step) for said, step in ([] if mistakes else _secrets(config))),
         *examine(settings, spool, database, every=every, mistakes=mistakes),
     ]
     database.close()
@@ -78,3 +81,13 @@ def _doubts(settings: Config, directory: Path) -> Iterator[tuple[str, str]]:
     for each in doubts(settings, directory):
         said, _, step = each.rpartition(": ")
         yield said, step
+
+
+def _secrets(directory: Path) -> Iterator[tuple[str, str]]:
+    """Files of secrets with which the node would not start again: what is so, and the next step."""
+    try:
+        load(directory, need_secrets=True)
+    except ConfigError as error:
+        for each in str(error).splitlines():
+            said, _, step = each.rpartition(": ")
+            yield said, step

@@ -4,14 +4,14 @@ import getpass
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dicom_ai_node import decisions
 from dicom_ai_node.audit.trail import Actor
 from dicom_ai_node.cli.node import DEFAULT_CONFIG, AsJson, ConfigDir, Node, open_node
 from dicom_ai_node.cli.show import console, print_json
-from dicom_ai_node.database import holds
 from dicom_ai_node.errors import NodeError
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def delete(
         what = "this study" if len(found) == 1 else f"these {len(found)} studies"
         typer.confirm(f"Delete {what} ({number} instances) for good?", abort=True)
     for uid in uids:
-        with _audited(node, "studies delete", uid):
+        with _audited(node, uid):
             if retract:
                 retract_first(node.config, node.spool, node.database, uid, wait_s=wait)
             erase.erase(node.spool, node.database, uid)
@@ -89,10 +89,9 @@ def hold(
     reason = " ".join(why.split())
     if not reason:
         raise NodeError("--why is empty: say why it is held, and who may release it")
-    with _audited(node, "studies hold", study_instance_uid), node.database.write() as connection:
-        now, by = node.database.now(), _account()
-        if not holds.hold(connection, study_instance_uid, by=by, why=reason, now=now):
-            raise NodeError("no such study: see `dicom-ai-node studies list`")
+    by = _account()
+    if not decisions.hold(node.spool, node.database, study_instance_uid, by=by, why=reason):
+        raise NodeError("no such study: see `dicom-ai-node studies list`")
     typer.echo("It is held: `studies release` ends that.")
 
 
@@ -102,9 +101,8 @@ def release(
 ) -> None:
     """Let a study go again that `studies hold` has kept."""
     node = open_node(config)
-    with _audited(node, "studies release", study_instance_uid), node.database.write() as connection:
-        if not holds.release(connection, study_instance_uid):
-            raise NodeError("nobody holds such a study: see `dicom-ai-node studies list`")
+    if not decisions.release(node.spool, node.database, study_instance_uid):
+        raise NodeError("nobody holds such a study: see `dicom-ai-node studies list`")
     typer.echo("It is released: it is deleted when its time has come, or by `studies delete`.")
 
 
@@ -126,20 +124,29 @@ def _tell(found: "Prospect", *, retract: bool) -> None:
     if found.compared_in:
         numbers = ", ".join(map(str, found.compared_in))
         out.print(f"Later studies were compared with it, and name its images: jobs {numbers}.")
+    if found.stopped_in:
+        numbers = ", ".join(map(str, found.stopped_in))
+        out.print(
+            f"Of those, jobs {numbers} have no result yet: they are stopped, and their studies "
+            "judged again without it."
+        )
 
 
 @contextmanager
-def _audited(node: Node, verb: str, study_instance_uid: str) -> Iterator[None]:
+def _audited(node: Node, study_instance_uid: str) -> Iterator[None]:
     """Before it is done, where it could not be told afterwards; and how it ended."""
     actor = Actor(name=_account(), through="command line")
-    if verb == "studies delete":
-        node.trail.acted(actor, verb, study_instance_uid=study_instance_uid, subject="begun")
+
+    def record(**how: Any) -> None:
+        node.trail.acted(actor, "studies delete", study_instance_uid=study_instance_uid, **how)
+
+    record(subject="begun")
     try:
         yield
     except BaseException:
-        node.trail.acted(actor, verb, study_instance_uid=study_instance_uid, succeeded=False)
+        record(succeeded=False, is_over=True)
         raise
-    node.trail.acted(actor, verb, study_instance_uid=study_instance_uid)
+    record(is_over=True)
 
 
 def _account() -> str:

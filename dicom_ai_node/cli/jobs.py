@@ -48,7 +48,9 @@ Dead = Annotated[bool, typer.Option("--dead", help="Those undelivered or quarant
 def list_(
     state: Annotated[JobState | None, typer.Option(help="Only jobs in this state.")] = None,
     dead: Dead = False,
-    limit: Annotated[int, typer.Option(min=1, help="At most so many, the newest first.")] = 50,
+    limit: Annotated[
+        int, typer.Option(min=1, max=2**62, help="At most so many, the newest first.")
+    ] = 50,
     notes: Annotated[
         bool, typer.Option("--notes", help="Also those that send a rejection note, and no result.")
     ] = False,

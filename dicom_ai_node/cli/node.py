@@ -47,13 +47,22 @@ def open_node(directory: Path) -> Node:
 
 
 def open_role(
-    directory: Path, *, need_models: bool = False, in_force_file: Path | None = None
+    directory: Path,
+    *,
+    need_models: bool = False,
+    need_secrets: bool = False,
+    in_force_file: Path | None = None,
 ) -> Node:
     """Raises ConfigError; makes the spool and an empty database where there is none.
 
     The configuration is what stands in `in_force_file`, if there is one, whatever the folder says.
     """
-    config = read_config(directory, need_models=need_models, in_force_file=in_force_file)
+    config = read_config(
+        directory,
+        need_models=need_models,
+        need_secrets=need_secrets,
+        in_force_file=in_force_file,
+    )
     return _opened(directory, config, need_models=need_models)
 
 
@@ -82,12 +91,16 @@ def _opened(directory: Path, config: Config, *, need_models: bool) -> Node:
 
 
 def read_config(
-    directory: Path, *, need_models: bool = False, in_force_file: Path | None
+    directory: Path,
+    *,
+    need_models: bool = False,
+    need_secrets: bool = False,
+    in_force_file: Path | None,
 ) -> Config:
     """Raises ConfigError; see `open_role()`."""
     if in_force_file is not None and in_force_file.exists():
         return in_force.read(in_force_file).config
-    return load(directory, need_models=need_models)
+    return load(directory, need_models=need_models, need_secrets=need_secrets)
 
 
 def verb_config(directory: Path) -> Config:

@@ -24,7 +24,7 @@ _WORKS = frozenset({"run", "work"})
 def acceptable(directory: Path, role: str, before: Config | None = None) -> Config:
     """What stands in the files now; raises ConfigError with every mistake for which this role would
     not start with it, or would have to be started again to change from `before` to it."""
-    config = load(directory, need_models=role in NEEDS_MODELS)
+    config = load(directory, need_models=role in NEEDS_MODELS, need_secrets=True)
     if before is not None and (keys := in_force.needs_restart(before, config)):
         raise ConfigError(
             "\n".join(f"{key}: a running node keeps what it has: restart it" for key in keys)
@@ -34,6 +34,7 @@ def acceptable(directory: Path, role: str, before: Config | None = None) -> Conf
         _check_certificates(config)
     if role in _SENDS:
         check_peers(config, directory)
+        _check_channels(config, directory)
     if role in _WORKS:
         _check_user(config)
     return config
@@ -60,6 +61,15 @@ def check_peers(config: Config, directory: Path) -> None:
         raise located(error, directory) from None
 
 
+def _check_channels(config: Config, directory: Path) -> None:
+    from dicom_ai_node.alarms.channels import open_channels
+
+    try:
+        open_channels(config.alarms)
+    except ConfigError as error:
+        raise located(error, directory) from None
+
+
 def _check_certificates(config: Config) -> None:
     if config.node.tls is not None:
         from dicom_ai_node.receive.tls import Tls  # brings `cryptography`: 10 MB
@@ -72,6 +82,12 @@ def _check_user(config: Config) -> None:
 
     if config.work.user is not None:
         require_user(config.work.user)
+
+
+def unexpected(error: Exception) -> str:
+    """A fault of ours, as a mistake that somebody reads."""
+    kind = type(error).__name__
+    return f"this cannot be judged ({kind}): the log says where; take the last edit back"
 
 
 class Reloading:
@@ -113,6 +129,10 @@ class Reloading:
                 apply(new)
         except (ConfigError, OSError) as error:  # OSError: no space for what would be in force
             self.refuse(str(error).splitlines())
+            return False
+        except Exception as error:  # a boundary: a fault of ours must not stop a node that runs
+            log.exception("reload_failed")
+            self.refuse([unexpected(error)])
             return False
         keys = in_force.changed_keys(self.config, new)
         self._before, self.config = self.config, new

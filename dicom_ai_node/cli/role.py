@@ -15,7 +15,7 @@ import typer
 from dicom_ai_node import in_force
 from dicom_ai_node.cli.activity import running
 from dicom_ai_node.cli.node import Node, configure_log, open_role, read_config
-from dicom_ai_node.cli.reloading import NEEDS_MODELS, Reloading
+from dicom_ai_node.cli.reloading import NEEDS_MODELS, Reloading, unexpected
 from dicom_ai_node.config.settings import Config
 from dicom_ai_node.database import soundness
 from dicom_ai_node.database.claim import claimed
@@ -55,6 +55,9 @@ class Held:
             apply(config)
         except ConfigError as error:
             log.error("configuration_not_reloaded", mistakes=str(error).splitlines())  # noqa: TRY400
+            return
+        except Exception as error:  # a boundary: who receives goes on with what there is
+            log.exception("configuration_not_reloaded", mistakes=[unexpected(error)])
             return
         configure_log(config, self.node.spool)
         if not self.is_shared:
@@ -105,7 +108,12 @@ def holding(
     stop_on_signals(stop, leave)
     if supervised:
         stop_with_parent(stop, leave)
-    node = open_role(directory, need_models=name in NEEDS_MODELS, in_force_file=in_force_file)
+    node = open_role(
+        directory,
+        need_models=name in NEEDS_MODELS,
+        need_secrets=True,
+        in_force_file=in_force_file,
+    )
     wait_s = node.config.node.drain_s + LOCK_WAIT_S if supervised else 0
     with node.spool.lock(name, wait_s=wait_s), claimed(node.database.path, node.spool.root):
         reloading = None

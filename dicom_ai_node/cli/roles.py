@@ -65,7 +65,7 @@ def run(config: ConfigDir = DEFAULT_CONFIG) -> None:
     """
     stop = ServiceNotify(stop_on_signals())
     hung_up = hangups()
-    node = open_role(config, need_models=True)
+    node = open_role(config, need_models=True, need_secrets=True)
     require_senders(node.config)
     check_peers(node.config, config)
     _require_ports(node)
@@ -254,8 +254,8 @@ def deliver(
         for catch_up in catching_up(node):
             _started(catch_up.run, stop)
         stop.wait()
-        ticks.shutdown()
         deadline = time.monotonic() + node.config.node.drain_s
+        ticks.shutdown(wait_s=node.config.node.drain_s)
         for thread in sending:
             thread.join(max(0.0, deadline - time.monotonic()))
         abort_all()

@@ -32,7 +32,9 @@ _WAITS = StudyState.NEEDS_REVIEW
 
 @app.command(name="list")
 def list_(
-    limit: Annotated[int, typer.Option(min=1, help="At most so many, the newest first.")] = 50,
+    limit: Annotated[
+        int, typer.Option(min=1, max=2**62, help="At most so many, the newest first.")
+    ] = 50,
     as_json: AsJson = False,
     config: ConfigDir = DEFAULT_CONFIG,
 ) -> None:

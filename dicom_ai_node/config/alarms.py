@@ -6,7 +6,13 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
 from dicom_ai_node.config.alarm_names import AlarmName
-from dicom_ai_node.config.peers import HostName, PeerTlsSettings, Url, is_on_loopback, is_plain
+from dicom_ai_node.config.peers import (
+    HostName,
+    PeerTlsSettings,
+    UrlWithQuery,
+    is_on_loopback,
+    is_plain,
+)
 from dicom_ai_node.config.peers import is_loopback as is_loopback_host
 from dicom_ai_node.config.secret_file import SecretFile
 from dicom_ai_node.config.strict import ModelName, PeerName, Strict
@@ -38,8 +44,11 @@ class Wanted(Strict):
 class WebhookSettings(Wanted):
     """An address that is sent each notification as JSON by POST."""
 
-    url: Url
-    """Where it is sent, such as https://alerts.hospital/dicom."""
+    url: UrlWithQuery | None = None
+    """Where it is sent, such as https://alerts.hospital/dicom; give this or `url_file`."""
+    url_file: SecretFile | None = None
+    """A file that holds the address and nothing else, of no use to others (chmod 600); for one
+    with a key in it."""
     secret_file: SecretFile | None = None
     """A file with a secret that both sides know: the header X-Signature-256 then holds the
     HMAC-SHA256 of the body, so that the receiver knows who sent it."""
@@ -50,7 +59,11 @@ class WebhookSettings(Wanted):
 
     @model_validator(mode="after")
     def _is_protected(self) -> "WebhookSettings":
-        if is_plain(self.url) and not is_on_loopback(self.url) and not self.allow_plaintext:
+        if (self.url is None) == (self.url_file is None):
+            raise ValueError("give either url, or url_file where the address is a secret")
+        if self.url is None or self.allow_plaintext:
+            return self
+        if is_plain(self.url) and not is_on_loopback(self.url):
             raise ValueError(
                 "alarms would cross the network unprotected: give https://, or set "
                 "allow_plaintext: true"

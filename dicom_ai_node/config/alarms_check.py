@@ -21,7 +21,7 @@ def mistakes_of_probe(config: Config) -> Iterator[Mistake]:
         there = ", ".join(known) or "none"
         text = f"there is no peer {probe.peer} of kind dimse under peers (there: {there})"
         yield ("probe", "peer"), text
-    if not config.routes_of(probe.ae_title):
+    if not config.routes_of_probe(probe.model, probe.peer):
         text = (
             f"no route takes its study to {probe.model} and {probe.peer}: write one, with "
             f"`model: {probe.model}`, `send_to: [{probe.peer}]` and `{rule_of_probe(probe)}`, so "

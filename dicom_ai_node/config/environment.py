@@ -9,6 +9,7 @@ from dicom_ai_node.config.tree import Key, Tree, plain
 from dicom_ai_node.errors import ConfigError
 
 PREFIX = "DICOM_AI_NODE__"
+_NUMBER = re.compile("[0-9]{1,6}")
 _NAMED = ("peers", "inputs")  # what stands below has names, which may be numbers
 
 
@@ -24,7 +25,7 @@ def override(tree: Tree, environ: Mapping[str, str]) -> Iterator[str]:
 
 def _in_order(name: str) -> list[tuple[int, str]]:
     """ROUTES before ROUTES__0__MODEL, and ROUTES__2 before ROUTES__10."""
-    return [(int(each), "") if each.isdecimal() else (-1, each) for each in name.split("__")]
+    return [(int(each), "") if _NUMBER.fullmatch(each) else (-1, each) for each in name.split("__")]
 
 
 def _set(tree: Tree, parts: list[str], text: str, place: str) -> None:
@@ -44,7 +45,7 @@ def _set(tree: Tree, parts: list[str], text: str, place: str) -> None:
             tree.places = {k: v for k, v in tree.places.items() if k[: len(path)] != path}
             tree.places[path] = place
         else:
-            is_list = parts[index + 1].isdecimal() and part.lower() not in _NAMED
+            is_list = _NUMBER.fullmatch(parts[index + 1]) and part.lower() not in _NAMED
             here = _below(here, key, [] if is_list else {})
 
 
@@ -60,7 +61,7 @@ def _key(here: dict[str, Any], part: str, place: str) -> str:
 
 
 def _item(here: list[Any], part: str, place: str) -> int:
-    if not re.fullmatch("[0-9]{1,6}", part) or int(part) > len(here):
+    if not _NUMBER.fullmatch(part) or int(part) > len(here):
         raise ConfigError(
             f"{place}: {part} is no entry of this list: it has {len(here)}, numbered from 0 on; "
             f"{len(here)} adds one"

@@ -43,22 +43,35 @@ class Loaded:
 
 
 def load(
-    directory: Path, environ: Mapping[str, str] = os.environ, *, need_models: bool = False
+    directory: Path,
+    environ: Mapping[str, str] = os.environ,
+    *,
+    need_models: bool = False,
+    need_secrets: bool = False,
 ) -> Config:
     """Raises ConfigError with one line per mistake: file, line, key and what to do.
 
-    With `need_models`, a route to a model that is not in the store is a mistake too.
+    With `need_models`, a route to a model that is not in the store is a mistake too; with
+    `need_secrets`, a file that cannot be used as a secret. What only looks at a node, or stops it,
+    needs neither.
     """
-    return load_with_places(directory, environ, need_models=need_models).config
+    return load_with_places(
+        directory, environ, need_models=need_models, need_secrets=need_secrets
+    ).config
 
 
 def load_with_places(
-    directory: Path, environ: Mapping[str, str] = os.environ, *, need_models: bool = False
+    directory: Path,
+    environ: Mapping[str, str] = os.environ,
+    *,
+    need_models: bool = False,
+    need_secrets: bool = False,
 ) -> Loaded:
     """As `load()`."""
     tree, wrong = _merged(directory, environ)
     try:
-        config = Config.model_validate(tree.values, context=CHECK_FILES)
+        context = CHECK_FILES if need_secrets else None
+        config = Config.model_validate(tree.values, context=context)
     except ValidationError as error:
         wrong += describe(error, tree, is_whole=not wrong)
     else:

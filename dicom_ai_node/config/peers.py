@@ -36,7 +36,17 @@ def _checked_url(url: str) -> str:
     return url.rstrip("/")
 
 
-Url = Annotated[str, StringConstraints(pattern=r"^https?://[!-~]+$"), AfterValidator(_checked_url)]
+def _checked_address(url: str) -> str:
+    """As above, and it may have a query, to which nothing is added."""
+    before, mark, query = url.partition("?")
+    if "#" in query:
+        raise ValueError("leave out what follows # in the address")
+    return f"{_checked_url(before)}{mark}{query}" if query else _checked_url(before)
+
+
+_Web = Annotated[str, StringConstraints(pattern=r"^https?://[!-~]+$")]
+Url = Annotated[_Web, AfterValidator(_checked_url)]
+UrlWithQuery = Annotated[_Web, AfterValidator(_checked_address)]
 
 
 class PeerTlsSettings(Strict):

@@ -14,7 +14,7 @@ from ruamel.yaml.constructor import DuplicateKeyError
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from ruamel.yaml.reader import ReaderError
-from ruamel.yaml.tokens import AliasToken
+from ruamel.yaml.tokens import AliasToken, TagToken
 
 from dicom_ai_node.errors import ConfigError
 
@@ -29,6 +29,14 @@ _ENDLESS = (
     "mean"
 )
 _NO_DATE = "a date or a number that cannot be one: put it into quotes, or mend it"
+_TAGGED = (
+    "`!` gives this a type that it cannot have: take it away, or put text that begins with it into "
+    "quotes"
+)
+_KEY_OF_KEYS = "a key is one word: put text with brackets into quotes"
+_SAME_KEY = "a key is there twice, written differently: keep one of them"
+_PLAIN = ("str", "int", "float", "bool", "null", "timestamp", "map", "seq", "merge", "value")
+_PLAIN_TAGS = frozenset(f"tag:yaml.org,2002:{each}" for each in _PLAIN)
 _DEEPEST = 100
 # words of the parser -> ours
 _IN_WORDS = (
@@ -84,15 +92,18 @@ def _text(file: Path) -> str:
 
 def parse(text: str, place: str) -> Any:
     """As `read_yaml()`, of a text; `place` begins each message."""
-    yaml = YAML(typ="rt", pure=True)  # round-trip: it alone remembers lines
-    yaml.version = "1.2"
     _refuse_depth(text, place)
     try:
-        if "*" in text and _repeats(YAML(typ="rt", pure=True).compose(text), most=len(text)):
+        root = _parser().compose(text)
+        if _repeats(root, most=len(text)):
             raise ConfigError(f"{place}:{_first_alias(text)}: {_ENDLESS}")
-        return yaml.load(text)
-    except DuplicateKeyError:
-        raise ConfigError("\n".join(_twice(text, place))) from None
+        if mistakes := list(_odd(root, place)):
+            raise ConfigError("\n".join(mistakes))
+        return _parser().load(text)
+    except DuplicateKeyError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        twice = list(_twice(text, place)) or [f"{place}:{line}: {_SAME_KEY}"]
+        raise ConfigError("\n".join(twice)) from None
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = min(mark.line, text.count("\n")) + 1 if mark else 1
@@ -102,8 +113,17 @@ def parse(text: str, place: str) -> Any:
         raise ConfigError(f"{place}:{line}: a control character: take it away") from None
     except (YAMLError, RecursionError):
         raise ConfigError(f"{place}:1: {_OTHERWISE}") from None
+    except KeyError:  # `!!bool` before what is none
+        raise ConfigError(f"{place}:{_line_of_tag(text)}: {_TAGGED}") from None
     except ValueError:  # such as the 13th month
         raise ConfigError(f"{place}:{_line_of_dates(text)}: {_NO_DATE}") from None
+
+
+def _parser() -> YAML:
+    made = YAML(typ="rt", pure=True)  # round-trip: it alone remembers lines
+    made.version = "1.2"
+    made.composer.warn_double_anchors = False  # it would quote lines
+    return made
 
 
 def _refuse_depth(text: str, place: str) -> None:
@@ -133,6 +153,25 @@ def _repeats(node: Node | None, *, most: int) -> bool:
     return bool(waiting)
 
 
+def _odd(root: Node | None, place: str) -> Iterator[str]:
+    """What YAML can say and no configuration means: types of other programs, keys of keys."""
+    waiting, seen = [root], set[int]()
+    while waiting:
+        each = waiting.pop(0)
+        if each is None or id(each) in seen:
+            continue
+        seen.add(id(each))
+        here = f"{place}:{each.start_mark.line + 1}"
+        if each.tag not in _PLAIN_TAGS:
+            yield f"{here}: {_TAGGED}"
+        elif isinstance(each, MappingNode):
+            if not all(isinstance(key, ScalarNode) for key, _ in each.value):
+                yield f"{here}: {_KEY_OF_KEYS}"
+            waiting += [node for pair in each.value for node in pair]
+        elif isinstance(each, SequenceNode):
+            waiting += each.value
+
+
 def _in_words(error: MarkedYAMLError) -> str:
     said = f"{error.context or ''} {error.problem or ''}"
     return next((words for found, words in _IN_WORDS if re.search(found, said)), _OTHERWISE)
@@ -140,7 +179,7 @@ def _in_words(error: MarkedYAMLError) -> str:
 
 def _twice(text: str, place: str) -> Iterator[str]:
     """Each key that a mapping has once more, with the line of the first."""
-    for path, mapping in _mappings(YAML(typ="rt", pure=True).compose(text), ""):
+    for path, mapping in _mappings(_parser().compose(text), ""):
         first: dict[str, int] = {}
         for key, _ in mapping.value:
             name, line = str(key.value), key.start_mark.line + 1
@@ -168,13 +207,19 @@ def _mappings(node: Node | None, path: str) -> Iterator[tuple[str, MappingNode]]
 
 def _line_of_dates(text: str) -> int:
     """Of the first value that looks like one."""
-    nodes = _mappings(YAML(typ="rt", pure=True).compose(text), "")
+    nodes = _mappings(_parser().compose(text), "")
     values = [value for _, mapping in nodes for _, value in mapping.value]
     dates = [each for each in values if isinstance(each, ScalarNode) and each.tag == _TIMESTAMP]
     return dates[0].start_mark.line + 1 if dates else 1
 
 
+def _line_of_tag(text: str) -> int:
+    """The line of the first `!`."""
+    tokens = _parser().scan(text)
+    return next((t.start_mark.line + 1 for t in tokens if isinstance(t, TagToken)), 1)
+
+
 def _first_alias(text: str) -> int:
     """The line of the first `*`."""
-    tokens = YAML(typ="rt", pure=True).scan(text)
+    tokens = _parser().scan(text)
     return next((t.start_mark.line + 1 for t in tokens if isinstance(t, AliasToken)), 1)

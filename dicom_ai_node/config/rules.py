@@ -92,7 +92,7 @@ class AllOf(Strict):
 
 
 def _clause_kind(value: Any) -> str:
-    keys = value if isinstance(value, dict) else type(value).model_fields
+    keys = value if isinstance(value, dict) else getattr(type(value), "model_fields", ())
     return next((kind for kind in ("any", "all") if kind in keys), "condition")
 
 

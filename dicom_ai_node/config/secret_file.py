@@ -1,6 +1,6 @@
 """A key whose value is the path of a file that holds a secret, never the secret (P25).
 
-`load()` checks the file, and names file and line where it cannot be used;
+`load(need_secrets=True)` checks the file, and names file and line where it cannot be used;
 `dicom_ai_node.secret.read_secret()` reads it, each time that it is needed.
 """
 

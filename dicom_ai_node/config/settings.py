@@ -85,14 +85,12 @@ class Config(Strict):
     routes: tuple[Route, ...] = ()
     """Which series go to which model, and where its results are sent."""
 
-    def routes_of(self, calling_ae_title: str) -> tuple[Route, ...]:
-        """Those that judge what this sender brings: the probe's study is for its own alone, so that
-        it is nowhere but at its peer."""
-        probe = self.probe
-        if probe is None or calling_ae_title != probe.ae_title:
-            return self.routes
+    def routes_of_probe(self, model: str, peer: str) -> tuple[Route, ...]:
+        """Those that judge the study of a run with these, so that it is nowhere but at its peer."""
         return tuple(
-            each for each in self.routes if each.model == probe.model and probe.peer in each.send_to
+            each.model_copy(update={"send_to": (peer,)})
+            for each in self.routes
+            if each.model == model and peer in each.send_to
         )
 
     def forms_of(self, peers: Iterable[PeerName], *, model: str = "") -> tuple[Form, ...]:

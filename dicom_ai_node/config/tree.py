@@ -27,7 +27,7 @@ class Tree:
         for name, value in source.items():
             key = (*path, str(name))
             # a key that came by a merge (<<) has no line of its own
-            line = source.lc.data.get(name, (source.lc.line,))[0] + 1
+            line = (source.lc.data or {}).get(name, (source.lc.line,))[0] + 1
             self.places[key] = f"{file}:{line}"
             before = target.get(str(name))
             if isinstance(value, CommentedMap):

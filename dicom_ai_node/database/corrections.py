@@ -20,7 +20,7 @@ from dicom_ai_node.job import Job, JobState
 from dicom_ai_node.study import StudyState
 
 _AT_ONCE = 500  # bound parameters of one statement
-_BEFORE_A_RESULT = (JobState.QUEUED, JobState.RUNNING)
+BEFORE_A_RESULT = (JobState.QUEUED, JobState.RUNNING)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +70,7 @@ def stop(connection: Connection, known: Sequence[Job], why: str, *, now: float) 
     number = 0
     for each in known:
         current = jobs.find(connection, each.id)  # it may have gone with one that it depends on
-        if current is not None and current.state in _BEFORE_A_RESULT:
+        if current is not None and current.state in BEFORE_A_RESULT:
             jobs.move(connection, current, JobState.CANCELLED, now=now, why=why)
             number += 1
         elif current is not None and current.state is JobState.QUARANTINED:

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, RowMapping, func, or_, select
+from sqlalchemy import Connection, RowMapping, exists, func, or_, select
 
 from dicom_ai_node.database import missed
-from dicom_ai_node.database.fetches import OF_PRIORS, FetchState
+from dicom_ai_node.database.fetches import OF_PRIORS, QUESTION, FetchState
 from dicom_ai_node.database.tables import fetch, instance, study
 from dicom_ai_node.study import StudyState
 
@@ -61,6 +61,26 @@ def is_idle_prior(connection: Connection, study_instance_uid: str, *, now: float
         missed.was_missed(connection, study_instance_uid)
         or not _is_fetched_at(connection, study_instance_uid, now)
     )
+
+
+def is_under_way(connection: Connection, row: RowMapping, *, now: float) -> bool:
+    """True while a study is fetched, for whatever reason, or its priors are: something may still
+    come, or came and is not settled. Without the rows, it would be taken for what somebody sends.
+    """
+    of_it = or_(
+        fetch.c.for_study_id == row["id"],
+        fetch.c.study_instance_uid == row["study_instance_uid"],
+    )
+    still_comes = (fetch.c.state == FetchState.MOVING) | (fetch.c.finished_at >= now - STRAGGLERS_S)
+    unsettled = exists().where(
+        study.c.study_instance_uid == fetch.c.study_instance_uid,
+        study.c.state == StudyState.RECEIVING,
+        study.c.id != row["id"],
+    )
+    query = select(fetch.c.id).where(
+        of_it, fetch.c.started_at.is_not(None), fetch.c.study_instance_uid != QUESTION
+    )
+    return connection.scalar(query.where(still_comes | unsettled).limit(1)) is not None
 
 
 def _is_fetched_at(connection: Connection, study_instance_uid: str, when: float) -> bool:

@@ -1,6 +1,8 @@
 """Studies that a person holds: nothing of them is deleted, however old they grow."""
 
-from sqlalchemy import Connection, RowMapping, update
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, RowMapping, select, update
 
 from dicom_ai_node.database.tables import study
 from dicom_ai_node.errors import NodeError
@@ -24,6 +26,11 @@ def release(connection: Connection, study_instance_uid: str) -> bool:
         .values(held_at=None, held_by=None, held_why=None)
     )
     return released.rowcount == 1
+
+
+def every(connection: Connection) -> Sequence[RowMapping]:
+    """Studies that somebody holds."""
+    return connection.execute(select(study).where(study.c.held_at.is_not(None))).mappings().all()
 
 
 def require_free(row: RowMapping) -> None:

@@ -4,9 +4,10 @@ import enum
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, insert, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, insert, select, update
 
 from dicom_ai_node.database.tables import job, probe_run, study
+from dicom_ai_node.study import StudyState
 
 
 class Stage(enum.StrEnum):
@@ -76,6 +77,11 @@ def find(connection: Connection, run_id: int) -> ProbeRun | None:
     return _first(connection, probe_run.c.id == run_id)
 
 
+def of_study(connection: Connection, study_instance_uid: str) -> ProbeRun | None:
+    """None for a patient's."""
+    return _first(connection, probe_run.c.study_instance_uid == study_instance_uid)
+
+
 def _first(connection: Connection, *where: ColumnElement[bool]) -> ProbeRun | None:
     query = select(*_COLUMNS).where(*where).order_by(probe_run.c.id.desc()).limit(1)
     row = connection.execute(query).mappings().first()
@@ -116,10 +122,15 @@ def _set(connection: Connection, run: ProbeRun, **values: object) -> None:
 def to_remove(
     connection: Connection, *, passed_before: float, failed_before: float
 ) -> Sequence[tuple[int, int | None]]:
-    """Runs that ended before then and whose images are here, and their studies' rows."""
+    """Runs that ended before then and are not removed yet, and the row of the study, unless nothing
+    of it is left here."""
+    is_here = and_(
+        study.c.study_instance_uid == probe_run.c.study_instance_uid,
+        study.c.state != StudyState.PURGED,
+    )
     query = (
         select(probe_run.c.id, study.c.id)
-        .outerjoin(study, study.c.study_instance_uid == probe_run.c.study_instance_uid)
+        .outerjoin(study, is_here)
         .where(
             ~probe_run.c.is_removed,
             (probe_run.c.passed & (probe_run.c.finished_at < passed_before))

@@ -15,6 +15,7 @@ from dicom_ai_node.roles import Role
 
 _BYTES = 32
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._@-]{0,63}")
+_MARK = 16  # characters of a hash: enough to tell tokens apart, and of no use to find one
 _NOTED_EVERY_S = 60.0  # that it was used: not every look at the page is a write
 
 
@@ -55,11 +56,19 @@ def is_any(connection: Connection) -> bool:
     return connection.scalar(select(web_token.c.id).limit(1)) is not None
 
 
-def of_id(connection: Connection, token_id: int) -> Token | None:
-    """None where it is revoked."""
+def mark(connection: Connection, token: Token) -> str:
+    """Part of its hash: after a restore, another token may have its number."""
+    found = connection.scalar(select(web_token.c.sha256).where(web_token.c.id == token.id))
+    return str(found)[:_MARK]
+
+
+def marked(connection: Connection, token_id: int, mark: str) -> Token | None:
+    """None where it is revoked, or has another mark."""
     row = connection.execute(select(web_token).where(web_token.c.id == token_id)).mappings()
     found = row.one_or_none()
-    return None if found is None or found["revoked_at"] is not None else _of_row(found)
+    if found is None or found["revoked_at"] is not None:
+        return None
+    return _of_row(found) if hmac.compare_digest(found["sha256"][:_MARK], mark) else None
 
 
 def known(connection: Connection, given: str) -> Token | None:
@@ -70,6 +79,12 @@ def known(connection: Connection, given: str) -> Token | None:
         if hmac.compare_digest(row["sha256"], digest):
             found = _of_row(row)
     return found
+
+
+def good_again(before: Connection, after: Connection) -> list[str]:
+    """Names of those that are revoked in the one database, and not in the other, an older one."""
+    good = {each.name for each in listing(after) if each.revoked_at is None}
+    return [each.name for each in listing(before) if each.revoked_at and each.name in good]
 
 
 def is_worth_noting(token: Token, *, now: float) -> bool:

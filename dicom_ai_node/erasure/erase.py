@@ -7,9 +7,10 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping
 
-from dicom_ai_node import taken_out
-from dicom_ai_node.database import erasure, holds, jobs_of_study, reviews, studies
+from dicom_ai_node import decisions, taken_out
+from dicom_ai_node.database import erasure, fetched, holds, jobs_of_study, reviews, studies
 from dicom_ai_node.database.engine import Database
+from dicom_ai_node.database.erased import digest_of
 from dicom_ai_node.durable_steps import Step, reached
 from dicom_ai_node.errors import NodeError
 from dicom_ai_node.job import JobState
@@ -32,6 +33,7 @@ class Prospect:
     running: tuple[int, ...]  # jobs that it stops
     results_at: tuple[tuple[str, str, str], ...]  # model, version, peer: these stay there
     compared_in: tuple[int, ...]  # jobs on other studies, which name its images
+    stopped_in: tuple[int, ...]  # of those, without a result yet: their studies are judged again
 
     def as_dict(self) -> dict[str, Any]:
         found = asdict(self)
@@ -45,7 +47,7 @@ class Prospect:
 def look_at(spool: Spool, database: Database, study_instance_uid: str) -> Prospect:
     """Raises NodeError where it cannot be deleted now."""
     with database.read() as connection:
-        row = _deletable(connection, study_instance_uid)
+        row = _deletable(connection, study_instance_uid, now=database.now())
         found = jobs_of_study.every(connection, row["id"])
         out = reviews.results_out(connection, row["id"])
         uids = _sop_instance_uids(connection, row)
@@ -58,37 +60,52 @@ def look_at(spool: Spool, database: Database, study_instance_uid: str) -> Prospe
         running=tuple(each.id for each in found if each.state is JobState.RUNNING),
         results_at=tuple((each["model"], each["version"], each["peer"]) for each in out),
         compared_in=tuple(each.id for each in compared),
+        stopped_in=tuple(each.id for each in compared if erasure.is_waiting(each)),
     )
 
 
 def erase(spool: Spool, database: Database, study_instance_uid: str) -> int:
-    """How many instances are gone. What is killed meanwhile is finished by the next start.
+    """How many instances are gone. What is killed meanwhile is finished by the next deletion, the
+    next start, or within an hour.
 
     Raises NodeError where it cannot be deleted now. A job of it that runs has lost its lease: the
     worker ends its attempt at its next look, and what that has made is thrown away.
     """
+    taken_out.finish(spool, database)
     with database.read() as connection:
-        row = _deletable(connection, study_instance_uid)
+        row = _deletable(connection, study_instance_uid, now=database.now())
         uids = _sop_instance_uids(connection, row)
+        mentioned = erasure.mentions(connection, row)
     aside = _aside(spool, study_instance_uid, uids)  # all of them are read, which takes its time
     with database.write() as connection:
-        row = _deletable(connection, study_instance_uid)
-        gone = erasure.erase(connection, row, now=database.now())
-        noted = taken_out.note(spool, gone.files, conflict=aside, outbox=gone.keys)
+        now = database.now()
+        row = _deletable(connection, study_instance_uid, now=now)
+        gone = erasure.erase(connection, row, mentioned=mentioned, now=now)
+        digest = digest_of(study_instance_uid)
+        noted = taken_out.note(
+            spool, gone.files, conflict=aside, outbox=gone.keys, of_study=(digest, now)
+        )
     reached(Step.ERASURE_RECORDED)
     taken_out.remove(spool, gone.files, noted, conflict=aside, outbox=gone.keys)
+    decisions.note_deleted(spool, database, dict.fromkeys((digest, *gone.keys), now))
+    decisions.forget_hold(spool, database, study_instance_uid)
     database.empty_log()
     log.warning("study_erased", study=pseudonym(study_instance_uid), instances=len(gone.files))
     return len(gone.files)
 
 
-def _deletable(connection: Connection, study_instance_uid: str) -> RowMapping:
+def _deletable(connection: Connection, study_instance_uid: str, *, now: float) -> RowMapping:
     row = studies.find(connection, study_instance_uid)
     if row is None:
         raise NodeError("no such study: see `dicom-ai-node studies list`")
     holds.require_free(row)
     if row["state"] == StudyState.RECEIVING and row["association_ended_at"] is None:
         raise NodeError("the study is still coming: wait until its sender has ended")
+    if fetched.is_under_way(connection, row, now=now):
+        raise NodeError(
+            "the study is being fetched, or earlier ones for it: try again in a minute, while the "
+            "node runs"
+        )
     if notes := erasure.notes_on_their_way(connection, row["id"]):
         raise NodeError(
             f"job {notes[0]} takes results of it back, and its peer has not heard yet: wait until "

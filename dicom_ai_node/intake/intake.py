@@ -13,11 +13,13 @@ from dicom_ai_node.database import (
     missed,
     new_jobs,
     open_studies,
+    probe_runs,
     rejections,
     studies,
 )
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.database.new_jobs import NewJob
+from dicom_ai_node.database.probe_runs import ProbeRun
 from dicom_ai_node.durable_steps import Step, reached
 from dicom_ai_node.intake import came
 from dicom_ai_node.intake.ask import Asker
@@ -37,6 +39,8 @@ from dicom_ai_node.spool import Spool
 from dicom_ai_node.study import Series, StudyState
 
 log = get_logger(__name__)
+
+_TRIAL_ENDED = "it is of a trial of the node that has ended"
 
 
 class Intake:
@@ -93,8 +97,9 @@ class Intake:
 
     def _settle_series(self, judged: Judged, now: float) -> bool:
         """Routes for series need not wait for the others of the study, which stays open."""
-        routes = [each for each in self._routes(judged) if each.when == "series"]
-        if not routes or self._comparison.is_fetched(judged.row):
+        run = self._run_of(judged)
+        routes = [each for each in self._routes(run) if each.when == "series"]
+        if not routes or _has_ended(run) or self._comparison.is_fetched(judged.row):
             return False
         complete = judged.decision.complete_series
         series = [each for each in self._series(judged) if each.series_instance_uid in complete]
@@ -102,6 +107,8 @@ class Intake:
         with self.database.write() as connection:
             # one that has grown meanwhile makes no difference to a series that is complete
             if open_studies.find_open(connection, judged.row["id"]) is None:
+                return False
+            if run is not None and _has_ended(probe_runs.find(connection, run.id)):
                 return False
             queued = [new_jobs.enqueue(connection, each, now=now) for each in plan.jobs]
         if any(queued):
@@ -114,13 +121,15 @@ class Intake:
 
     def _settle(self, closed: Judged, now: float) -> bool:
         """False for one that waits: for its priors, or to be known as one itself."""
-        row = closed.row
+        row, run = closed.row, self._run_of(closed)
+        if _has_ended(run):
+            return self._refuse_ended(row, now)
         if self._comparison.is_fetched(row):
             return False
         if self._comparison.is_waiting(row, lambda: self._series(closed), now):
             return False
         series = self._series(closed)
-        decided = self._decide(self._routes(closed), series, closed)
+        decided = self._decide(self._routes(run), series, closed)
         plan = self._plan(closed, decided, now)
         with self.database.read() as connection:
             standing = jobs_of_study.standing_results(connection, row["id"])
@@ -132,6 +141,8 @@ class Intake:
         wanted = [*plan.jobs, *taken_back, *refused]
         state = StudyState.ROUTED if plan.jobs else StudyState.REFUSED
         with self.database.write() as connection:
+            if run is not None and _has_ended(probe_runs.find(connection, run.id)):
+                return False  # meanwhile: the next look refuses it
             settled = studies.settle(
                 connection,
                 row,
@@ -149,6 +160,15 @@ class Intake:
             _log(closed, state, queued)
         return True
 
+    def _refuse_ended(self, row: RowMapping, now: float) -> bool:
+        """Nobody waits for what would be made of it; one that has grown is looked at again."""
+        with self.database.write() as connection:
+            if studies.settle(
+                connection, row, StudyState.REFUSED, reason=_TRIAL_ENDED, verdicts=[], now=now
+            ):
+                jobs_of_study.cancel_all_but(connection, row["id"], [], now=now)
+        return True
+
     def _plan(self, judged: Judged, decided: Decided, now: float) -> Plan:
         plan = self._planner.plan(judged.row["id"], decided, now=now)
         with self.database.read() as connection:
@@ -160,8 +180,15 @@ class Intake:
             instances = studies.instances(connection, self.spool, judged.row["id"])
         return candidates((each, self.headers.of(each)) for each in instances)
 
-    def _routes(self, judged: Judged) -> Sequence[Route]:
-        return self.config.routes_of(judged.row["calling_ae_title"])
+    def _run_of(self, judged: Judged) -> ProbeRun | None:
+        with self.database.read() as connection:
+            return probe_runs.of_study(connection, judged.row["study_instance_uid"])
+
+    def _routes(self, run: ProbeRun | None) -> Sequence[Route]:
+        """A trial's study is known by its UID, whatever stands in the configuration by now."""
+        return (
+            self.config.routes if run is None else self.config.routes_of_probe(run.model, run.peer)
+        )
 
     def _decide(
         self, routes: Sequence[Route], series: Sequence[Series], judged: Judged
@@ -183,6 +210,10 @@ class Intake:
             )
             for each in routes
         ]
+
+
+def _has_ended(run: ProbeRun | None) -> bool:
+    return run is not None and run.finished_at is not None
 
 
 def _reason(

@@ -9,22 +9,15 @@ from sqlalchemy import Connection
 from dicom_ai_node.config.alarms import ProbeSettings
 from dicom_ai_node.config.installed import InstalledModel
 from dicom_ai_node.config.settings import Config
-from dicom_ai_node.database import jobs, probe_runs
+from dicom_ai_node.database import probe_runs
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.database.probe_runs import STAGES, ProbeRun, Stage
-from dicom_ai_node.job import FINAL_STATES, JobState
-from dicom_ai_node.log import get_logger
 from dicom_ai_node.probe.due import is_due
+from dicom_ai_node.probe.ending import finish, remove_old
 from dicom_ai_node.probe.steps import Failed, Steps
-from dicom_ai_node.purge import purge_study
 from dicom_ai_node.spool import Spool
 
-log = get_logger(__name__)
-
-EVERY_S = 2.0
-_KEEP_PASSED_S, _KEEP_FAILED_S = 3600.0, 86_400.0  # images and results, to be looked at
 _FAILS_AFTER = 2  # times `within_min`
-_ENDED = "the node's trial has ended"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +40,7 @@ class Probe:
                 run = begin(connection, self.settings, now=now)
         if run is not None:
             self._advance(run, now)
-        self._remove_old(now)
+        remove_old(self.spool, self.database, now)
 
     def _advance(self, run: ProbeRun, now: float) -> None:
         steps = Steps(
@@ -61,48 +54,23 @@ class Probe:
             try:
                 waits_for = steps.of(stage)(run)
             except Failed as error:
-                self._finish(run, stage, str(error), now)
+                finish(self.database, run, stage, str(error), now)
                 return
             if waits_for is not None:
                 self._wait(run, stage, waits_for, now)
                 return
             with self.database.write() as connection:
                 probe_runs.note(connection, run, stage, waits_for=None, now=now)
-        self._finish(run, STAGES[-1], None, now)
+        finish(self.database, run, STAGES[-1], None, now)
 
     def _wait(self, run: ProbeRun, stage: Stage, waits_for: str, now: float) -> None:
         """What the peer took and does not name within the time, it has lost."""
         limit_s = self.settings.within_min * 60 * (1 if stage is Stage.ASKING else _FAILS_AFTER)
         if now - run.started_at > limit_s:
-            self._finish(run, stage, waits_for, now)
+            finish(self.database, run, stage, waits_for, now)
             return
         with self.database.write() as connection:
             probe_runs.note(connection, run, stage, waits_for=waits_for, now=now)
-
-    def _finish(self, run: ProbeRun, stage: Stage, reason: str | None, now: float) -> None:
-        """Nothing of a failed run is left to be run or sent."""
-        with self.database.write() as connection:
-            probe_runs.finish(connection, run, stage, reason=reason, now=now)
-            if reason is not None:
-                _cancel(connection, run, now)
-        seconds = round(now - run.started_at, 1)
-        if reason is None:
-            log.info("probe_passed", peer=run.peer, model=run.model, seconds=seconds)
-        else:
-            log.error("probe_failed", peer=run.peer, stage=stage, reason=reason, seconds=seconds)
-
-    def _remove_old(self, now: float) -> None:
-        with self.database.read() as connection:
-            old = probe_runs.to_remove(
-                connection,
-                passed_before=now - _KEEP_PASSED_S,
-                failed_before=now - _KEEP_FAILED_S,
-            )
-        for run_id, study_id in old:
-            if study_id is not None:
-                purge_study(self.spool, self.database, study_id, before=now)
-            with self.database.write() as connection:
-                probe_runs.removed(connection, run_id)
 
 
 def begin(connection: Connection, settings: ProbeSettings, *, now: float) -> ProbeRun:
@@ -114,9 +82,3 @@ def begin(connection: Connection, settings: ProbeSettings, *, now: float) -> Pro
         peer=settings.peer,
         now=now,
     )
-
-
-def _cancel(connection: Connection, run: ProbeRun, now: float) -> None:
-    for job in jobs.listing(connection, study_instance_uid=run.study_instance_uid):
-        if job.state not in FINAL_STATES:
-            jobs.move(connection, job, JobState.CANCELLED, now=now, why=_ENDED)

@@ -88,6 +88,7 @@ class Connection:
         self._services = services
         self._context = context
         self._association: Association | None = None
+        self._transferred: Transferred | None = None
         self._wire: Wire | None = None
         self._certificate: frozenset[str] = frozenset()
 
@@ -120,6 +121,8 @@ class Connection:
         finally:
             metrics.ASSOCIATIONS_ENDED.labels(end).inc()
             wire.close(said_something=end != "closed", peer_closes=end == "released")
+            if self._transferred is not None:  # a trail that hangs must hold no association's place
+                self._transferred.record()
 
     def _shake_hands(self, context: ssl.SSLContext) -> bool:
         """Who does not get through is told nothing but what OpenSSL says."""
@@ -191,7 +194,7 @@ class Connection:
             max_pdu=request.max_pdu,
             contexts=contexts,
         )
-        transferred = Transferred(
+        self._transferred = transferred = Transferred(
             services.store.spool, calling_ae_title=entry.ae_title, address=self._address
         )
         self._association = Association(
@@ -204,13 +207,10 @@ class Connection:
             self._says_something,
             transferred,
         )
-        try:
-            wire.send(answer)
-            metrics.ASSOCIATIONS.labels(entry.ae_title).inc()
-            with metrics.ASSOCIATIONS_OPEN.labels(entry.ae_title).track_inprogress():
-                self._association.serve()
-        finally:
-            transferred.record()
+        wire.send(answer)
+        metrics.ASSOCIATIONS.labels(entry.ae_title).inc()
+        with metrics.ASSOCIATIONS_OPEN.labels(entry.ae_title).track_inprogress():
+            self._association.serve()
 
     def _says_something(self, within_s: float) -> bool:
         """True when a read would not wait; TLS may have more than its socket shows."""

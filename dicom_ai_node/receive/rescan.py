@@ -9,8 +9,8 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_file_meta_info
 
-from dicom_ai_node import taken_out
-from dicom_ai_node.database import arrivals, lost, studies, tallies
+from dicom_ai_node import decisions, taken_out
+from dicom_ai_node.database import arrivals, erased, lost, studies, tallies
 from dicom_ai_node.database.arrivals import Arrival, Kept, ReceivedInstance
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.durable_steps import Step, reached
@@ -57,6 +57,7 @@ def rescan(spool: Spool, database: Database, *, wait_s: float = _IMPORT_S) -> Fo
 
 def _rescan(spool: Spool, database: Database) -> Found:
     spool.sweep_places()
+    decisions.bring_back_deletions(spool, database)
     fates: Counter[Arrival | str] = Counter({_PURGED: taken_out.finish(spool, database)})
     with database.read() as connection:
         known, lost_before = arrivals.files(connection), lost.files(connection)
@@ -75,6 +76,7 @@ def _rescan(spool: Spool, database: Database) -> Found:
     for group in of_study.values():
         fates.update(_adopt(group, spool, database))
     fates.update(_put_back([on_disk[name] for name in lost_before & on_disk.keys()], database))
+    decisions.bring_back_holds(spool, database)
     with database.read() as connection:
         gone = arrivals.files(connection) - on_disk.keys()
     return _told(fates, gone, len(on_disk), database)
@@ -159,9 +161,14 @@ def _put_back(there: list[Path], database: Database) -> list[Arrival | str]:
 
 def _is_purged(kept: Kept, database: Database) -> bool:
     """Left over by a purge or a discard of an older version, which kept no list; what came after it
-    is younger than its study."""
+    is younger than its study. Or it was acknowledged before its study was deleted, and had no row
+    yet by which that could have reached it."""
+    uid = kept.received.study_instance_uid
     with database.read() as connection:
-        row = studies.find(connection, kept.received.study_instance_uid)
+        row = studies.find(connection, uid)
+        erased_at = erased.erased_at(connection, erased.digest_of(uid))
+    if erased_at is not None and kept.received_at <= erased_at:
+        return True
     if row is None or row["state"] not in (StudyState.PURGED, StudyState.DISCARDED):
         return False
     return bool(kept.received_at <= row["last_received_at"])

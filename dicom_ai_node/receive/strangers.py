@@ -1,8 +1,10 @@
 """Who was turned away because this node does not know them, for the audit trail (A.5.3.11)."""
 
+import queue
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 
 from dicom_ai_node.audit import codes, current, events, message
@@ -25,6 +27,7 @@ _UNKNOWN = {
 }
 _A_MINUTE = 60.0
 _MOST_A_MINUTE = 100  # messages of one process, however many addresses there are
+_MOST_WAITING = 10 * _MOST_A_MINUTE  # while the trail hangs; the others are in the log alone
 
 
 class _Rate:
@@ -43,7 +46,30 @@ class _Rate:
             return self._number <= _MOST_A_MINUTE
 
 
+class _Writer:
+    """A thread of its own, begun with the first message: where peers are accepted, nobody waits for
+    the trail."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._waiting: queue.Queue[Callable[[Trail], Message]] = queue.Queue(_MOST_WAITING)
+        self._is_begun = False
+
+    def add(self, message: Callable[[Trail], Message]) -> None:
+        with self._lock:
+            if not self._is_begun:
+                threading.Thread(target=self._write, name="strangers", daemon=True).start()
+                self._is_begun = True
+        with suppress(queue.Full):
+            self._waiting.put_nowait(message)
+
+    def _write(self) -> None:
+        while True:
+            current.note(self._waiting.get(), sync=False)
+
+
 _rate = _Rate()
+_writer = _Writer()
 
 
 def alert(event: str, address: str, fields: Mapping[str, object]) -> None:
@@ -58,7 +84,7 @@ def alert(event: str, address: str, fields: Mapping[str, object]) -> None:
     title = str(fields.get("calling_ae", ""))
     why = str(fields.get("why", ""))
     said = f"{description} ({why})" if why else description
-    current.note(partial(_message, title, address, said, time.time()), sync=False)
+    _writer.add(partial(_message, title, address, said, time.time()))
 
 
 def _message(title: str, address: str, description: str, at: float, trail: Trail) -> Message:

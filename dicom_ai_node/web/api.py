@@ -58,8 +58,8 @@ def show_job(request: Request, person: Looking, job_id: int) -> dict[str, Any]:
     """With its events, and what became of each object at each peer."""
     found = read_job(site_of(request), job_id)
     return _for(person, asdict(found["job"])) | {
-        "next_step": found["next_step"],
-        "events": [dict(each) for each in found["events"]],
+        "next_step": seen_by(person, found["next_step"]),
+        "events": [_for(person, each) for each in found["events"]],
         "deliveries": [_for(person, each) for each in found["deliveries"]],
     }
 
@@ -97,7 +97,7 @@ def show_study(request: Request, person: Looking, study_id: int) -> dict[str, An
     verdicts = [_for(person, each, hidden) for each in found["verdicts"]]
     return _for(person, found["study"]) | {
         "instances": found["instances"],
-        "next_step": found["next_step"],
+        "next_step": seen_by(person, found["next_step"]),
         "jobs": [line.job.id for line in found["lines"]],
         "verdicts": verdicts,
     }
@@ -116,7 +116,7 @@ def list_models(request: Request) -> list[dict[str, Any]]:
 def _for(person: Person, row: Mapping[str, Any], hidden: Collection[str] = ()) -> dict[str, Any]:
     left_out = _FOR_NOBODY | set(hidden) | (set() if person.may_act else _FOR_ACT)
     return {
-        key: seen_by(person, value) if isinstance(value, str) and key not in _FOR_ACT else value
+        key: seen_by(person, value) if isinstance(value, str) else value
         for key, value in row.items()
         if key not in left_out
     }

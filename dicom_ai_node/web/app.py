@@ -28,8 +28,8 @@ _STATUS: dict[type[Exception], HTTPStatus] = {
 }
 
 
-def make_app(site: Site, key: bytes) -> FastAPI:
-    """`key` signs sessions."""
+def make_app(site: Site, key: bytes) -> Guard:
+    """`key` signs sessions. The guard is around the answers to errors too."""
     app = FastAPI(
         title="dicom_ai_node", version=__version__, openapi_url=None, docs_url=None, redoc_url=None
     )
@@ -43,8 +43,7 @@ def make_app(site: Site, key: bytes) -> FastAPI:
     app.add_exception_handler(DatabaseError, _no_database)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(Exception, _unexpected)
-    app.add_middleware(Guard, names=site.config.web.names)
-    return app
+    return Guard(app, names=site.config.web.names)
 
 
 def _refused(request: Request, error: Exception) -> Response:

@@ -1,11 +1,40 @@
-"""One HTTP connection, of which there are not too many, and none takes too long."""
+"""HTTP connections, of which there are not too many, and none takes too long."""
 
 import asyncio
+import socket
+from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 MOST_CONNECTIONS = 32
+_CLOSED = -1
+HANDSHAKE_S = 5.0
 REQUEST_S = 30.0  # from its first byte, or the answer before, until the answer is read
+
+
+class Listener(socket.socket):
+    """Counts what it accepts: who never begins a TLS handshake has a place, too."""
+
+    def __init__(self, listening: socket.socket) -> None:
+        super().__init__(fileno=listening.detach())
+        self._accepted: list[socket.socket] = []
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        accepted, address = super().accept()
+        self._accepted = [each for each in self._accepted if each.fileno() != _CLOSED]
+        if len(self._accepted) >= MOST_CONNECTIONS:
+            accepted.close()
+            raise ConnectionAbortedError  # asyncio goes on with the next one
+        self._accepted.append(accepted)
+        return accepted, address
+
+
+class Loop(asyncio.SelectorEventLoop):
+    """uvicorn cannot be told how long a TLS handshake may take."""
+
+    async def create_server(self, *what: Any, **how: Any) -> asyncio.Server:
+        limit_s = HANDSHAKE_S if how.get("ssl") else None
+        return await super().create_server(*what, ssl_handshake_timeout=limit_s, **how)
 
 
 class BoundedConnection(H11Protocol):
@@ -15,9 +44,6 @@ class BoundedConnection(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        if len(self.connections) > MOST_CONNECTIONS:
-            transport.abort()
-            return
         self._begin()
 
     def on_response_complete(self) -> None:

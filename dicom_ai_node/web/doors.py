@@ -1,5 +1,6 @@
 """From a request to a person: a token, a session that a token began, or a proxy's word."""
 
+import secrets
 from ipaddress import ip_address
 from math import ceil
 
@@ -14,6 +15,7 @@ from dicom_ai_node.database.tokens import Token
 from dicom_ai_node.log import get_logger
 from dicom_ai_node.roles import Role
 from dicom_ai_node.web.person import NotAllowed, Person, TooManyTries
+from dicom_ai_node.web.sessions import Ended, Session
 from dicom_ai_node.web.signing import signer
 from dicom_ai_node.web.tries import Tries
 
@@ -21,6 +23,7 @@ log = get_logger(__name__)
 
 SESSION = "dicom_ai_node_session"
 _LONGEST_NAME = 64
+_NUMBER_BYTES = 8  # of a session
 _NOBODY = "unknown"
 
 
@@ -32,6 +35,7 @@ class Doors:
         self._database = database
         self._trail = trail
         self._sessions = signer(key, "session")
+        self._ended = Ended()
         self._tries = Tries()
 
     @property
@@ -50,46 +54,62 @@ class Doors:
     def token_of(self, request: Request, given: str) -> Token | None:
         """What was given is counted against its address where it is no token."""
         address, now = self.address_of(request), self._database.now()
-        if self._tries.are_spent(address, now=now):
-            raise TooManyTries("too many tries without a good token: wait five minutes")
         with self._database.read() as connection:
             token = tokens.known(connection, given)
-        if token is None:
-            self._tries.failed(address, now=now)
-            log.warning("web_sign_in_failed", address=address)
-            who = Actor(name=_NOBODY, through="web page", address=address)
-            self._trail.acted(who, "sign in", succeeded=False)
-        return token
+        if token is not None:  # whatever others do from the same address
+            return token
+        if self._tries.are_spent(address, now=now):
+            raise TooManyTries("too many tries without a good token: wait five minutes")
+        self._tries.failed(address, now=now)
+        log.warning("web_sign_in_failed", address=address)
+        who = Actor(name=_NOBODY, through="web page", address=address)
+        self._trail.acted(who, "sign in", succeeded=False)
+        return None
 
     def begin_session(self, token: Token) -> str:
-        return str(self._sessions.dumps(token.id))
+        """Of this token, not of its number alone: a restored database may give that to another."""
+        with self._database.read() as connection:
+            mark = tokens.mark(connection, token)
+        return str(self._sessions.dumps([token.id, mark, secrets.token_hex(_NUMBER_BYTES)]))
+
+    def end_session(self, request: Request) -> None:
+        """Wherever else its cookie may lie."""
+        session = self._session(request)
+        if session is not None:
+            now = self._database.now()
+            self._ended.add(session.number, until=now + self.session_s, now=now)
 
     def address_of(self, request: Request) -> str:
         """Of the browser, as far as a proxy that is believed says so."""
         host = request.client.host if request.client else ""
         if self._is_proxy(host):
-            last = request.headers.get("x-forwarded-for", "").rpartition(",")[2].strip()
             try:
-                return str(ip_address(last))
+                return str(ip_address(_last(request, "x-forwarded-for")))
             except ValueError:
                 return host
         return host
 
     def is_https(self, request: Request) -> bool:
         host = request.client.host if request.client else ""
-        said = request.headers.get("x-forwarded-proto", "") if self._is_proxy(host) else ""
+        said = _last(request, "x-forwarded-proto") if self._is_proxy(host) else ""
         return request.url.scheme == "https" or said.lower() == "https"
 
     def _by_session(self, request: Request) -> Person | None:
-        try:
-            token_id = self._sessions.loads(
-                request.cookies.get(SESSION, ""), max_age=self.session_s
-            )
-        except BadData:
+        session = self._session(request)
+        if session is None or session.number in self._ended:
             return None
         with self._database.read() as connection:
-            token = tokens.of_id(connection, int(token_id))
+            token = tokens.marked(connection, session.token_id, session.mark)
         return None if token is None else self._of_token(token, request, has_session=True)
+
+    def _session(self, request: Request) -> Session | None:
+        """What its cookie says, signed by us."""
+        given = request.cookies.get(SESSION, "")
+        try:
+            token_id, mark, number = self._sessions.loads(given, max_age=self.session_s)
+        except (BadData, TypeError, ValueError):  # nothing of ours, or of an older version
+            return None
+        return Session(token_id=token_id, mark=mark, number=number)
 
     def _of_token(self, token: Token, request: Request, *, has_session: bool) -> Person:
         now = self._database.now()
@@ -127,6 +147,12 @@ class Doors:
                 f"{name} is in no group that web.proxy names: ask whoever configures the node"
             )
         return Person(name=name, role=role, address=self.address_of(request))
+
+
+def _last(request: Request, name: str) -> str:
+    """What the proxy itself wrote: all before it may be the visitor's own."""
+    lines = request.headers.getlist(name)
+    return lines[-1].rpartition(",")[2].strip() if lines else ""
 
 
 def _is_name(name: str) -> bool:

@@ -81,7 +81,10 @@ def _is_of_our_page(headers: Headers, host: str) -> bool:
         return True
     origin = headers.getlist("origin")
     if len(origin) == 1:
-        return urlsplit(origin[0]).netloc.lower() == host.lower()
+        try:
+            return urlsplit(origin[0]).netloc.lower() == host.lower()
+        except ValueError:
+            return False
     return not origin and headers.get("sec-fetch-site") == "same-origin"
 
 

@@ -9,7 +9,7 @@ from dicom_ai_node.database.engine import Database
 from dicom_ai_node.errors import ConfigError
 from dicom_ai_node.roles import Role
 from dicom_ai_node.secret import read_secret
-from dicom_ai_node.spool import Spool, durable_write
+from dicom_ai_node.spool import WEB_KEY, Spool, durable_write
 
 FIRST = "first"
 _KEY_BYTES = 32
@@ -17,7 +17,7 @@ _KEY_BYTES = 32
 
 def session_key(spool: Spool) -> bytes:
     """Made once, so that a restart signs nobody out. ConfigError where others may read it."""
-    path = spool.root / "web-key"
+    path = spool.root / WEB_KEY
     if not path.exists():
         _write(spool, path, secrets.token_hex(_KEY_BYTES).encode())
     key = read_secret("node.spool", path)

@@ -1,5 +1,6 @@
 """The page in a thread of its role: uvicorn without signals, without a log of requests."""
 
+import asyncio
 import logging
 import socket
 import ssl
@@ -14,7 +15,7 @@ from dicom_ai_node.config.observe import WebSettings
 from dicom_ai_node.errors import ConfigError
 from dicom_ai_node.log import get_logger
 from dicom_ai_node.web.app import make_app
-from dicom_ai_node.web.connection import BoundedConnection
+from dicom_ai_node.web.connection import BoundedConnection, Listener, Loop
 from dicom_ai_node.web.keys import first_token, session_key
 from dicom_ai_node.web.site import Site
 
@@ -31,10 +32,11 @@ def serving(site: Site) -> Iterator[int]:
     """The port; raises ConfigError where it cannot be used, or a file of TLS cannot."""
     settings = site.config.web
     context = _tls(settings)
+    key = session_key(site.spool)
     listener = _listen(settings)
     port: int = listener.getsockname()[1]
     written = first_token(site.spool, site.database)
-    app = make_app(site, session_key(site.spool))
+    app = make_app(site, key)
     for name in ("uvicorn.error", "uvicorn.access", "uvicorn.asgi"):
         logging.getLogger(name).setLevel(logging.CRITICAL)  # paths and errors are ours to tell
     config = uvicorn.Config(
@@ -53,7 +55,7 @@ def serving(site: Site) -> Iterator[int]:
         ssl_context_factory=None if context is None else lambda _config, _default: context,
     )
     server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="web page")
+    thread = threading.Thread(target=_run, args=(server, listener), name="web page")
     thread.start()
     scheme = "https" if context is not None else "http"
     log.info("web_page_listening", scheme=scheme, host=settings.host, port=port)
@@ -67,11 +69,18 @@ def serving(site: Site) -> Iterator[int]:
         listener.close()
 
 
-def _listen(settings: WebSettings) -> socket.socket:
+def _run(server: uvicorn.Server, listener: Listener) -> None:
+    with asyncio.Runner(loop_factory=Loop) as runner:
+        runner.run(server.serve(sockets=[listener]))
+
+
+def _listen(settings: WebSettings) -> Listener:
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:
-        return socket.create_server(
-            (settings.host, settings.port or 0), family=family, backlog=_BACKLOG
+        return Listener(
+            socket.create_server(
+                (settings.host, settings.port or 0), family=family, backlog=_BACKLOG
+            )
         )
     except OSError as error:
         raise ConfigError(

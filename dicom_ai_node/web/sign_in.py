@@ -41,6 +41,7 @@ def sign_in(request: Request, token: Annotated[str, Form(max_length=200)] = "") 
 @router.post("/sign-out")
 def sign_out(request: Request, person: Annotated[Person, Depends(may_look)]) -> Response:
     site_of(request).trail.acted(person.actor, "sign out")
+    request.app.state.doors.end_session(request)
     answer = go(request, "/sign-in", "You are signed out.")
     answer.delete_cookie(SESSION)
     return answer

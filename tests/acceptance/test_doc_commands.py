@@ -42,8 +42,8 @@ ELSEWHERE = {
 # the state in which a node needs them; all others are for one that has delivered
 ON_A_QUEUE = ("jobs cancel", "jobs prioritise", "studies judge", "studies discard", "models enable")
 ON_WHAT_IS_UNDELIVERED = ("jobs retry",)
-# a node that does not run is told so by exit status 1
-MAY_BE_ONE = ("doctor", "studies judge UID --reviewed")
+# exit status 1 says that the node does not run, its PACS does not answer, or nothing is to be judged
+MAY_BE_ONE = ("doctor", "check", "echo", "studies judge UID --reviewed")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,12 +5,16 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from os import kill
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from dicom_ai_node.database import probe_runs
+from dicom_ai_node.database.engine import Database
+from dicom_ai_node.database.probe_runs import ProbeRun
 from tests.acceptance.conftest import connected
 from tests.acceptance.node_process import NodeProcess
 from tests.acceptance.orthanc import Orthanc
@@ -108,6 +112,29 @@ def test_it_goes_to_the_pacs_and_back_and_each_stage_is_said(tried: Road) -> Non
     assert "passed in" in said
     assert last(node)["study_instance_uid"] != study  # each run is a study of its own
     assert node.verb("alarms", "list") == []
+
+
+def test_a_run_under_way_ends_where_the_probe_is_taken_out(tried: Road) -> None:
+    """By a reload; with the PACS down, it would go on waiting for it."""
+    node, pacs = tried
+    pacs.stop()
+    node.start()
+    node.wait(lambda: last(node).get("stage") == "delivering")
+    file = node.config / "node.yaml"
+    settings = json.loads(file.read_text())
+    del settings["probe"]
+    file.write_text(json.dumps(settings))
+    assert node.process is not None
+    node.process.send_signal(signal.SIGHUP)
+    database = Database(f"sqlite:///{node.home}/var/node.db")
+    with closing(database):
+        run = node.wait(lambda: _finished(database), timeout_s=90)
+    assert "taken out of the configuration" in run.reason
+
+
+def _finished(database: Database) -> ProbeRun | None:
+    with database.read() as connection:
+        return probe_runs.last_finished(connection)
 
 
 def test_a_pacs_that_is_down_becomes_an_alarm_that_somebody_is_told_of(

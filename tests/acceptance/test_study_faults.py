@@ -119,7 +119,9 @@ def test_a_good_study_after_all_of_them_is_analysed(answers: Answers) -> None:
     (report,) = answers.reports[study]
     assert volume_ml(report) == pytest.approx(PHANTOM_ML)
     alarms = [json.loads(line) for line in answers.log.splitlines() if '"level": "error"' in line]
-    assert {each["event"] for each in alarms} == {"patient_corrected"}  # D8: a result was out
+    # a look for alarms, every 30 s, may find the studies that wait for a person
+    said = {each["event"] for each in alarms if each.get("name") != "needs_review"}
+    assert said == {"patient_corrected"}  # D8: a result was out
 
 
 @pytest.mark.fault("D28")

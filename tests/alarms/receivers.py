@@ -22,6 +22,7 @@ class Hook:
     answers: list[int] = field(default_factory=list)
     bodies: list[bytes] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
+    paths: list[str] = field(default_factory=list)
     scheme: str = "http"
 
     @property
@@ -42,6 +43,7 @@ def web_receiver(identity: Identity | None = None) -> Iterator[Hook]:
             status = hook.answers.pop(0) if hook.answers else 200
             if status == 200:
                 hook.bodies.append(body)
+                hook.paths.append(self.path)
                 hook.headers.append(dict(self.headers))
             self.send_response(status)
             if status // 100 == 3:

@@ -64,6 +64,31 @@ def test_a_webhook_is_sent_the_whole_message_signed(tmp_path: Path) -> None:
     assert hook.headers[0]["Content-Type"] == "application/json"
 
 
+def test_an_address_may_have_a_key_and_stand_in_a_file(tmp_path: Path) -> None:
+    with web_receiver() as hook:
+        url = f"{hook.url}/in/T0KEN?key=a/b/"
+        channel = webhook(url_file=secret(tmp_path, url))
+        assert channel.send(MESSAGE) == "200 OK"
+        assert hook.paths == ["/alarms/in/T0KEN?key=a/b/"]
+    assert channel.name == webhook(url=url).name
+    assert "T0KEN" not in channel.name
+
+
+@pytest.mark.parametrize(
+    "url", ["T0KEN", "http://x.example/T0KEN", "https://x.example/T0KEN#a", "https://x/T0KEN\n\n"]
+)
+def test_an_address_in_a_file_that_cannot_be_used_is_not_repeated(tmp_path: Path, url: str) -> None:
+    with pytest.raises(ConfigError, match=r"^alarms\.webhooks\.0\.url_file: what .* holds") as said:
+        webhook(url_file=secret(tmp_path, url))
+    assert "T0KEN" not in str(said.value)
+
+
+@pytest.mark.parametrize("both", [{}, {"url": "https://x.example", "url_file": "secrets/hook"}])
+def test_a_webhook_has_one_address(both: dict[str, str]) -> None:
+    with pytest.raises(ValidationError, match="give either url, or url_file"):
+        webhook(**both)
+
+
 @pytest.mark.parametrize(
     ("status", "error"),
     [(500, NotTold), (503, NotTold), (429, NotTold), (400, MessageRefused), (404, MessageRefused)],

@@ -14,9 +14,11 @@ from pathlib import Path
 import pytest
 
 from dicom_ai_node.audit.expire import expire, expired
-from dicom_ai_node.audit.lines import HEAD, append, day_files
+from dicom_ai_node.audit.lines import HEAD, Head, append, day_files
 from dicom_ai_node.audit.read import every_line
+from dicom_ai_node.audit.trail import Actor, Trail
 from dicom_ai_node.audit.verify import verify
+from tests.audit.schema import assert_valid
 
 DAY = "2026-01-02"
 
@@ -127,8 +129,77 @@ def test_without_its_head_a_trail_goes_on_where_its_lines_end(tmp_path: Path) ->
     (tmp_path / HEAD).unlink()
     assert "head is missing" in verify(tmp_path).faults[-1]
     write(tmp_path, "<c/>")
-    assert verify(tmp_path).faults == ()
     assert verify(tmp_path).last == 3
+
+
+def _take_out_the_end(folder: Path) -> None:
+    path = day_files(folder)[-1]
+    path.write_bytes(_cut_the_last(path.read_bytes()))
+
+
+def _take_out_the_beginning(folder: Path) -> None:
+    day_files(folder)[0].unlink()
+
+
+def _empty(folder: Path) -> None:
+    for path in day_files(folder):
+        path.write_bytes(b"")
+
+
+@pytest.mark.parametrize("deed", [_take_out_the_end, _take_out_the_beginning, _empty])
+@pytest.mark.parametrize("head", [None, b"spoilt"])
+def test_that_the_head_was_lost_is_said_for_ever(
+    tmp_path: Path, deed: Callable[[Path], None], head: bytes | None
+) -> None:
+    """It knew what is missing: who takes both away has left a trace all the same."""
+    folder = tmp_path / "audit"
+    write(folder, "<a/>", day="2026-01-01")
+    write(folder, "<b/>", "<c/>", "<d/>")
+    deed(folder)
+    (folder / HEAD).unlink() if head is None else (folder / HEAD).write_bytes(head)
+    trail = Trail(folder)
+    for _ in range(2):
+        trail.acted(Actor(name="anna", through="command line"), "jobs retry")
+    (said,) = (fault for fault in verify(folder).faults if "head was missing" in fault)
+    assert "whether lines are missing before it cannot be said" in said
+    (body,) = (each for each in bodies(folder) if "head-lost" in each)
+    assert_valid([body.encode()], tmp_path)
+
+
+def test_a_new_trail_has_lost_nothing(tmp_path: Path) -> None:
+    """Also where the first process was killed between its first line and the head of that."""
+    trail = Trail(tmp_path / "audit")
+    trail.acted(Actor(name="anna", through="command line"), "jobs retry")
+    (trail.folder / HEAD).write_bytes(Head().encode())
+    trail.acted(Actor(name="anna", through="command line"), "jobs retry")
+    found = verify(trail.folder)
+    assert (found.last, found.faults) == (2, ())
+
+
+@pytest.mark.parametrize("half", [b"", b"4 0123"], ids=["between line and head", "within a line"])
+@pytest.mark.parametrize("day", ["2026-01-03", "2026-01-04"])
+def test_a_kill_at_the_first_line_of_a_day_is_no_fault(
+    tmp_path: Path, half: bytes, day: str
+) -> None:
+    write(tmp_path, "<a/>", "<b/>")
+    head = (tmp_path / HEAD).read_bytes()
+    write(tmp_path, "<c/>", day="2026-01-03")
+    (tmp_path / HEAD).write_bytes(head)
+    with (tmp_path / "2026-01-03.log").open("ab") as file:
+        file.write(half)
+    write(tmp_path, "<d/>", day=day)
+    assert bodies(tmp_path) == ["<a/>", "<b/>", "<c/>", "<d/>"]
+    assert verify(tmp_path).faults == ()
+
+
+def test_a_kill_at_the_last_line_of_a_day_is_no_fault(tmp_path: Path) -> None:
+    write(tmp_path, "<a/>")
+    head = (tmp_path / HEAD).read_bytes()
+    write(tmp_path, "<b/>")
+    (tmp_path / HEAD).write_bytes(head)
+    write(tmp_path, "<c/>", day="2026-01-03")
+    assert bodies(tmp_path) == ["<a/>", "<b/>", "<c/>"]
+    assert verify(tmp_path).faults == ()
 
 
 @pytest.mark.parametrize("half", [b"", b"4 0123"], ids=["between line and head", "within a line"])

@@ -1,15 +1,17 @@
 """What comes in, and who is turned away."""
 
 import base64
+import fcntl
 import time
 import xml.etree.ElementTree as ET
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from pydicom import Dataset
 
-from dicom_ai_node.audit.lines import HEAD
+from dicom_ai_node.audit.lines import HEAD, locked
 from dicom_ai_node.audit.read import every_line
 from dicom_ai_node.audit.trail import Trail
 from dicom_ai_node.audit.verify import verify
@@ -139,8 +141,29 @@ def test_a_flood_of_strangers_does_not_fill_the_trail(trail: Trail) -> None:
     strangers._rate._number = 0
     for number in range(500):
         strangers.alert("connection_from_stranger", f"10.0.{number // 250}.{number % 250}", {})
-    assert len(messages(trail.folder)) == strangers._MOST_A_MINUTE
+    wait(lambda: len(messages(trail.folder)) == strangers._MOST_A_MINUTE)
     strangers._rate._began = 0.0
+
+
+@contextmanager
+def hanging(trail: Trail) -> Iterator[None]:
+    """Another process holds its lock, for as long as it likes."""
+    trail.folder.mkdir(exist_ok=True)
+    with locked(trail.folder, fcntl.LOCK_EX):
+        yield
+
+
+@pytest.mark.parametrize("config", [{"limits": {"associations_per_peer": 1}}], indirect=True)
+def test_a_trail_that_hangs_keeps_nobody_from_storing(receiver: int, trail: Trail) -> None:
+    """Neither holds it the place of an association, nor is it waited for where peers come in."""
+    sent = [slices(name=f"study {number}") for number in range(4)]
+    with hanging(trail):
+        for each in sent:
+            assert send(receiver, each) == [0]
+            strangers.alert("connection_from_stranger", "10.0.0.7", {})
+        assert messages(trail.folder) == []
+    wait(lambda: len(messages(trail.folder)) == 2 * len(sent))
+    assert verify(trail.folder).faults == ()
 
 
 def test_a_trail_that_cannot_be_written_keeps_nobody_from_storing(

@@ -134,3 +134,17 @@ def test_text_stays_text_when_it_is_written(value: str) -> None:
         "a": [{"b": value}],
         "c": {value or "x": [value]},
     }
+
+
+def test_of_a_webhook_the_host_alone_is_shown(folder: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    for home, token in ((folder, "T0KEN"), (other, "T0KEN2")):
+        hook = f"alarms: {{webhooks: [{{url: 'https://a.example:8443/in/{token}?key={token}'}}]}}\n"
+        (home / "c.yaml").write_text(hook)
+        (home / "a.yaml").write_text(A)
+        (home / "b.yaml").write_text(B)
+    for words in (["show"], ["show", "--json"], ["diff"], ["diff", "--json"], ["diff", str(other)]):
+        out = said(folder, *words)
+        assert "https://a.example:8443/" in out
+        assert "T0KEN" not in out

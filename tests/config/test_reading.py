@@ -25,6 +25,13 @@ from tests.config.written import SMALL, mistakes, read
         (SMALL + "web: {port: 2026-13-01}\n", "a.yaml:2: a date or a number that cannot be one"),
         ("\nnode: \x07\n", "a.yaml:2: a control character"),
         ("<<: 1\n", "a.yaml:1: `<<` merges keys"),
+        ("node:\n  port: !!bool maybe\n", "a.yaml:2: `!` gives this a type"),
+        (SMALL + "web: !!set x\n", "a.yaml:2: `!` gives this a type"),
+        (SMALL + "web: !!python/object/apply:os.system [ls]\n", "a.yaml:2: `!` gives this a type"),
+        (SMALL + "web: !!omap [port: 1]\n", "a.yaml:2: `!` gives this a type"),
+        (SMALL + "web: {{port}: 1}\n", "a.yaml:2: a key is one word"),
+        (SMALL + "web:\n  {{PORT}}\n", "a.yaml:3: a key is one word"),
+        (SMALL + "x: {1: a, 0x1: b}\n", "a.yaml:2: a key is there twice, written differently"),
     ],
 )
 def test_broken_yaml_is_said_with_its_line_and_what_to_do(
@@ -64,6 +71,22 @@ def test_what_repeats_itself_without_end_is_refused_with_its_line(
 def test_an_anchor_that_saves_writing_is_welcome(tmp_path: Path) -> None:
     text = "peers:\n  a: &x {kind: folder, path: /x}\n  b: *x\n"
     assert list(read(tmp_path, a=SMALL + text).peers) == ["a", "b"]
+
+
+def test_a_mapping_may_come_by_an_anchor_alone(tmp_path: Path) -> None:
+    text = "peers:\n  a: &x {kind: folder, path: /x}\n  b:\n    <<: *x\n"
+    assert list(read(tmp_path, a=SMALL + text).peers) == ["a", "b"]
+    assert mistakes(tmp_path, a=SMALL + text.replace("/x", "1")) == [
+        "a.yaml:3: peers.a.path: write the path of a file or a folder, as text",
+        "a.yaml:5: peers.b.path: write the path of a file or a folder, as text",
+    ]
+
+
+def test_the_parser_repeats_no_value_where_an_anchor_is_there_twice(
+    tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    read(tmp_path, a="node: &x {ae_title: A}\nlog: &x {level: info}\n")
+    assert not recwarn
 
 
 def test_a_broken_file_does_not_hide_the_mistakes_of_the_others(tmp_path: Path) -> None:

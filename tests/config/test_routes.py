@@ -82,6 +82,9 @@ def test_preferring_is_picking_one(keys: dict[str, Any]) -> None:
         ("priority: high", "priority: "),
         ("when: image", "when: "),
         ("exclude: [{attr: $regular, op: eq, value: 'yes'}]", "$regular is true or false"),
+        ("require: [Modality]", "routes.1.require.0: expected keys"),
+        ("exclude: [{any: [null]}]", "routes.1.exclude.0.any.0: expected keys"),
+        ("prefer: [{when: [Modality]}]", "routes.1.prefer.0.when: expected keys"),
     ],
 )
 def test_a_route_that_cannot_be_judged_is_refused(tmp_path: Path, keys: str, says: str) -> None:
@@ -266,10 +269,19 @@ def test_a_route_to_code_that_nobody_has_trusted_is_a_mistake(tmp_path: Path) ->
     load(tmp_path, {}, need_models=True)
 
 
-@pytest.mark.parametrize("value", ["2024-13-45", "!!int x", "[" * 2000])
-def test_a_value_that_yaml_cannot_make_is_a_mistake_like_others(tmp_path: Path, value: str) -> None:
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        ("2024-13-45", "a date or a number that cannot be one"),
+        ("!!int x", "a date or a number that cannot be one"),
+        ("[" * 2000, "more than 100 brackets within brackets"),
+    ],
+)
+def test_a_value_that_yaml_cannot_make_is_a_mistake_like_others(
+    tmp_path: Path, value: str, says: str
+) -> None:
     (tmp_path / "a.yaml").write_text(f"node: {value}")
-    with pytest.raises(ConfigError, match=r"a\.yaml: a date, a number or its nesting"):
+    with pytest.raises(ConfigError, match=rf"a\.yaml:1: {says}"):
         load(tmp_path, {})
     (tmp_path / "a.yaml").write_text("node: {ae_title: AI}")
     with pytest.raises(ConfigError, match="environment DICOM_AI_NODE__NODE__PORT"):

@@ -82,12 +82,18 @@ def test_what_the_compose_file_mounts_is_there() -> None:
 
 
 def test_the_prometheus_of_compose_reads_its_configuration(tmp_path: Path) -> None:
-    shutil.copy(DEPLOY / "compose" / "prometheus.yml", tmp_path)
-    shutil.copy(DEPLOY / "prometheus" / "alerts.yml", tmp_path)
+    """As it lies in the container: what it is told to read is mounted, and so are the rules."""
+    service = _yaml(DEPLOY / "compose.yaml")[0]["services"]["prometheus"]
+    told = [each.removeprefix("--config.file=") for each in service["command"] if "config" in each]
+    mounts = [each.split(":") for each in service["volumes"] if each.startswith("./")]
+    for source, place, _ in mounts:
+        assert place.startswith("/etc/prometheus/")
+        shutil.copy(DEPLOY / source, tmp_path / Path(place).name)
+    assert set(told) <= {place for _, place, _ in mounts}
     if (promtool := shutil.which("promtool")) is None:
         missing_tool("promtool")
     subprocess.run(
-        [str(promtool), "check", "config", tmp_path / "prometheus.yml"],
+        [str(promtool), "check", "config", tmp_path / Path(*told).name],
         check=True,
         capture_output=True,
     )
@@ -201,4 +207,8 @@ def _restricted(pod: dict[str, Any]) -> None:
         }
         assert container["resources"]["limits"]["memory"]
     (node,) = pod["containers"]
-    assert {"startupProbe", "livenessProbe", "readinessProbe"} <= set(node)
+    asked = {name: node[f"{name}Probe"]["httpGet"]["path"] for name in _HEALTH}
+    assert asked == _HEALTH
+
+
+_HEALTH = {"startup": "/health/live", "liveness": "/health/live", "readiness": "/health/ready"}

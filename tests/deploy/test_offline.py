@@ -16,6 +16,7 @@ from dicom_ai_node.models.installation.install import install_folder
 from scripts import offline
 from tests.acceptance.bright import MODEL
 from tests.deploy.small_wheels import make_wheel
+from tests.tools import missing_tool
 
 _NODE = "def main():\n    import tiny_part\n    print('installed', tiny_part.VERSION)\n"
 
@@ -159,3 +160,65 @@ def test_the_nodes_own_wheel_is_whole_and_reproducible(tmp_path: Path) -> None:
         if path.is_file() and "__pycache__" not in path.parts
     }
     assert sources <= names
+
+
+_APART = """
+set -eu
+cp -a /etc "$1/etc"
+mkdir "$1/lib" "$1/sysusers.d" "$1/tmpfiles.d"
+mount --bind "$1/etc" /etc
+mount --bind "$1/lib" /var/lib
+mount --bind "$1/sysusers.d" /usr/lib/sysusers.d
+mount --bind "$1/tmpfiles.d" /usr/lib/tmpfiles.d
+mkdir -p /etc/dicom-ai-node/secrets /etc/systemd/system
+printf 'node: {}\\n' > /etc/dicom-ai-node/10-hospital.yaml
+printf key > /etc/dicom-ai-node/tls.key
+printf key > /etc/dicom-ai-node/secrets/node.key
+chmod 0700 /etc/dicom-ai-node/secrets
+chmod 0600 /etc/dicom-ai-node/*.* /etc/dicom-ai-node/secrets/node.key
+[ "$4" = upgrade ] || rm /etc/dicom-ai-node/*.*
+sh "$2/install.sh" --systemd --prefix "$1/opt" --python "$3" >&2
+cd /etc/dicom-ai-node
+find . -printf '%m %g %P\\n' | sort
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may have an /etc of its own")
+@pytest.mark.parametrize(
+    ("when", "there"),
+    [
+        ("first", ["640 dicom-ai-node node.yaml"]),
+        ("upgrade", ["600 root 10-hospital.yaml", "600 root tls.key"]),
+    ],
+)
+def test_with_systemd_it_opens_nothing_that_was_there(
+    when: str, there: list[str], archive: Path, tmp_path: Path
+) -> None:
+    for program in ("unshare", "systemd-sysusers", "systemd-tmpfiles"):
+        if shutil.which(program) is None:
+            missing_tool(program)
+    tools, home = tmp_path / "tools", tmp_path / "home"
+    tools.mkdir()
+    home.mkdir()
+    (tools / "systemctl").write_text("#!/bin/sh\n")  # no systemd is told anything
+    (tools / "systemctl").chmod(0o755)
+    folder = _unpacked(archive, tmp_path / "unpacked")
+    done = subprocess.run(
+        [
+            *("unshare", "--net", "--mount", "sh", "-c", _APART, "sh"),
+            *(str(home), str(folder), sys.executable, when),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={
+            **os.environ,
+            "PATH": f"{tools}:{os.environ['PATH']}",
+            "PYTHONPATH": "",
+            "PIP_CONFIG_FILE": os.devnull,
+        },
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == sorted(
+        ["750 dicom-ai-node ", "700 root secrets", "600 root secrets/node.key", *there]
+    )

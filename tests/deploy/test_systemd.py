@@ -82,6 +82,14 @@ def test_what_is_common_to_the_units_is_the_same_in_each() -> None:
     assert "NoNewPrivileges=yes" in block
 
 
+def test_the_drop_in_for_peers_names_each_unit_that_asks_them() -> None:
+    """The page tries a peer from its own process."""
+    said = (FOLDER / "peers.conf").read_text()
+    kept = {unit.name for unit in UNITS if "\nIPAddressAllow=localhost\n" in unit.read_text()}
+    assert "dicom-ai-node-web.service" in kept
+    assert [name for name in sorted(kept) if f"{name}.d" not in said] == []
+
+
 def test_models_have_no_network_but_may_be_fenced() -> None:
     """Each attempt makes itself a network namespace, and gives up files by Landlock: both must be
     allowed inside, and the kernel's OOM killer must end one attempt, not the service."""

@@ -2,24 +2,51 @@
 
 import copy
 import json
+import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from pydicom import Dataset
-from sqlalchemy import insert, inspect, select, text
+from sqlalchemy import Connection, insert, inspect, select, text
 
-from dicom_ai_node import purge, taken_out
+from dicom_ai_node import purge, schedule, taken_out
+from dicom_ai_node.audit.lines import HEAD
 from dicom_ai_node.config.settings import Config
-from dicom_ai_node.database import deliveries, expectations, jobs, leases, studies, tallies
+from dicom_ai_node.database import (
+    deliveries,
+    erased,
+    erasure,
+    expectations,
+    fetches,
+    holds,
+    jobs,
+    leases,
+    missed,
+    studies,
+    tallies,
+)
 from dicom_ai_node.database.books import books
 from dicom_ai_node.database.engine import Database
-from dicom_ai_node.database.erased import is_erased
-from dicom_ai_node.database.tables import delivery, expectation, fetch, job, study, verdict
+from dicom_ai_node.database.erased import digest_of, is_erased
+from dicom_ai_node.database.fetches import Fetch, FetchState
+from dicom_ai_node.database.tables import (
+    commitment,
+    delivery,
+    expectation,
+    fetch,
+    instance,
+    job,
+    study,
+    verdict,
+)
 from dicom_ai_node.erasure.erase import erase, look_at
 from dicom_ai_node.errors import LeaseLost, NodeError
+from dicom_ai_node.intake.priors import settle_fetched
 from dicom_ai_node.job import DeliveryState, JobState
 from dicom_ai_node.outbox_rescan import rescan_outbox
-from dicom_ai_node.receive.rescan import rescan
+from dicom_ai_node.receive.answer import Answer, Status
+from dicom_ai_node.receive.rescan import describe, rescan
 from dicom_ai_node.spool import Spool
 from tests.dicom_factory import series
 from tests.intake.in_process import Road
@@ -292,8 +319,287 @@ def test_what_still_comes_is_not_deleted(road: Road) -> None:
 def test_every_table_is_known_to_the_deletion(road: Road) -> None:
     """Who adds a table that may speak of a study, adds it here and to `database.erasure`."""
     others = {"alarm", "tally", "erased", "commitment_request", "alembic_version", "web_token"}
+    others |= {"notification", "probe_run"}  # the node makes the studies of its probe
     ours = {"study", "instance", "verdict", "job", "job_event", "delivery", "recall"}
     ours |= {"fetch", "expectation", "commitment", "rejection", "rejection_note"}
     with road.database.read() as connection:
         found = set(inspect(connection).get_table_names())
     assert found == ours | (found & others)
+
+
+def a_fetch(road: Road, uid: str, name: str = "erased") -> Fetch:
+    """A C-MOVE for a prior of a study, which has just begun."""
+    now = road.database.now()
+    with road.database.write() as connection:
+        row = studies.find(connection, str(images(name)[0].StudyInstanceUID))
+        assert row is not None
+        fetches.ask(connection, row["id"], peer="pacs", within_days=100, now=now)
+        (question,) = fetches.of_study(connection, row["id"])
+        assert fetches.begin(connection, question, now=now)
+        fetches.want(connection, question, uid, is_here=False, now=now)
+        fetches.record(connection, question, FetchState.MOVED, reason=None, now=now)
+        due = fetches.next_due(connection, "pacs", now=now)
+        assert due is not None
+        assert fetches.begin(connection, due, now=now)
+    return due
+
+
+@pytest.mark.parametrize("deleted", [UID, OTHER])
+def test_a_study_is_not_deleted_while_its_priors_come_or_while_it_is_one(
+    road: Road, deleted: str
+) -> None:
+    """What comes afterwards would be taken for a study that somebody sends, and analysed."""
+    come(road)
+    if deleted == OTHER:
+        come(road, "stays")
+    due = a_fetch(road, OTHER)
+    with pytest.raises(NodeError, match="try again in a minute"):
+        erase(road.spool, road.database, deleted)
+    now = road.database.now()
+    with road.database.write() as connection:
+        fetches.record(connection, due, FetchState.MOVED, reason=None, instances=6, now=now)
+    with pytest.raises(NodeError, match="try again in a minute"):  # stragglers
+        erase(road.spool, road.database, deleted)
+    with road.database.write() as connection:
+        connection.execute(fetch.update().values(started_at=now - 500, finished_at=now - 400))
+    if deleted == UID:
+        arrive(road.spool, road.database, images("stays"), now=now - 450)  # and is not settled
+        with pytest.raises(NodeError, match="try again in a minute"):
+            erase(road.spool, road.database, deleted)
+        assert settle_fetched(road.database, quiet_s=60, now=now) == 1
+    assert erase(road.spool, road.database, deleted) == 6
+
+
+def test_a_later_study_that_waited_with_it_is_judged_again_without_it(
+    road: Road, tmp_path: Path
+) -> None:
+    come(road)
+    road.work()
+    come(road, "stays")
+    (waiting,) = (each for each in road.jobs() if each.state is JobState.QUEUED)
+    with_it = {**waiting.inputs, "earlier": [str(ds.SOPInstanceUID) for ds in images()]}
+    with road.database.write() as connection:
+        of_it = job.update().where(job.c.id == waiting.id)
+        connection.execute(of_it.values(inputs=with_it, key="f" * 64))
+    said = Operator(tmp_path, road.config).must("studies", "delete", UID, "--yes")
+    assert f"jobs {waiting.id} have no result yet: they are stopped" in said
+    road.intake.settle_quiet(now=road.database.now())
+    assert road.work() == 1
+    before, after = road.jobs()
+    assert (before.state, after.state) == (JobState.CANCELLED, JobState.READY)
+    assert "earlier" not in after.inputs
+
+
+def test_what_cannot_be_on_record_is_not_done(road: Road, tmp_path: Path) -> None:
+    operator = Operator(tmp_path, road.config)
+    come(road)
+    operator.must("studies", "hold", UID, "--why", "asked for")
+    broken = road.spool.root / "audit" / HEAD
+    broken.unlink()
+    broken.mkdir()  # where a file should be
+    for verb in (["hold", UID, "--why", "another"], ["release", UID]):
+        status, said = operator.ask("studies", *verb)
+        assert (status, "nothing was done" in said) == (1, True)
+    assert operator.data("studies", "show", UID)["held_why"] == "asked for"
+    broken.rmdir()
+    operator.must("studies", "release", UID)
+    broken.unlink()
+    broken.mkdir()
+    status, said = operator.ask("studies", "delete", UID, "--yes")
+    assert (status, "nothing was done" in said) == (1, True)
+    assert len(list(road.spool.instance_files())) == 6
+
+
+def test_a_deletion_whose_end_cannot_be_on_record_is_said_to_be_done(
+    road: Road, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was on record before it began."""
+    operator = Operator(tmp_path, road.config)
+    come(road)
+    head = road.spool.root / "audit" / HEAD
+
+    def and_break(*_: object, **__: object) -> int:
+        head.unlink()
+        head.mkdir()
+        return 6
+
+    monkeypatch.setattr("dicom_ai_node.erasure.erase.erase", and_break)
+    assert f"{UID} is deleted." in operator.must("studies", "delete", UID, "--yes")
+
+
+def killed(road: Road, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A deletion that was committed, and removed nothing."""
+    with monkeypatch.context() as patched:
+        patched.setattr(taken_out, "_remove", lambda *_: 0)
+        patched.setattr(Path, "unlink", lambda *_, **__: None)
+        erase(road.spool, road.database, UID)
+
+
+@pytest.mark.parametrize("by", ["the timed work", "the next deletion"])
+def test_a_deletion_that_was_killed_is_finished_while_the_node_runs(
+    road: Road, monkeypatch: pytest.MonkeyPatch, by: str
+) -> None:
+    filled(road)
+    killed(road, monkeypatch)
+    if by == "the timed work":
+        ticks = schedule._start_slow(road.config, road.spool, road.database, ())
+        try:
+            ticks.get_job("taken_out").func()
+        finally:
+            ticks.shutdown()
+    else:
+        erase(road.spool, road.database, OTHER)
+    after = everything(road)
+    assert [uid for uid in uids() if uid in after] == []
+
+
+def test_what_was_acknowledged_and_had_no_row_goes_with_its_study(road: Road) -> None:
+    """A deletion while the receiver is down; what comes after it is a new study."""
+    come(road)
+    late, later = images()[0].copy(), images()[1].copy()
+    for ds in (late, later):
+        ds.SOPInstanceUID += ".9"
+        ds.file_meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID
+        assert store(road.spool, road.database, ds) == Answer(Status.SUCCESS)
+    with road.database.write() as connection:
+        connection.execute(instance.delete().where(instance.c.sop_instance_uid.endswith(".9")))
+        connection.execute(study.update().values(association_ended_at=LONG_AGO))
+    named = {describe(path).sop_instance_uid: path for path in road.spool.instance_files()}
+    erase(road.spool, road.database, UID)
+    after = road.database.now() + 1
+    os.utime(named[str(later.SOPInstanceUID)], (after, after))
+    assert rescan(road.spool, road.database).adopted == 1
+    assert [path.name for path in road.spool.instance_files()] == [
+        named[str(later.SOPInstanceUID)].name
+    ]
+
+
+def test_what_was_set_aside_of_a_purged_study_stays_where_its_deletion_was_not_committed(
+    road: Road,
+) -> None:
+    filled(road)
+    erase(road.spool, road.database, OTHER)
+    (aside,) = (path.name for path in road.spool.conflict.glob("??/*"))
+    for digest in (digest_of(UID), digest_of(OTHER)):
+        later = road.database.now() + 1  # than an earlier deletion of the same
+        taken_out.note(road.spool, (), conflict=[aside], of_study=(digest, later))
+        taken_out.finish(road.spool, road.database)
+        assert road.spool.conflict_path(aside).is_file()
+
+
+def asks_for(connection: Connection, uid: str, state: str) -> None:
+    connection.execute(
+        insert(commitment).values(
+            transaction_uid="1.2",
+            calling_ae_title="PACS",
+            called_ae_title="AI_NODE",
+            references=[["1.2.840.10008.5.1.4.1.1.2", uid]],
+            state=state,
+            tries=1,
+            next_try_at=0,
+            created_at=LONG_AGO,
+        )
+    )
+
+
+def test_requests_for_commitment_are_read_before_others_have_to_wait(road: Road) -> None:
+    """In the transaction, none but those that came meanwhile."""
+    come(road)
+    come(road, "stays")
+    uid, other = images()[0].SOPInstanceUID, images("stays")[0].SOPInstanceUID
+    with road.database.write() as connection:
+        for each in (uid, other):
+            asks_for(connection, each, "reported")
+        asks_for(connection, uid, "pending")
+    with road.database.read() as connection:
+        row = studies.find(connection, UID)
+        assert row is not None
+        mentioned = erasure.mentions(connection, row)
+    assert (mentioned.commitments, mentioned.up_to) == ((1, 3), 3)
+    with road.database.write() as connection:
+        asks_for(connection, uid, "reported")
+        asks_for(connection, other, "reported")
+        unread = replace(mentioned, commitments=())
+        with connection.begin_nested() as undone:
+            erasure.erase(connection, row, mentioned=unread, now=LONG_AGO)
+            assert left(connection) == [1, 2, 3, 5]
+            undone.rollback()
+        grown = replace(unread, named=frozenset())
+        with connection.begin_nested() as undone:
+            erasure.erase(connection, row, mentioned=grown, now=LONG_AGO)
+            assert left(connection) == [2, 3, 5]
+            undone.rollback()
+        erasure.erase(connection, row, mentioned=mentioned, now=LONG_AGO)
+        assert left(connection) == [2, 3, 5]
+
+
+def left(connection: Connection) -> list[int]:
+    return list(connection.execute(select(commitment.c.id).order_by(commitment.c.id)).scalars())
+
+
+def test_a_database_that_is_made_anew_knows_what_is_held_and_what_was_deleted(
+    road: Road, tmp_path: Path
+) -> None:
+    operator = Operator(tmp_path, road.config)
+    for name in ("erased", "stays", "released"):
+        for ds in images(name):
+            assert store(road.spool, road.database, ds) == Answer(Status.SUCCESS)
+    with road.database.write() as connection:
+        connection.execute(study.update().values(association_ended_at=LONG_AGO))
+    released = str(images("released")[0].StudyInstanceUID)
+    for uid in (OTHER, released, UID):
+        operator.must("studies", "hold", uid, "--why", "asked for by the court")
+    for uid in (released, UID):
+        operator.must("studies", "release", uid)
+    operator.must("studies", "delete", UID, "--yes")
+    files = [path for path in (road.spool.root / "decisions").rglob("*") if path.is_file()]
+    assert {oct(path.stat().st_mode & 0o777) for path in files} == {"0o600"}
+    road.database.close()
+    road.database.path.unlink()
+    operator.must("db", "rebuild")
+    with road.database.read() as connection:
+        assert is_erased(connection, UID)
+        assert not is_erased(connection, OTHER)
+    assert operator.data("studies", "show", OTHER)["held_why"] == "asked for by the court"
+    assert operator.data("studies", "show", released)["held_why"] is None
+    assert [path for path in files if path.is_file() and UID in path.read_text()] == []
+
+
+def test_holds_of_an_older_version_are_written_down_and_a_damaged_note_stops_nothing(
+    road: Road, tmp_path: Path
+) -> None:
+    come(road)
+    come(road, "stays")
+    with road.database.write() as connection:
+        for uid in (UID, OTHER):
+            assert holds.hold(connection, uid, by="a", why="b", now=LONG_AGO)
+        erased.mark(connection, "1.2.3", ["f" * 64], now=LONG_AGO)
+    rescan(road.spool, road.database)
+    noted = sorted((road.spool.root / "decisions" / "holds").iterdir())
+    assert len(noted) == 2
+    spoilt = json.loads(noted[0].read_bytes())["study"]
+    noted[0].write_bytes(b"{}")
+    with road.database.write() as connection:
+        connection.execute(study.update().values(held_at=None, held_by=None, held_why=None))
+        connection.execute(text("DELETE FROM erased"))
+    rescan(road.spool, road.database)
+    with road.database.read() as connection:
+        (row,) = holds.every(connection)
+        assert erased.every(connection) == {digest_of("1.2.3"): LONG_AGO, "f" * 64: LONG_AGO}
+    assert row["study_instance_uid"] != spoilt
+    assert (row["held_at"], row["held_by"], row["held_why"]) == (LONG_AGO, "a", "b")
+    rescan(road.spool, road.database)  # nothing is written twice
+    assert len(list((road.spool.root / "decisions" / "deletions").iterdir())) == 1
+
+
+def test_a_study_that_was_missed_is_not_deleted_while_it_is_fetched(road: Road) -> None:
+    come(road)
+    now = road.database.now()
+    with road.database.write() as connection:
+        missed.want(connection, peer="pacs", study_instance_uid=UID, there=6, at=now, now=now)
+        connection.execute(fetch.update().values(state=FetchState.MOVING, started_at=now))
+    with pytest.raises(NodeError, match="try again in a minute"):
+        erase(road.spool, road.database, UID)
+    with road.database.write() as connection:
+        connection.execute(fetch.update().values(state=FetchState.PENDING))
+    assert erase(road.spool, road.database, UID) == 6

@@ -53,7 +53,7 @@ def port(config: Config, spool: Spool, database: Database, tmp_path: Path) -> It
         with Receiver(config, spool, database).running() as listening:
             yield listening
     finally:
-        ticks.shutdown()
+        ticks.shutdown(wait_s=30)
 
 
 def the_study(database: Database) -> RowMapping | None:

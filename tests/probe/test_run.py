@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from dicom_ai_node.config.disabled import disable, enable
 from dicom_ai_node.config.installed import InstalledModel
@@ -17,17 +18,21 @@ from dicom_ai_node.database import probe_runs, signs, studies
 from dicom_ai_node.database.books import books
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.database.probe_runs import ProbeRun, Stage
+from dicom_ai_node.database.tables import study
 from dicom_ai_node.deliver import PeerQueue
+from dicom_ai_node.intake.plan import Plan, Planner
 from dicom_ai_node.models.installation.install import install
 from dicom_ai_node.peers.open import open_peer
+from dicom_ai_node.probe.ending import wind_up
 from dicom_ai_node.probe.run import Probe
 from dicom_ai_node.receive.server import Receiver
 from dicom_ai_node.spool import Spool
 from dicom_ai_node.study import StudyState
+from tests import dicom_factory
 from tests.acceptance.loopback import free_port, own_network
 from tests.acceptance.orthanc import Orthanc, executable
 from tests.intake.in_process import Road
-from tests.made import IS_CT, configuration
+from tests.made import IS_CT, arrive, configuration
 from tests.tools import missing_tool
 
 pytestmark = pytest.mark.orthanc
@@ -101,6 +106,13 @@ class Tried:
         while not self.road.intake.settle_quiet(now=self.database.now()):
             assert time.monotonic() < deadline
 
+    def chosen(self) -> list[tuple[str, tuple[str, ...]]]:
+        return [(job.model, job.send_to) for job in self.road.jobs()]
+
+    def reload_without_probe(self) -> None:
+        self.config = self.config.model_copy(update={"probe": None})
+        self.road = Road(self.config, self.spool, self.database, self.installed)
+
     def deliver(self) -> None:
         while self.queue.deliver_due(now=self.database.now()):
             pass
@@ -133,10 +145,12 @@ def tried(
                     "port": pacs.dicom_port,
                     **changes.pop("peer", {}),
                 },
+                "clinic": {"kind": "folder", "path": tmp_path / "clinic"},
+                "research": {"kind": "folder", "path": tmp_path / "research"},
             },
             routes=[
-                {"model": "threshold-ct", "send_to": ["pacs"], "require": [IS_CT]},
-                {"model": "other", "name": "clinic", "send_to": ["pacs"], "require": [IS_CT]},
+                {"model": "threshold-ct", "send_to": ["pacs", "clinic"], "require": [IS_CT]},
+                {"model": "other", "name": "research", "send_to": ["research"], "require": [IS_CT]},
             ],
             probe={"every_h": 24, "peer": "pacs", "within_min": 15, **changes},
         )
@@ -159,8 +173,8 @@ def test_each_stage_is_passed_by_what_really_happened(tried: Callable[..., Tried
     assert (node.look().stage, node.study()) == (Stage.JUDGING, StudyState.RECEIVING)
     node.judge()
     assert node.look().stage is Stage.WORKING
-    # the clinic's route takes CT, and not the study of nobody
-    assert [job.model for job in node.road.jobs()] == ["threshold-ct"]
+    # the others take CT, and not the study of nobody
+    assert node.chosen() == [("threshold-ct", ("pacs",))]
     assert node.road.work() == 1
     assert node.look().stage is Stage.DELIVERING
     node.deliver()
@@ -282,6 +296,79 @@ def test_a_receiver_that_refuses_the_probe_is_named(tried: Callable[..., Tried])
     assert "the node's own receiver" in (run.waits_for or "")
     run = node.look(after_min=31)
     assert (run.stage, run.passed) == (Stage.SENDING, False)
+
+
+def test_a_probe_that_is_taken_out_of_the_configuration_reaches_no_clinic(
+    tried: Callable[..., Tried],
+) -> None:
+    """Whoever is first: intake, or the tick that ends the run."""
+    node = tried()
+    node.look()
+    node.reload_without_probe()
+    node.judge()
+    assert node.chosen() == [("threshold-ct", ("pacs",))]
+    wind_up(node.spool, node.database, now=node.database.now())
+    assert (node.run.stage, node.run.passed) == (Stage.JUDGING, False)
+    assert "taken out of the configuration" in (node.run.reason or "")
+    assert [job.state for job in node.road.jobs()] == ["cancelled"]
+    assert node.road.work() == 0
+
+
+def test_a_patients_study_under_the_probes_title_has_every_route(
+    tried: Callable[..., Tried],
+) -> None:
+    node = tried()
+    node.look()
+    node.road.models["other"] = node.installed["threshold-ct"]
+    now = node.database.now() - 1
+    arrive(node.spool, node.database, dicom_factory.series(), now=now, calling=PROBE)
+    with node.database.read() as connection:
+        other = [row["id"] for row in connection.execute(select(study)).mappings()][-1]
+    deadline = time.monotonic() + 20
+    while len(node.road.jobs()) < 2:
+        node.road.intake.settle_quiet(now=node.database.now())
+        assert time.monotonic() < deadline
+    found = {job.send_to for job in node.road.jobs() if job.study_id == other}
+    assert found == {("pacs", "clinic", "research")}
+
+
+def test_of_a_run_that_has_failed_nothing_is_made_and_its_images_go(
+    tried: Callable[..., Tried],
+) -> None:
+    """Its study becomes complete only after it has failed, and after the day that it is kept."""
+    node = tried(every_h=1000)
+    node.look()
+    assert node.look(after_min=31).passed is False
+    node.look(after_min=25 * 60)
+    assert node.study() is StudyState.RECEIVING  # it cannot be purged yet
+    node.judge()
+    assert node.study() is StudyState.REFUSED
+    assert node.road.jobs() == []
+    with node.database.read() as connection:
+        row = studies.find(connection, node.run.study_instance_uid)
+    assert row is not None
+    assert row["reason"] == "it is of a trial of the node that has ended"
+    node.look(after_min=25 * 60)
+    assert node.study() is StudyState.PURGED
+    with node.database.read() as connection:
+        later = node.began + 26 * 60 * MINUTE
+        assert probe_runs.to_remove(connection, passed_before=later, failed_before=later) == []
+
+
+def test_a_run_that_ends_while_its_study_is_judged_leaves_no_job(
+    tried: Callable[..., Tried], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = tried()
+    node.look()
+    plan = Planner.plan
+
+    def slow(*given: Any, **named: Any) -> Plan:
+        wind_up(node.spool, node.database, now=node.database.now())
+        return plan(*given, **named)
+
+    monkeypatch.setattr(Planner, "plan", slow)
+    node.judge()
+    assert (node.study(), node.road.jobs()) == (StudyState.REFUSED, [])
 
 
 def _delete(pacs: Orthanc, path: str) -> None:

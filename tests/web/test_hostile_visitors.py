@@ -1,19 +1,23 @@
 """What comes to the page's port and is no visit, and from where it can be reached (H9)."""
 
 import socket
+import ssl
 import time
 from pathlib import Path
 
 import pytest
 
 from dicom_ai_node.config.load import load
+from dicom_ai_node.config.settings import Config
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.errors import ConfigError
 from dicom_ai_node.job import Job, JobState
 from dicom_ai_node.roles import Role
-from dicom_ai_node.web import connection, guard
+from dicom_ai_node.spool import Spool
+from dicom_ai_node.web import connection, guard, peers
 from tests.database.made import again
-from tests.web.site import Served
+from tests.receive.certificates import Authority
+from tests.web.site import Served, served
 from tests.web.sockets import all_of, answer_to, connected
 
 pytestmark = pytest.mark.fault("H9")
@@ -76,6 +80,7 @@ def test_names_that_are_ours(page: Served, host: str) -> None:
     [
         {"Origin": "http://evil.example"},
         {"Origin": "null"},
+        {"Origin": "http://["},
         {"Origin": "http://127.0.0.1:1"},
         {"Origin": "", "Sec-Fetch-Site": "cross-site"},
     ],
@@ -184,6 +189,41 @@ def test_no_more_connections_than_there_are_places(page: Served) -> None:
     assert is_well(page)
 
 
+def descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def test_who_never_begins_tls_takes_a_place_for_a_few_seconds_only(
+    config: Config,
+    spool: Spool,
+    database: Database,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each would cost the process a descriptor for as long as it likes."""
+    monkeypatch.setattr(connection, "HANDSHAKE_S", 1.0)
+    shown = Authority.make(tmp_path / "ca").issue("web")
+    tls = {"certificate": shown.certificate, "key": shown.key}
+    web = config.web.model_validate({"port": 0, "tls": tls})
+    with served(config.model_copy(update={"web": web}), spool, database) as page:
+        before = descriptors()
+        many = 3 * connection.MOST_CONNECTIONS
+        address = ("127.0.0.1", page.port)
+        silent = [socket.create_connection(address, timeout=20) for _ in range(many)]
+        assert all_of(silent[-1]) == b""  # at once: there is no place
+        assert descriptors() - before < many + connection.MOST_CONNECTIONS + 8
+        assert {all_of(each) for each in silent} == {b""}  # and the others in time
+        for each in silent:
+            each.close()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        with connected(page) as plain, context.wrap_socket(plain) as secured:
+            secured.sendall(
+                b"GET /sign-in HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
+            )
+            assert all_of(secured).startswith(b"HTTP/1.1 200")
+
+
 def test_an_error_of_ours_shows_nothing_of_the_inside(page: Served, database: Database) -> None:
     visitor = page.visitor(Role.ACT)
     with database.write() as changed:
@@ -193,3 +233,17 @@ def test_an_error_of_ours_shows_nothing_of_the_inside(page: Served, database: Da
         answer = visitor.get(path)
         assert "Traceback" not in answer.text
         assert "sqlite" not in answer.text.lower()
+        assert "Content-Security-Policy" in answer.headers
+
+
+def test_what_nobody_foresaw_is_told_as_carefully(
+    page: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_site: object) -> None:
+        raise RuntimeError("of the inside")
+
+    monkeypatch.setattr(peers, "read_peers", broken)
+    answer = page.visitor(Role.LOOK).get("/peers")
+    assert (answer.status, "of the inside" in answer.text) == (500, False)
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]

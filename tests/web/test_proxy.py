@@ -5,6 +5,7 @@ import pytest
 from dicom_ai_node.job import Job
 from dicom_ai_node.roles import Role
 from tests.web.site import Served, Visitor
+from tests.web.sockets import answer_to
 
 PROXY = {
     "web": {
@@ -47,6 +48,30 @@ def test_the_address_on_record_is_the_one_the_proxy_saw(page: Served, quarantine
         "10.1.2.3",
     )
     assert (verb, about) == ("jobs retry", {"job_id": quarantined.id})
+
+
+def asked(page: Served, *lines: str) -> str:
+    """The answer to a sign-in with these headers beside the proxy's own."""
+    form = f"token={page.token(Role.LOOK)}"
+    head = (
+        *("POST /sign-in HTTP/1.1", "Host: 127.0.0.1", "Origin: http://127.0.0.1", *lines),
+        "Content-Type: application/x-www-form-urlencoded",
+        *(f"Content-Length: {len(form)}", "Connection: close"),
+    )
+    return answer_to(page, ("\r\n".join(head) + f"\r\n\r\n{form}").encode()).decode()
+
+
+@pytest.mark.fault("H9")
+def test_of_several_lines_the_last_is_the_proxys_own(page: Served) -> None:
+    """Some proxies add a line, and leave the visitor's own before it."""
+    answer = asked(
+        page,
+        *("X-Forwarded-For: 6.6.6.6", "X-Forwarded-For: 7.7.7.7, 10.1.2.3"),
+        *("X-Forwarded-Proto: http", "X-Forwarded-Proto: https"),
+    )
+    assert answer.startswith("HTTP/1.1 303")
+    assert "Secure" in answer
+    assert page.trail.acts[-1][0].address == "10.1.2.3"
 
 
 @pytest.mark.fault("H9")

@@ -1,21 +1,28 @@
 """Nobody sees anything without a token, and a token opens no more than its role."""
 
+import re
 import stat
 from pathlib import Path
 
 import pytest
+from fastapi.routing import APIRoute
 from sqlalchemy import update
 
 from dicom_ai_node.config.settings import Config
 from dicom_ai_node.database import tokens
 from dicom_ai_node.database.engine import Database
-from dicom_ai_node.database.tables import job, study
+from dicom_ai_node.database.tables import delivery, job, job_event, study, web_token
 from dicom_ai_node.errors import ConfigError
 from dicom_ai_node.job import Job
 from dicom_ai_node.roles import Role
 from dicom_ai_node.spool import Spool
+from dicom_ai_node.web import api, models, node, peers, queue, studies
+from dicom_ai_node.web import job as job_page
+from dicom_ai_node.web import study as study_page
 from dicom_ai_node.web.doors import SESSION
+from dicom_ai_node.web.sessions import Ended
 from dicom_ai_node.web.tries import Tries
+from tests.database.made import claimed, enqueued, publish
 from tests.web.site import Served, Visitor, served
 
 PAGES = ["/", "/studies", "/studies/1", "/peers", "/models", "/node", "/jobs/1"]
@@ -96,6 +103,33 @@ def test_revoking_a_token_ends_its_sessions(page: Served, database: Database) ->
     assert browser.sign_in(token).status == 403
 
 
+def test_a_session_is_not_of_another_token_that_has_its_number(
+    page: Served, database: Database
+) -> None:
+    """After a restore, a number may be that of another token."""
+    visitor = page.visitor(Role.LOOK)
+    with database.write() as connection:
+        connection.execute(update(web_token).values(sha256="0" * 64, role="configure"))
+    assert visitor.get("/").status == 303
+
+
+def test_signing_out_ends_the_session_wherever_its_cookie_lies(page: Served) -> None:
+    visitor, other = page.visitor(Role.LOOK), page.visitor(Role.ACT)
+    copied = Visitor(page.port, cookies=dict(visitor.cookies))
+    visitor.post("/sign-out")
+    assert copied.get("/").status == 303
+    assert other.get("/").status == 200
+
+
+def test_ended_sessions_are_forgotten_with_their_cookies() -> None:
+    ended = Ended()
+    ended.add("a", until=10, now=0)
+    ended.add("b", until=20, now=5)
+    assert "a" in ended
+    ended.add("c", until=30, now=10)
+    assert ("a" in ended, "b" in ended) == (False, True)
+
+
 def test_signing_out_ends_the_session_in_the_browser(page: Served) -> None:
     visitor = page.visitor(Role.LOOK)
     answer = visitor.post("/sign-out")
@@ -105,11 +139,14 @@ def test_signing_out_ends_the_session_in_the_browser(page: Served) -> None:
 
 
 def test_guessing_is_limited_for_each_address(page: Served) -> None:
+    """Of those who guess: a good token is let in, for others may stand behind the same address."""
     good = page.token(Role.LOOK)
     visitor = page.anybody()
     assert {visitor.sign_in(f"guess {n}").status for n in range(10)} == {403}
     assert visitor.sign_in("another").status == 429
-    assert visitor.sign_in(good).status == 429
+    assert visitor.get("/api/jobs", Authorization="Bearer wrong").status == 429
+    assert visitor.get("/api/jobs", Authorization=f"Bearer {good}").status == 200
+    assert visitor.sign_in(good).status == 303
     assert page.anybody(address="127.0.0.2").sign_in(good).status == 303
 
 
@@ -139,10 +176,20 @@ def test_who_may_only_look_sees_no_uid(page: Served, database: Database, quarant
     said = "series 1.2.840.10008.77 of 2.25.4711: 3 of 5 images came, by 10.0.0.5"
     with database.write() as connection:
         connection.execute(update(study).values(reason=said))
-        connection.execute(update(job).values(error_text=said))
+        connection.execute(update(job).values(error_text=said, reason=said))
+        connection.execute(update(job_event).values(why=said))
+        enqueued(connection, "sent")
+        publish(connection, claimed(connection))
+        connection.execute(update(delivery).values(status=said))
     look, act = page.visitor(Role.LOOK), page.visitor(Role.ACT)
-    paths = [*FOR_ALL, f"/jobs/{quarantined.id}", f"/studies/{quarantined.study_id}"]
-    paths += [f"/api/jobs/{quarantined.id}", "/api/jobs", "/api/studies", "/api/studies/1"]
+    paths = [
+        re.sub(r"{\w+}", number, route.path)
+        for module in (queue, job_page, studies, study_page, peers, models, node, api)
+        for route in module.router.routes
+        for number in "12"
+        if isinstance(route, APIRoute) and "GET" in route.methods
+    ]
+    assert {"/", "/studies/1", "/api/jobs/2"} <= {*paths}
     uids = (
         f">{quarantined.study_instance_uid}<",
         "study_instance_uid",
