@@ -33,6 +33,7 @@ class InForce(BaseModel):
     answered: int = 0  # times that it was asked to reload
     mistakes: tuple[str, ...] = ()  # for which the last of them was refused
     runs: bool = True  # False: the role has still to come back with it
+    directory: Path | None = None  # whose files it read
 
 
 def path_of(spool: Spool, role: str) -> Path:
@@ -78,11 +79,26 @@ def running(spool: Spool) -> dict[str, InForce]:
     return {role: said for role, said in found.items() if said is not None}
 
 
+def standing_in(spool: Spool, directory: Path) -> Config | None:
+    """What a node runs with that was started with this folder, whose files have mistakes now."""
+    for said in running(spool).values():
+        if said.directory is not None and said.directory.resolve() == directory.resolve():
+            return said.config
+    return None
+
+
 def not_in_force(spool: Spool, config: Config) -> list[str]:
     """Keys for which the files say something else than a node runs with that is there now."""
     return sorted(
         {key for said in running(spool).values() for key in changed_keys(said.config, config)}
     )
+
+
+def next_step(spool: Spool, config: Config) -> str:
+    """What has a node that runs with something else take what the files say."""
+    if any(needs_restart(said.config, config) for said in running(spool).values()):
+        return "restart the node: it keeps some of them"
+    return "`dicom-ai-node reload`"
 
 
 def changed_keys(before: Config, after: Config) -> list[str]:

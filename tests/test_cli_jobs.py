@@ -6,13 +6,14 @@ import time
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from typer.testing import CliRunner
 
 from dicom_ai_node.cli.app import app
 from dicom_ai_node.cli.job_list import waits_for_time
-from dicom_ai_node.database import deliveries, ladders, schema
+from dicom_ai_node.database import deliveries, ladders, schema, waiting
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.job import NOTE_SUBJECT, DeliveryState
 from tests.database.made import IN_TWO_FORMS, NOW, TWO_FORMS, claimed, enqueued
@@ -169,3 +170,19 @@ def test_a_job_of_other_hours_says_until_when_it_waits(home: Path) -> None:
 
 def test_a_list_says_how_long_ago(home: Path) -> None:
     assert re.search(r"2023-11-1\d \d\d:\d\d:\d\d \(\d+ d\)", said(home, "jobs", "list"))
+
+
+def test_a_peer_that_does_not_answer_is_why_a_job_waits(home: Path) -> None:
+    """At once, and not only after an hour."""
+    database = Database(f"sqlite:///{home}/node.db")
+    with closing(database), database.write() as connection:
+        later = database.now() + 60
+        waiting.put_off(connection, "pacs", until=later, status="pacs does not answer")
+    assert "waits for pacs: it does not answer; it is tried again" in said(home, "jobs", "list")
+    assert "waits for pacs: it does not answer" in said(home, "jobs", "show", "1")
+    runner = CliRunner(env={"COLUMNS": "200"})
+    with patch("dicom_ai_node.log.configure"):
+        told = runner.invoke(app, ["doctor", "--config", str(home / "config")]).output
+    (line,) = [each for each in told.splitlines() if "peer pacs: " in each]
+    assert line.startswith("warn")
+    assert "to the last try: it does not answer" in line

@@ -15,9 +15,11 @@ from pathlib import Path
 import pytest
 
 from dicom_ai_node.cli.app import command_line
+from dicom_ai_node.config.settings import Config
 from dicom_ai_node.database import schema
 from dicom_ai_node.database.engine import Database
 from tests.database.made import enqueued
+from tests.operator import Operator
 
 PROGRAM = [sys.executable, "-m", "dicom_ai_node"]
 
@@ -311,3 +313,15 @@ def test_a_backup_says_what_is_in_it(home: Path) -> None:
     made = json.loads(ran("backup", target, "--json", home=home)[1])
     assert made["files"] > 1
     assert json.loads(ran("backup", target, "--verify", "--json", home=home)[1]) == made
+
+
+def test_a_list_of_no_studies_has_no_heading(
+    tmp_path: Path, config: Config, database: Database
+) -> None:
+    assert Operator(tmp_path, config).must("studies", "list") == "No study has come.\n"
+
+
+def test_the_help_says_what_a_watched_table_is_in_a_pipe() -> None:
+    assert "into a pipe or a file once" in " ".join(
+        ran("status", "--help")[1].replace("│", " ").split()
+    )

@@ -105,7 +105,7 @@ def test_a_new_administrator_can_look_around(
         (["check", "--offline"], "no mistakes"),
         (["status"], "instances"),
         (["jobs", "list"], "Model"),
-        (["studies", "list"], "Study"),
+        (["studies", "list"], "No study has come"),
         (["models", "list"], "threshold-ct"),
         (["models", "show", "threshold-ct"], "threshold-ct"),
         (["echo", "archive"], "can be written"),

@@ -9,10 +9,12 @@ import pytest
 from dicom_ai_node import in_force
 from dicom_ai_node.config.load import load
 from dicom_ai_node.config.settings import Config
+from dicom_ai_node.database.engine import Database
 from dicom_ai_node.errors import ConfigError
 from dicom_ai_node.in_force import InForce
 from dicom_ai_node.spool import Spool
 from tests.made import configuration
+from tests.operator import Operator
 
 EVERYTHING: dict[str, Any] = {
     "node": {"ae_title": ["AI_NODE", "AI_2"], "language": "de", "accept_sop_classes": ["1.2.3"]},
@@ -130,3 +132,42 @@ def test_only_who_is_there_now_runs_with_something(config: Config, spool: Spool)
         assert list(in_force.running(spool)) == ["receive", "web"]
         with spool.lock("run"):
             assert list(in_force.running(spool)) == ["run"]
+
+
+@pytest.mark.parametrize("mistake", ["bogus: 1", "peers: ["])
+def test_a_mistake_in_the_files_takes_no_verb_from_who_has_a_running_node(
+    tmp_path: Path, config: Config, spool: Spool, database: Database, mistake: str
+) -> None:
+    """The kill switch least of all; and each of them is in the trail."""
+    operator = Operator(tmp_path, config)
+    operator.must("models", "install", "threshold-ct")
+    file = operator.config / "node.yaml"
+    file.write_text(f"node:\n  ae_title: AI\n  spool: {spool.root}   # here\n{mistake}\n")
+    assert operator.ask("status")[0] == 2  # no node runs: the files are all that there is
+
+    said = InForce(config=config, directory=tmp_path / "elsewhere")
+    in_force.write(spool, "run", said)
+    with spool.lock("run"):
+        assert operator.ask("status")[0] == 2  # another folder's node
+        in_force.write(spool, "run", InForce(config=config, directory=operator.config))
+        said_of_status = operator.must("status")
+        assert "have mistakes, which `dicom-ai-node check` names" in said_of_status
+        assert "is disabled" in operator.must("models", "disable", "threshold-ct")
+        assert "is enabled" in operator.must("models", "enable", "threshold-ct")
+        assert "models disable" in operator.must("audit", "list")
+        assert "would not start again: " in operator.ask("doctor")[1]
+        for excepted in (["check", "--offline"], ["reload"], ["config", "show"]):
+            assert operator.ask(*excepted)[0] == 2
+
+
+def test_status_says_what_a_changed_key_needs(tmp_path: Path, config: Config, spool: Spool) -> None:
+    """`reload` refuses a port: the node is to be restarted."""
+    operator = Operator(tmp_path, config)
+    in_force.write(spool, "run", InForce(config=configuration(tmp_path, node={"retain_days": 3})))
+    with spool.lock("run"):
+        assert "`dicom-ai-node reload`" in operator.must("status")
+        other = configuration(tmp_path, node={"port": 3})
+        in_force.write(spool, "run", InForce(config=other))
+        said = " ".join(operator.must("status").split())
+    assert "node.port" in said
+    assert "restart the node: it keeps some of them." in said

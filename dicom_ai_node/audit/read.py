@@ -4,7 +4,7 @@ import base64
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from dicom_ai_node.audit import codes
@@ -23,6 +23,7 @@ class Entry:
     who: str  # asked for it
     address: str
     others: tuple[str, ...]
+    addresses: tuple[str, ...]  # of those, each; empty where it has none
     study_instance_uid: str
     patient_id: str
     what: str  # the verb, what was refused, what failed
@@ -41,9 +42,23 @@ def entries(folder: Path, *, since: float = 0.0, study_instance_uid: str = "") -
             yield entry
 
 
-def every_line(folder: Path) -> Iterator[Line]:
+def turned_away(folder: Path, *, since: float) -> Iterator[Entry]:
+    """Who knocked at the node and was not known, the oldest first; the others have an address."""
+    first_day = f"{datetime.fromtimestamp(since, UTC):%Y-%m-%d}"
+    code = codes.NODE_AUTHENTICATION.value.encode()
+    for line in every_line(folder, first_day=first_day):
+        entry = _entry(line) if code in line.body else None
+        if entry is None or entry.kind != codes.NODE_AUTHENTICATION.meaning or entry.at < since:
+            continue
+        if entry.outcome and any(entry.addresses):
+            yield entry
+
+
+def every_line(folder: Path, *, first_day: str = "") -> Iterator[Line]:
     """Without those that somebody has spoilt: `verify` names them."""
     for path in day_files(folder):
+        if path.name < first_day:
+            continue
         with path.open("rb") as file:
             for content in file:
                 line = parse_line(content.removesuffix(b"\n"))
@@ -71,6 +86,7 @@ def _entry(line: Line) -> Entry | None:
     except ET.ParseError:
         return None
     first = next((each for each in parties if each.get("UserIsRequestor") == "true"), parties[0])
+    others = [each for each in parties if each is not first]
     subjects = root.findall("ParticipantObjectIdentification")
     return Entry(
         number=line.number,
@@ -80,7 +96,8 @@ def _entry(line: Line) -> Entry | None:
         outcome=int(event.get("EventOutcomeIndicator", "0")),
         who=first.get("UserID", ""),
         address=first.get("NetworkAccessPointID", ""),
-        others=tuple(each.get("UserID", "") for each in parties if each is not first),
+        others=tuple(each.get("UserID", "") for each in others),
+        addresses=tuple(each.get("NetworkAccessPointID", "") for each in others),
         study_instance_uid=_named(subjects, codes.STUDY.value),
         patient_id=_named(subjects, codes.PATIENT.value),
         what=_what(event, subjects),

@@ -86,14 +86,13 @@ def _on_record(verb: str, named: Mapping[str, Any]) -> Iterator[None]:
 def _recorder(verb: str, named: Mapping[str, Any]) -> Callable[[bool], None] | None:
     # here: `version`, and the shell's completion, ask for the verbs alone
     from dicom_ai_node.audit.trail import this_person
-    from dicom_ai_node.cli.node import DEFAULT_CONFIG
-    from dicom_ai_node.config.load import load
+    from dicom_ai_node.cli.node import DEFAULT_CONFIG, read_verb_config
     from dicom_ai_node.database.engine import Database
     from dicom_ai_node.node_trail import trail_of
     from dicom_ai_node.spool import Spool
 
     try:
-        config = load(Path(named.get("config") or DEFAULT_CONFIG))
+        config, _ = read_verb_config(Path(named.get("config") or DEFAULT_CONFIG))
     except ConfigError:
         return None  # the verb will say so, and do nothing
     actor = this_person()

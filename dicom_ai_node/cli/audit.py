@@ -46,7 +46,8 @@ def list_(
     for each in found:
         kind = f" ({each.kind})" if each.kind else ""
         failed = f" {_FAILED[each.outcome]}" if each.outcome else ""
-        who = f"{each.who} at {each.address}" if each.address else each.who
+        others = map(_party, each.others, each.addresses)
+        who = ", with ".join((_party(each.who, each.address), *others))
         out.print(visible(f"{moment(each.at)}  {each.event}{kind}{failed}: {who}"))
         if each.what:
             out.print(visible(f"    {each.what}"))
@@ -74,6 +75,10 @@ def verify(as_json: AsJson = False, config: ConfigDir = DEFAULT_CONFIG) -> None:
             typer.echo("No line was changed or taken out.")
     if found.faults:
         raise typer.Exit(1)
+
+
+def _party(name: str, address: str) -> str:
+    return f"{name} at {address}" if address and address != name else name
 
 
 def _opened(config: Path) -> Path:

@@ -8,7 +8,13 @@ from typing import Annotated
 
 import typer
 
-from dicom_ai_node.cli.node import DEFAULT_CONFIG, AsJson, ConfigDir, configure_log
+from dicom_ai_node.cli.node import (
+    DEFAULT_CONFIG,
+    AsJson,
+    ConfigDir,
+    configure_log,
+    read_verb_config,
+)
 from dicom_ai_node.cli.show import console, print_json
 from dicom_ai_node.config.load import load
 from dicom_ai_node.config.settings import Config
@@ -43,7 +49,7 @@ def doctor(
     from dicom_ai_node.doctor.finding import Level, fail, warn
 
     os.umask(0o077)
-    settings = load(config)
+    settings, mistakes = read_verb_config(config)
     require_own_spool(settings)
     spool = Spool(settings.node.spool)
     configure_log(settings, spool)
@@ -54,8 +60,8 @@ def doctor(
         log.warning("books_corrected", tallies=len(wrong))
     findings = [
         *(warn("owners", said, step) for said, step in _doubts(settings, config)),
-        *(fail("secrets", said, step) for said, step in _secrets(config)),
-        *examine(settings, spool, database, every=every),
+        *(fail("secrets", said, step) for said, step in ([] if mistakes else _secrets(config))),
+        *examine(settings, spool, database, every=every, mistakes=mistakes),
     ]
     database.close()
     if as_json:

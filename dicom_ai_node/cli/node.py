@@ -13,7 +13,7 @@ from dicom_ai_node import in_force, log
 from dicom_ai_node.audit import current
 from dicom_ai_node.audit.trail import Trail
 from dicom_ai_node.cli.show import AsJson as AsJson
-from dicom_ai_node.config.load import load
+from dicom_ai_node.config.load import load, spool_of
 from dicom_ai_node.config.settings import Config
 from dicom_ai_node.database import schema, soundness
 from dicom_ai_node.database.engine import Database
@@ -41,7 +41,12 @@ class Node:
     models: Mapping[str, "InstalledModel"]  # as Store.by_label(); empty for what runs none
 
 
-def open_node(
+def open_node(directory: Path) -> Node:
+    """For a verb, with `verb_config()`; see `open_role()`."""
+    return _opened(directory, verb_config(directory), need_models=False)
+
+
+def open_role(
     directory: Path,
     *,
     need_models: bool = False,
@@ -52,13 +57,17 @@ def open_node(
 
     The configuration is what stands in `in_force_file`, if there is one, whatever the folder says.
     """
-    os.umask(0o077)
     config = read_config(
         directory,
         need_models=need_models,
         need_secrets=need_secrets,
         in_force_file=in_force_file,
     )
+    return _opened(directory, config, need_models=need_models)
+
+
+def _opened(directory: Path, config: Config, *, need_models: bool) -> Node:
+    os.umask(0o077)
     require_own_spool(config)
     spool = Spool(config.node.spool)
     configure_log(config, spool)
@@ -88,10 +97,40 @@ def read_config(
     need_secrets: bool = False,
     in_force_file: Path | None,
 ) -> Config:
-    """Raises ConfigError; see `open_node()`."""
+    """Raises ConfigError; see `open_role()`."""
     if in_force_file is not None and in_force_file.exists():
         return in_force.read(in_force_file).config
     return load(directory, need_models=need_models, need_secrets=need_secrets)
+
+
+def verb_config(directory: Path) -> Config:
+    """That of `read_verb_config()`; a line says so where it is not what the files say."""
+    config, mistakes = read_verb_config(directory)
+    if mistakes:
+        typer.echo(
+            f"dicom-ai-node: the files in {directory} have mistakes, which `dicom-ai-node check` "
+            "names: this is the configuration that the node runs with",
+            err=True,
+        )
+    return config
+
+
+def read_verb_config(directory: Path) -> tuple[Config, list[str]]:
+    """What the files say; where they have mistakes, what the node runs with that was started with
+    them, and the mistakes: half an edit takes the kill switch from nobody. Raises ConfigError."""
+    try:
+        return load(directory), []
+    except ConfigError as error:
+        config = _standing_in(directory)
+        if config is None:
+            raise
+        return config, str(error).splitlines()
+
+
+def _standing_in(directory: Path) -> Config | None:
+    root = spool_of(directory)
+    # else it would be made
+    return in_force.standing_in(Spool(root), directory) if root.is_dir() else None
 
 
 def _models(config: Config) -> Mapping[str, "InstalledModel"]:

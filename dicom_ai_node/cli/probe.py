@@ -6,14 +6,18 @@ from typing import Annotated
 
 import typer
 
+from dicom_ai_node import in_force
 from dicom_ai_node.cli.node import DEFAULT_CONFIG, AsJson, ConfigDir, Node, open_node
 from dicom_ai_node.cli.show import print_json
+from dicom_ai_node.config.alarms_check import RUNBOOK
 from dicom_ai_node.database import probe_runs
 from dicom_ai_node.database.probe_runs import STAGES, ProbeRun, Stage
 from dicom_ai_node.errors import NodeError
+from dicom_ai_node.spool import is_held
 
 _POLL_S = 0.3
 _NOBODY_S = 30.0  # the node looks every two seconds
+_FAILS_AFTER = 2  # times `within_min`, as the node has it
 _IN_WORDS = {
     Stage.SENDING: "sent to the node, as {model} takes it",
     Stage.JUDGING: "complete, and judged by its route",
@@ -43,13 +47,17 @@ def probe(
 
     node = open_node(config)
     if node.config.probe is None:
-        raise NodeError("no probe is configured: name at least `probe: {every_h: 24, peer: …}`")
+        raise NodeError(
+            "no probe is configured: name at least `probe: {every_h: 24, peer: …}`, with its route "
+            f"and its entry of accept ({RUNBOOK})"
+        )
     if last:
         with node.database.read() as connection:
             found = probe_runs.last(connection)
         if found is None:
             raise NodeError("the node has not tried itself yet: run `dicom-ai-node probe`")
     else:
+        _require_taken(node)
         with node.database.write() as connection:
             found = begin(connection, node.config.probe, now=node.database.now())
     run = found if last else _followed(node, found, quiet=as_json)
@@ -61,11 +69,33 @@ def probe(
         raise typer.Exit(1)
 
 
+def _runs(node: Node) -> bool:
+    """Without asking for the locks: a part that starts at this moment must get its own."""
+    return any(is_held(node.spool.locks / f"{role}.lock") for role in ("run", "deliver"))
+
+
+def _require_taken(node: Node) -> None:
+    """Raises NodeError where nobody would take the run up."""
+    if not _runs(node):
+        raise NodeError("the node does not run: start it (`dicom-ai-node run`), and try again")
+    running = in_force.running(node.spool)
+    said = running.get("run") or running.get("deliver")
+    if said is None:
+        return
+    if any(key.startswith("probe") for key in in_force.changed_keys(said.config, node.config)):
+        raise NodeError(
+            "the node runs with another `probe` than the files say: `dicom-ai-node reload`, and "
+            "try again"
+        )
+
+
 def _followed(node: Node, run: ProbeRun, *, quiet: bool) -> ProbeRun:
-    """Until it has ended."""
+    """Until it has ended; raises NodeError where it does not, or the node does not run."""
+    assert node.config.probe is not None  # noqa: S101 — who begins one has looked
+    within_s = node.config.probe.within_min * 60 * _FAILS_AFTER + _NOBODY_S
     said = 0
     waits_for: str | None = None
-    began = time.monotonic()
+    began = seen = time.monotonic()
     while True:
         with node.database.read() as connection:
             run = probe_runs.find(connection, run.id) or run
@@ -78,8 +108,15 @@ def _followed(node: Node, run: ProbeRun, *, quiet: bool) -> ProbeRun:
         said, waits_for = max(said, behind), run.waits_for
         if run.finished_at is not None:
             return run
-        if run.looked_at is None and time.monotonic() - began > _NOBODY_S:
-            raise NodeError("nobody takes it up: start the node (`dicom-ai-node run`), and wait")
+        now = time.monotonic()
+        seen = now if _runs(node) else seen
+        if now - seen > _NOBODY_S:
+            raise NodeError("the node does not run any more: start it (`dicom-ai-node run`)")
+        if (run.looked_at is None and now - began > _NOBODY_S) or now - began > within_s:
+            raise NodeError(
+                "the node runs, and does not go on with it: see the log of its part `deliver`, and "
+                "`dicom-ai-node probe --last`"
+            )
         time.sleep(_POLL_S)
 
 

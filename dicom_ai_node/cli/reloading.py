@@ -165,5 +165,11 @@ class Reloading:
         return True
 
     def _write(self, config: Config, mistakes: Sequence[str] = (), *, runs: bool = True) -> None:
-        said = InForce(config=config, answered=self._answered, mistakes=tuple(mistakes), runs=runs)
+        said = InForce(
+            config=config,
+            answered=self._answered,
+            mistakes=tuple(mistakes),
+            runs=runs,
+            directory=self.directory.absolute(),
+        )
         in_force.write(self.spool, self.role, said)

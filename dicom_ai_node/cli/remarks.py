@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from dicom_ai_node.config.alarms_check import RUNBOOK, rule_of_probe
 from dicom_ai_node.config.disabled import read_disabled
 from dicom_ai_node.config.installed import model_label
 from dicom_ai_node.config.settings import Config
@@ -18,8 +19,23 @@ def remarks(config: Config, directory: Path) -> Iterator[str]:
         yield "nobody may store yet, and the node will not start: name your PACS under accept:"
     if not config.routes:
         yield "no study is analysed: write under routes which model takes which series"
+    yield from open_to_all(config)
     yield from _unseen(config)
     yield from _models(config)
+
+
+def open_to_all(config: Config) -> Iterator[str]:
+    """Routes of the probe's model and peer that nothing keeps from patients' studies."""
+    probe = config.probe
+    if probe is None:
+        return
+    for index, route in enumerate(config.routes):
+        is_of_probe = route.model == probe.model and probe.peer in route.send_to
+        if is_of_probe and not route.has_rules and not route.inputs:
+            yield (
+                f"routes.{index}.model: this route has no rule, so that it takes patients' studies "
+                f"too: if it is for the probe alone, add `{rule_of_probe(probe)}` ({RUNBOOK})"
+            )
 
 
 def _unseen(config: Config) -> Iterator[str]:

@@ -14,7 +14,7 @@ import typer
 
 from dicom_ai_node import in_force
 from dicom_ai_node.cli.activity import running
-from dicom_ai_node.cli.node import Node, configure_log, open_node, read_config
+from dicom_ai_node.cli.node import Node, configure_log, open_role, read_config
 from dicom_ai_node.cli.reloading import NEEDS_MODELS, Reloading, unexpected
 from dicom_ai_node.config.settings import Config
 from dicom_ai_node.database import soundness
@@ -108,7 +108,7 @@ def holding(
     stop_on_signals(stop, leave)
     if supervised:
         stop_with_parent(stop, leave)
-    node = open_node(
+    node = open_role(
         directory,
         need_models=name in NEEDS_MODELS,
         need_secrets=True,

@@ -13,7 +13,7 @@ import typer
 from dicom_ai_node import in_force, metrics
 from dicom_ai_node.cli.alarm_threads import notifiers, watching
 from dicom_ai_node.cli.missed import catching_up
-from dicom_ai_node.cli.node import DEFAULT_CONFIG, ConfigDir, Node, open_node
+from dicom_ai_node.cli.node import DEFAULT_CONFIG, ConfigDir, Node, open_role
 from dicom_ai_node.cli.peer_threads import audit_senders, confirmations, peer_queues, prior_fetchers
 from dicom_ai_node.cli.reloading import Reloading, check_peers, require_senders
 from dicom_ai_node.cli.role import (
@@ -65,7 +65,7 @@ def run(config: ConfigDir = DEFAULT_CONFIG) -> None:
     """
     stop = ServiceNotify(stop_on_signals())
     hung_up = hangups()
-    node = open_node(config, need_models=True, need_secrets=True)
+    node = open_role(config, need_models=True, need_secrets=True)
     require_senders(node.config)
     check_peers(node.config, config)
     _require_ports(node)
@@ -144,7 +144,7 @@ def _share(directory: Path, in_force_file: Path | None) -> None:
     hung_up = hangups()
     stop = stop_on_signals()
     stop_with_parent(stop)
-    node = open_node(directory, in_force_file=in_force_file)
+    node = open_role(directory, in_force_file=in_force_file)
     with node.spool.share(RECEIVING_LOCK, wait_s=LOCK_WAIT_S):
         _listen(
             Held(

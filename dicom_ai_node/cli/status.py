@@ -67,7 +67,7 @@ def _sentences(node: Node, found: Books) -> Iterator[str]:
     if not_in_force := in_force.not_in_force(node.spool, node.config):
         yield (
             f"The files say something else than the node runs with ({', '.join(not_in_force)}): "
-            "run `dicom-ai-node reload`."
+            f"{in_force.next_step(node.spool, node.config)}."
         )
     yield f"balanced: {'yes' if found.balanced else 'no: run `dicom-ai-node doctor`'}"
 

@@ -49,7 +49,7 @@ def list_(
         print_json(found)
         return
     out = console(soft_wrap=True)  # a UID is never cut, so that it can be copied
-    out.print("Last instance, Study Instance UID")
+    out.print("Last instance, Study Instance UID" if found else "No study has come.")
     for row in found:
         last = moment_and_age(row["last_received_at"], now=database.now())
         out.print(f"{last}  {row['study_instance_uid']}")

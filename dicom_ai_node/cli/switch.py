@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dicom_ai_node.cli import completing
-from dicom_ai_node.cli.node import DEFAULT_CONFIG, ConfigDir
-from dicom_ai_node.config.load import load
+from dicom_ai_node.cli.node import DEFAULT_CONFIG, ConfigDir, verb_config
 
 if TYPE_CHECKING:
     from dicom_ai_node.config.installed import InstalledModel
@@ -53,7 +52,7 @@ def enable(name: Name, version: Version = None, config: ConfigDir = DEFAULT_CONF
     from dicom_ai_node.config import disabled
     from dicom_ai_node.config.installed import model_label
 
-    store = load(config).node.models
+    store = verb_config(config).node.models
     switched = [of for of in disabled.read_disabled(store) if of[0] == name]
     found = [of for of in switched if version in (None, of[1])]
     for each in found:

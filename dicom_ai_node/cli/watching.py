@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 EVERY_S = 2.0
 
 Watch = Annotated[
-    bool, typer.Option("--watch", help="Again every 2 s until Ctrl-C; with --json, each change.")
+    bool,
+    typer.Option(
+        "--watch",
+        help="Again every 2 s until Ctrl-C; into a pipe or a file once, with --json each change.",
+    ),
 ]
 
 

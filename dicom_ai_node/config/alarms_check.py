@@ -9,6 +9,8 @@ from dicom_ai_node.config.settings import AcceptEntry, Config
 
 Mistake = tuple[tuple[str | int, ...], str]  # the key, and what is to be done
 
+RUNBOOK = "docs/runbook.md#the-probe"
+
 
 def mistakes_of_probe(config: Config) -> Iterator[Mistake]:
     probe = config.probe
@@ -22,7 +24,8 @@ def mistakes_of_probe(config: Config) -> Iterator[Mistake]:
     if not config.routes_of_probe(probe.model, probe.peer):
         text = (
             f"no route takes its study to {probe.model} and {probe.peer}: write one, with "
-            f"`model: {probe.model}` and `send_to: [{probe.peer}]`"
+            f"`model: {probe.model}`, `send_to: [{probe.peer}]` and `{rule_of_probe(probe)}`, so "
+            f"that no patient's study goes to it ({RUNBOOK})"
         )
         yield ("probe", "model"), text
     if config.node.port is None and probe.tls is None:
@@ -34,6 +37,11 @@ def mistakes_of_probe(config: Config) -> Iterator[Mistake]:
             f"[{config.node.own_address}]}} to accept"
         )
         yield ("probe", "ae_title"), text
+
+
+def rule_of_probe(probe: ProbeSettings) -> str:
+    """For a route that is for its study alone."""
+    return f"require: [{{attr: $calling_ae, op: eq, value: {probe.ae_title}}}]"
 
 
 def _lets_in(entry: AcceptEntry, probe: ProbeSettings, config: Config) -> bool:

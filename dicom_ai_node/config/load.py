@@ -1,6 +1,7 @@
 """`load(directory)`: every `*.yaml` in name order, then the environment, then validation."""
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +12,16 @@ from pydantic import ValidationError
 from dicom_ai_node.config.agreement import disagreements
 from dicom_ai_node.config.environment import override
 from dicom_ai_node.config.mistakes import describe
+from dicom_ai_node.config.node import NodeSettings
 from dicom_ai_node.config.reading import read_yaml
 from dicom_ai_node.config.routed_models import missing_models
 from dicom_ai_node.config.secret_file import CHECK_FILES
 from dicom_ai_node.config.settings import Config
 from dicom_ai_node.config.tree import Key, Tree, placed
 from dicom_ai_node.errors import ConfigError
+
+# of a file that is no YAML: an indented `spool: place`, in quotes or not, and a comment behind it
+_SPOOL = re.compile(r"""^[ \t]+spool:[ \t]+(["']?)(.+?)\1[ \t]*(?:#.*)?$""", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +81,20 @@ def load_with_places(
     if wrong:
         raise ConfigError("\n".join(wrong))
     return Loaded(config=config, tree=tree)
+
+
+def spool_of(directory: Path, environ: Mapping[str, str] = os.environ) -> Path:
+    """Where files with mistakes have the spool, as far as they can be read. Raises ConfigError."""
+    tree, _ = _merged(directory, environ)
+    node = tree.values.get("node")
+    named = node.get("spool") if isinstance(node, dict) else None
+    if isinstance(named, str):
+        return Path(named)
+    for file in sorted(directory.glob("*.yaml")):
+        if found := _SPOOL.search(file.read_text(errors="replace")):
+            return Path(found[2])
+    default: Path = NodeSettings.model_fields["spool"].default
+    return default
 
 
 def located(error: ConfigError, directory: Path) -> ConfigError:

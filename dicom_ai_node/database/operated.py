@@ -58,6 +58,7 @@ def why_they_wait(
         if job.state is JobState.QUEUED and (marker := disabled.get((job.model, job.version)))
     }
     ready = [job.id for job in found if job.state is JobState.READY]
+    waits |= waiting.last_answers(connection, ready)
     for job_id, waited_for in waiting.peers_of(connection, ready).items():
         if gone := waited_for.difference(peers):
             waits[job_id] = waiting.without_peer(gone)

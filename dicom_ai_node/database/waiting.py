@@ -1,5 +1,6 @@
 """What waits for a peer that is not there, or is no longer configured."""
 
+import re
 from collections.abc import Collection, Sequence
 
 from sqlalchemy import Connection, select, update
@@ -12,6 +13,9 @@ _WAITS = (
     delivery.c.state == DeliveryState.PENDING,
     delivery.c.job_id.in_(select(job.c.id).where(job.c.state == JobState.READY)),
 )
+
+_WAS_TRIED = (delivery.c.tries > 0, delivery.c.status.is_not(None))
+_CODE = re.compile("[0-9A-F]{4}")
 
 
 def put_off(connection: Connection, peer: str, *, until: float, status: str) -> None:
@@ -67,6 +71,31 @@ def peers_of(connection: Connection, job_ids: Collection[int]) -> dict[int, set[
     for job_id, peer in connection.execute(query.distinct()):
         found.setdefault(job_id, set()).add(peer)
     return found
+
+
+def last_answers(connection: Connection, job_ids: Collection[int]) -> dict[int, str]:
+    """By job, what a peer for which something of it waits said to the last try, as a sentence."""
+    query = (
+        select(delivery.c.job_id, delivery.c.peer, delivery.c.status)
+        .where(delivery.c.job_id.in_(job_ids), *_WAITS, *_WAS_TRIED)
+        .order_by(delivery.c.id.desc())
+    )
+    rows = connection.execute(query)
+    return {job_id: f"waits for {peer}: {_of(peer, status)}" for job_id, peer, status in rows}
+
+
+def last_answer(connection: Connection, peer: str) -> str | None:
+    """What it said to the last try of something that still waits for it."""
+    query = select(delivery.c.status).where(delivery.c.peer == peer, *_WAITS, *_WAS_TRIED).limit(1)
+    status = connection.scalar(query)
+    return None if status is None else _of(peer, status)
+
+
+def _of(peer: str, status: str) -> str:
+    if _CODE.fullmatch(status):
+        return f"it answered {status}; it is tried again"
+    said = f"it {status.removeprefix(f'{peer} ')}" if status.startswith(f"{peer} ") else status
+    return f"{said}; it is tried again"
 
 
 def give_up(

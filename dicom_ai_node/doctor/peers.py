@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from dicom_ai_node.config.settings import Config
-from dicom_ai_node.database import health
+from dicom_ai_node.database import health, waiting
 from dicom_ai_node.database.books import books
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.doctor.finding import Finding, fail, ok, warn
@@ -14,20 +14,24 @@ _LATE_S = 3600.0
 def examine(config: Config, database: Database) -> Iterator[Finding]:
     with database.read() as connection:
         found = books(connection)
+        answers = {name: waiting.last_answer(connection, name) for name in found.waiting}
         seen = {name: health.last_contact(connection, name) for name in config.peers}
     now = database.now()
     for name in config.peers:
-        waiting = found.waiting.get(name)
+        waits = found.waiting.get(name)
         last = seen[name]
         took = "never took anything" if last is None else f"took something {_ago(now - last)}"
-        if waiting is None:
+        if waits is None:
             yield ok(f"peer {name}", f"nothing waits for it; it {took}")
-        elif waiting.since is not None and now - waiting.since > _LATE_S:
-            text = f"{waiting.objects} objects wait, the oldest since {_ago(now - waiting.since)}"
-            step = f"`dicom-ai-node echo {name}`: is it there?"
-            yield warn(f"peer {name}", f"{text}; it {took}", step)
+        elif answers[name] or (waits.since is not None and now - waits.since > _LATE_S):
+            since = f", the oldest since {_ago(now - waits.since)}" if waits.since else ""
+            text = f"{waits.objects} objects wait{since}; it {took}"
+            said = f"; to the last try: {answers[name]}" if answers[name] else ""
+            yield warn(
+                f"peer {name}", f"{text}{said}", f"`dicom-ai-node echo {name}`: is it there?"
+            )
         else:
-            yield ok(f"peer {name}", f"{waiting.objects} objects are on their way; it {took}")
+            yield ok(f"peer {name}", f"{waits.objects} objects are on their way; it {took}")
     for name in found.waiting_for.keys() - config.peers.keys():
         yield fail(
             f"peer {name}",

@@ -16,12 +16,14 @@ _SENTENCES = {
     "connection_from_stranger": "no entry of accept has this address: the connection was closed",
     "tls_handshake_failed": "the TLS handshake failed: the connection was closed",
 }
+CALLED_UNKNOWN = (
+    "this node does not have the AE title that it was called by: the association was refused"
+)
 # PS3.8 Table 9-21: the calling, and the called AE title is not recognised
 _UNKNOWN = {
     (1, 1, 3): "no entry of accept has this AE title from this address with this certificate: "
     "the association was refused",
-    (1, 1, 7): "this node does not have the AE title that it was called by: the association was "
-    "refused",
+    (1, 1, 7): CALLED_UNKNOWN,
 }
 _A_MINUTE = 60.0
 _MOST_A_MINUTE = 100  # messages of one process, however many addresses there are

@@ -55,17 +55,12 @@ def node(tmp_path: Path, said: dict[str, Any]) -> Iterator[NodeProcess]:
 
 def reload(node: NodeProcess) -> tuple[int, str]:
     """Patient: where much else runs, a role needs a minute to come back."""
+    return asked(node, "reload --wait 240")
+
+
+def asked(node: NodeProcess, words: str) -> tuple[int, str]:
     done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "dicom_ai_node",
-            "reload",
-            "--wait",
-            "240",
-            "--config",
-            str(node.config),
-        ],
+        [sys.executable, "-m", "dicom_ai_node", *words.split(), "--config", str(node.config)],
         capture_output=True,
         text=True,
         check=False,
@@ -158,6 +153,22 @@ def test_what_is_half_edited_is_nobodys_start(node: NodeProcess, said: dict[str,
     file.write_text(good)
     assert reload(node)[0] == 0
     assert node.stop() == 0
+
+
+def test_a_mistake_in_the_files_leaves_the_kill_switch_to_who_has_a_running_node(
+    node: NodeProcess,
+) -> None:
+    file = node.config / "node.yaml"
+    good = file.read_text()
+    file.write_text(good.replace("{", '{"bogus": 1, ', 1))
+    for words in ("models disable threshold-ct", "models enable threshold-ct", "jobs list"):
+        status, text = asked(node, words)
+        assert status == 0
+        assert "which `dicom-ai-node check` names" in text
+    assert "the node runs, and would not start again: " in asked(node, "doctor")[1]
+    assert node.stop() == 0
+    status, text = asked(node, "jobs list")
+    assert (status, "bogus" in text) == (2, True)
 
 
 def test_what_a_role_cannot_run_with_is_taken_back(node: NodeProcess, said: dict[str, Any]) -> None:

@@ -17,11 +17,14 @@ from dicom_ai_node.audit.trail import Trail
 from dicom_ai_node.audit.verify import verify
 from dicom_ai_node.config.settings import Config
 from dicom_ai_node.database.engine import Database
+from dicom_ai_node.doctor import senders
+from dicom_ai_node.doctor.finding import Level
 from dicom_ai_node.receive import strangers
 from dicom_ai_node.receive.server import Receiver
 from dicom_ai_node.spool import Spool
 from tests.audit.schema import assert_valid, event, identified, kind, messages, parties, subject
 from tests.dicom_factory import series
+from tests.operator import Operator
 from tests.receive.scu import association, refusal, slices
 
 
@@ -175,3 +178,29 @@ def test_a_trail_that_cannot_be_written_keeps_nobody_from_storing(
         assert send(port, slices(name="later")) == [0]
         wait(lambda: messages(trail.folder))
     assert verify(trail.folder).faults == ()
+
+
+def test_doctor_and_the_list_say_who_was_turned_away(
+    receiver: int, trail: Trail, config: Config, spool: Spool, tmp_path: Path
+) -> None:
+    assert [each.level for each in senders.examine(config, spool)] == [Level.OK]
+    with association(receiver, calling="ORTHANC") as assoc:
+        assert refusal(assoc) == (1, 1, 3)
+    wait(lambda: messages(trail.folder))
+    (found,) = senders.examine(config, spool)
+    assert found.level is Level.WARN
+    assert "turned away once in the last 24 hours, the last from 127.0.0.1 as ORTHANC" in found.text
+    assert "in one entry of accept" in found.next_step
+    listed = Operator(tmp_path, config).must("audit", "list")
+    assert ", with ORTHANC at 127.0.0.1" in listed
+
+    entry = config.accept[0].model_copy(update={"ae_title": "ORTHANC"})
+    mended = config.model_copy(update={"accept": (*config.accept, entry)})
+    assert [each.level for each in senders.examine(mended, spool)] == [Level.OK]
+
+    with association(receiver, called="ANOTHER") as assoc:
+        assert refusal(assoc) == (1, 1, 7)
+    wait(lambda: len(messages(trail.folder)) > 2)
+    (found,) = senders.examine(mended, spool)
+    assert found.level is Level.WARN
+    assert "node.ae_title" in found.next_step

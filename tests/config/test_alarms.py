@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from dicom_ai_node.cli.remarks import open_to_all
 from dicom_ai_node.config.load import load
 from dicom_ai_node.errors import ConfigError
 
@@ -33,6 +34,21 @@ def loaded(folder: Path, **sections: Any) -> str:
 
 def test_a_probe_that_can_come_back_is_right(tmp_path: Path) -> None:
     assert loaded(tmp_path) == ""
+
+
+def test_the_route_that_is_named_takes_the_probe_alone(tmp_path: Path) -> None:
+    """Written as the mistake says, there is nothing left to be said; without its rule there is."""
+    said = loaded(tmp_path, routes=[])
+    rule = "require: [{attr: $calling_ae, op: eq, value: AI_NODE_PROBE}]"
+    assert rule in said
+    assert "docs/runbook.md#the-probe" in said
+    route = f"{{model: threshold-ct, send_to: [pacs], {rule}}}"
+    base = json.dumps({**BASE, "routes": []}).replace('"routes": []', f'"routes": [{route}]')
+    (tmp_path / "node.yaml").write_text(base)
+    assert list(open_to_all(load(tmp_path, {}))) == []
+    assert loaded(tmp_path) == ""
+    (remark,) = open_to_all(load(tmp_path, {}))
+    assert rule in remark
 
 
 @pytest.mark.parametrize(
