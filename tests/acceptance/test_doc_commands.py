@@ -42,7 +42,7 @@ ELSEWHERE = {
 # the state in which a node needs them; all others are for one that has delivered
 ON_A_QUEUE = ("jobs cancel", "jobs prioritise", "studies judge", "studies discard", "models enable")
 ON_WHAT_IS_UNDELIVERED = ("jobs retry",)
-# exit status 1 says that the node does not run, its PACS does not answer, or nothing is to be judged
+# exit status 1 says that the node does not run, its PACS is silent, or nothing is to be judged
 MAY_BE_ONE = ("doctor", "check", "echo", "studies judge UID --reviewed")
 
 
