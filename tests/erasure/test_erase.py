@@ -442,7 +442,9 @@ def test_a_deletion_that_was_killed_is_finished_while_the_node_runs(
     filled(road)
     killed(road, monkeypatch)
     if by == "the timed work":
-        ticks = schedule._start_slow(road.config, road.spool, road.database, ())
+        ticks = schedule._start_slow(
+            road.config, road.spool, road.database, (), schedule._Threads()
+        )
         try:
             ticks.get_job("taken_out").func()
         finally:
