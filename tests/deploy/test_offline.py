@@ -44,7 +44,7 @@ def _packed(home: Path, archive: Path) -> Path:
 
 def _unpacked(archive: Path, place: Path) -> Path:
     with tarfile.open(archive) as tar:
-        tar.extractall(place, filter="data")
+        tar.extractall(place)  # noqa: S202 — made by this test; `filter` came with 3.11.4
     return place / archive.stem
 
 
