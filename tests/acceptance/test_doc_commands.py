@@ -37,7 +37,7 @@ ELSEWHERE = {
     "studies missed": "test_cli_missed.py",
     "models record": "acceptance/test_models_page.py",
     "models convert": "models/formats/test_convert.py",
-    "models stress": "acceptance/test_models_page.py",
+    "models stress": "models/answering/test_stress.py",
 }
 # the state in which a node needs them; all others are for one that has delivered
 ON_A_QUEUE = ("jobs cancel", "jobs prioritise", "studies judge", "studies discard", "models enable")
