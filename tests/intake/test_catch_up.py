@@ -12,6 +12,7 @@ from dicom_ai_node.config.settings import Config
 from dicom_ai_node.database import fetched, fetches, studies
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.database.fetches import FetchState
+from dicom_ai_node.database.tables import fetch
 from dicom_ai_node.erasure.erase import erase
 from dicom_ai_node.intake.catch_up import MAX_TRIES
 from dicom_ai_node.job import Priority
@@ -64,6 +65,8 @@ def test_what_a_person_had_deleted_is_not_fetched_again(site: Site, archive: Arc
     site.catch_up_for(120)
     until(lambda: site.here(missed) == 2)
     assert len(site.settle()) == 1
+    with site.database.write() as connection:  # a minute later, by the clock of who deletes
+        connection.execute(fetch.update().values(finished_at=fetch.c.started_at - 120))
     erase(site.spool, site.database, str(missed[0].StudyInstanceUID))
     site.restart()
     site.catch_up_for(3 * EVERY_S)
