@@ -10,9 +10,11 @@ from tests.acceptance.kills.plan import MOST, plan
 from tests.acceptance.kills.rounds import Rounds
 
 SEED = 7
-# of verbs, and of a PACS that commits: test_killed_verbs.py, test_killed_commitment.py
+# of verbs, and of a PACS that commits: test_killed_verbs.py, test_erasure.py,
+# test_killed_commitment.py
 ELSEWHERE = {
     *(Step.PURGE_RECORDED, Step.PURGE_DONE, Step.DISCARD_RECORDED, Step.SCHEMA_WRITTEN),
+    Step.ERASURE_RECORDED,
     *(Step.COMMITMENT_NOTED, Step.COMMITMENT_ASKED, Step.COMMITMENT_RECORDED),
 }
 
