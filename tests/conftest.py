@@ -1,5 +1,6 @@
 """A node's parts in a folder of the test's own: real files, a real database, a real socket."""
 
+import os
 import random
 import shutil
 from collections.abc import Iterator
@@ -28,6 +29,14 @@ settings.load_profile("node")
 def pytest_configure(config: pytest.Config) -> None:
     # pynetdicom leaves the socket of a connection that was refused to the garbage collector
     config.addinivalue_line("filterwarnings", "ignore:unclosed <socket:ResourceWarning")
+
+
+@pytest.fixture(autouse=True)
+def _umask() -> Iterator[None]:
+    """Verbs that run in this process make it 077, as they should in theirs."""
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
 
 
 @pytest.fixture
