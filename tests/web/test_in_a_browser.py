@@ -15,6 +15,7 @@ from dicom_ai_node.spool import Spool
 from tests.dicom_factory import series
 from tests.intake.in_process import Road
 from tests.made import IS_CT, arrive, bright, configuration
+from tests.receive.raw_scu import wait
 from tests.tools import missing_tool
 from tests.viewers import chromium
 from tests.web.looks import FAINT, NAMELESS
@@ -220,7 +221,9 @@ def test_pictures_are_seen_by_those_who_may_act(
     browser.goto(f"{page.url}/jobs/{went_through.id}")
     shown = browser.get_by_alt_text("Slice with the outline of the result, picture 1")
     shown.first.scroll_into_view_if_needed()
-    browser.wait_for_function("document.querySelector('.pictures img').naturalWidth > 400")
+    # asked from here: the page's own policy forbids what the browser would have to evaluate
+    width = "document.querySelector('.pictures img').naturalWidth"
+    wait(lambda: browser.evaluate(width) > 400)
     browser.context.clear_cookies()
     sign_in(browser, page, Role.LOOK)
     browser.goto(f"{page.url}/jobs/{went_through.id}")
