@@ -67,6 +67,8 @@ def test_the_trail_of_a_study_from_start_to_stop(
         node.wait(lambda: len(there.received) > 5)
     node.kill()
     node.start(timeout_s=200)
+    # a role that is told to stop before it has begun says neither
+    node.wait(lambda: sum(kind(each) == "Application Start" for each in messages(folder)) == 8)
     assert node.said("jobs", "cancel", "77") == 1
     with there.running():
         assert node.stop() == 0
