@@ -6,27 +6,24 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from dicom_ai_node import metrics
-from dicom_ai_node.config.disabled import Disabled, disable, read_disabled
-from dicom_ai_node.config.installed import InstalledModel, model_label
+from dicom_ai_node.config.disabled import Disabled, read_disabled
+from dicom_ai_node.config.installed import InstalledModel
 from dicom_ai_node.config.settings import Config
-from dicom_ai_node.damage import take_out_damaged
-from dicom_ai_node.database import leases, studies
+from dicom_ai_node.database import leases
 from dicom_ai_node.database.engine import Database
 from dicom_ai_node.draining import is_draining
 from dicom_ai_node.durable_steps import Step, reached
 from dicom_ai_node.endings import Endings
 from dicom_ai_node.engines.engine import (
     MISMATCH,
-    MODEL_CHANGED,
-    NOT_COUNTED,
     Attempt,
     Engine,
     Failure,
     Room,
-    kind_in_words,
 )
 from dicom_ai_node.errors import ConfigError, LeaseLost, ResultMismatch
-from dicom_ai_node.job import DAMAGED, LOST, Job
+from dicom_ai_node.failures import LOST_TEXT, Failures, model_of, no_model
+from dicom_ai_node.job import LOST, Job
 from dicom_ai_node.log import get_logger, pseudonym, where
 from dicom_ai_node.prepare import outside_of, request_of
 from dicom_ai_node.report import Report, read_report
@@ -37,11 +34,6 @@ log = get_logger(__name__)
 
 POLL_S = 0.05
 LOOK_S = 1.0  # between two looks whether a job is still ours
-_LOST_TEXT = (
-    "images of this job are gone from the node's disk or damaged there: it is queued again as soon "
-    "as they are sent again"
-)
-NOT_COUNTED_AGAIN_S = 60.0  # after an attempt that was no fault of its study
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -202,16 +194,16 @@ class Worker:
             return
         request = self._request(job)
         if isinstance(request, Failure):
-            self._failed(job, request)
+            self._failures.settle(job, request)
             return
         started = self.engine.submit(request, alone=job.attempts > 1)
         now = self.database.now()
         self.held.append(Held(job=job, request=request, attempt=started, renewed_at=now))
 
     def _request(self, job: Job) -> Request | Failure:
-        model = self._model(job)
+        model = model_of(job, self.models)
         if model is None:
-            return _no_model(model_label(job.model, job.version))
+            return no_model(job)
         with self.database.read() as connection:
             request = request_of(
                 job,
@@ -223,11 +215,7 @@ class Worker:
                 self.config.node.language,
                 outside_of(job, model, self.config, self.spool, connection),
             )
-        return request or Failure(kind=LOST, text=_LOST_TEXT)
-
-    def _model(self, job: Job) -> InstalledModel | None:
-        label = model_label(job.model, job.version)
-        return next((each for each in self.models.values() if each.label == label), None)
+        return request or Failure(kind=LOST, text=LOST_TEXT)
 
     def _follow(self, held: Held) -> None:
         """Ask how it is going. Renews the lease at a third of its period."""
@@ -251,7 +239,7 @@ class Worker:
                 found = Failure(kind=MISMATCH, text=str(error))
         if isinstance(found, Failure):
             remove_folder(held.request.folder)
-            self._failed(held.job, found)
+            self._failures.settle(held.job, found)
 
     def _require_held(self, job: Job) -> None:
         """Who takes a job away does not wait for the next renewal; raises LeaseLost."""
@@ -275,51 +263,15 @@ class Worker:
             with suppress(LeaseLost):
                 self._endings.hand_over(each.job, "the worker was told to stop")
 
-    def _failed(self, job: Job, failure: Failure) -> None:
-        metrics.ATTEMPTS_FAILED.labels(kind_in_words(failure)).inc()
-        is_disabled = False
-        if failure.kind == MODEL_CHANGED:
-            model = self._model(job)
-            if model is None or not model.folder.exists():  # removed while the job was waiting
-                failure = _no_model(model_label(job.model, job.version))
-            else:
-                is_disabled = self._disable(model, failure)
-        if failure.kind in NOT_COUNTED:
-            log.error(
-                "job_waits", job=job.id, model=job.model, kind=failure.kind, text=failure.text
-            )
-            # who is disabled is not run until somebody enables it, and then at once
-            backoff_s = 0 if is_disabled else NOT_COUNTED_AGAIN_S
-            self._endings.hand_over(job, f"{failure.kind}: {failure.text}", backoff_s)
-            return
-        if failure.kind == MISMATCH:
-            self._endings.quarantine(job, failure)
-            return
-        if failure.kind in (LOST, DAMAGED) and self._is_short_of_instances(job):
-            lost = Failure(kind=failure.kind, text=_LOST_TEXT)
-            self._endings.quarantine(job, lost, event="job_without_instances")
-            return
-        log.warning("attempt_without_result", job=job.id, kind=failure.kind, text=failure.text)
-        self._endings.give_back(job, failure, self.config.work.retry_after_s * job.attempts)
-
-    def _is_short_of_instances(self, job: Job) -> bool:
-        """All of them are read: an attempt says that one is damaged, and not which."""
-        uids = [uid for several in job.inputs.values() for uid in several]
-        with self.database.read() as connection:
-            there = studies.instances_named(connection, self.spool, uids)
-        return take_out_damaged(there, self.spool, self.database) > 0 or len(there) < len(uids)
-
-    def _disable(self, model: InstalledModel, failure: Failure) -> bool:
-        """P26: no result of a model that is not the one that was installed. False where the store
-        cannot be written to; then each job finds out for itself."""
-        try:
-            now = self.database.now()
-            disable(self.config.node.models, model, why=failure.text, now=now, by_itself=True)
-        except ConfigError as error:
-            log.exception("model_not_disabled", model=model.label, text=str(error))
-            return False
-        log.error("model_disabled", model=model.label, text=failure.text)
-        return True
+    @property
+    def _failures(self) -> Failures:
+        return Failures(
+            config=self.config,
+            models=self.models,
+            spool=self.spool,
+            database=self.database,
+            endings=self._endings,
+        )
 
     @property
     def _endings(self) -> Endings:
@@ -329,7 +281,3 @@ class Worker:
             database=self.database,
             forms={name: peer.results for name, peer in self.config.peers.items()},
         )
-
-
-def _no_model(label: str) -> Failure:
-    return Failure(kind="no_model", text=f"the model {label} is not installed: install it again")

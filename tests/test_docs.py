@@ -4,7 +4,6 @@ has every key."""
 import re
 import shlex
 import typing
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,21 +15,11 @@ from dicom_ai_node.cli.app import app
 from dicom_ai_node.config.settings import Config
 from dicom_ai_node.models.installation.install import install
 from tests import dicom_factory
+from tests.doc_commands import verbs
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 KEYS = (ROOT / "docs" / "configuration.md").read_text()
-
-
-def verbs() -> Iterator[str]:
-    for command in app.registered_commands:
-        assert command.callback is not None
-        yield command.name or command.callback.__name__
-    for group in app.registered_groups:
-        assert group.typer_instance is not None
-        for command in group.typer_instance.registered_commands:
-            assert command.callback is not None
-            yield f"{group.name} {command.name or command.callback.__name__}"
 
 
 def groups(model: type[BaseModel]) -> set[type[BaseModel]]:

@@ -15,7 +15,9 @@ _NAME = "dicom-ai-node"
 # In the order of the help: what makes verbs, below this package, and their names. The file of a
 # verb is only read when it is asked for: together they take seconds.
 _VERBS: dict[str, Sequence[str]] = {
-    "roles": ("run", "receive", "work", "deliver", "web"),
+    "roles": ("run", "work", "deliver"),
+    "receiving": ("receive",),
+    "observing": ("web",),
     "reload": ("reload",),
     "importing": ("import",),
     "setup": ("setup",),

@@ -1,7 +1,5 @@
 """`studies delete`, and `hold` and `release`, which prevent and allow it."""
 
-import getpass
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dicom_ai_node import decisions
-from dicom_ai_node.audit.trail import Actor
+from dicom_ai_node.audit.trail import this_person
 from dicom_ai_node.cli.node import DEFAULT_CONFIG, AsJson, ConfigDir, Node, open_node
 from dicom_ai_node.cli.show import console, print_json
 from dicom_ai_node.errors import NodeError
@@ -89,7 +87,7 @@ def hold(
     reason = " ".join(why.split())
     if not reason:
         raise NodeError("--why is empty: say why it is held, and who may release it")
-    by = _account()
+    by = this_person().name
     if not decisions.hold(node.spool, node.database, study_instance_uid, by=by, why=reason):
         raise NodeError("no such study: see `dicom-ai-node studies list`")
     typer.echo("It is held: `studies release` ends that.")
@@ -135,7 +133,7 @@ def _tell(found: "Prospect", *, retract: bool) -> None:
 @contextmanager
 def _audited(node: Node, study_instance_uid: str) -> Iterator[None]:
     """Before it is done, where it could not be told afterwards; and how it ended."""
-    actor = Actor(name=_account(), through="command line")
+    actor = this_person()
 
     def record(**how: Any) -> None:
         node.trail.acted(actor, "studies delete", study_instance_uid=study_instance_uid, **how)
@@ -147,11 +145,3 @@ def _audited(node: Node, study_instance_uid: str) -> Iterator[None]:
         record(succeeded=False, is_over=True)
         raise
     record(is_over=True)
-
-
-def _account() -> str:
-    """Of this machine; of a container, the number alone may be known."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return f"uid {os.getuid()}"

@@ -14,7 +14,7 @@ from dicom_ai_node.cli import completing, watching
 from dicom_ai_node.cli.job_list import table_of, waits_for_time
 from dicom_ai_node.cli.node import DEFAULT_CONFIG, AsJson, ConfigDir, Node, open_node
 from dicom_ai_node.cli.show import console, moment, print_json, state_in_words
-from dicom_ai_node.cli.watching import Watch, watch_as_json
+from dicom_ai_node.cli.watching import Watch
 from dicom_ai_node.config.disabled import read_disabled
 from dicom_ai_node.database import dead_letters, deliveries, operated, tallies, waiting
 from dicom_ai_node.database import jobs as job_table
@@ -80,14 +80,7 @@ def list_(
         found, waits = read()
         return table_of(found, waits, now=node.database.now())
 
-    if as_json and watch:
-        watch_as_json(data)
-    elif as_json:
-        print_json(data())
-    elif watch:
-        watching.watch(draw)
-    else:
-        console().print(draw())
+    watching.show(draw, data, as_json=as_json, again=watch)
 
 
 @app.command()

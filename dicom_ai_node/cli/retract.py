@@ -71,6 +71,12 @@ def retract(
         rejection=rejected_for,
         why=" ".join(reason.split()).rstrip("."),
     )
+    _take_back(node, recall, dry_run=dry_run, yes=yes, wait_s=wait, as_json=as_json)
+
+
+def _take_back(
+    node: Node, recall: "Recall", *, dry_run: bool, yes: bool, wait_s: float, as_json: bool
+) -> None:
     with node.spool.lock("retract"):
         outlook = recall.look()
         if not outlook.jobs and not _installed(node, recall):
@@ -82,7 +88,7 @@ def retract(
         if not yes:
             typer.confirm(f"Take back the results of {_label(recall)}?", abort=True)
         disabled = _disable(node, recall) if recall.of.is_of_model else []
-        done = recall.do(wait_s=wait)
+        done = recall.do(wait_s=wait_s)
     _tell_done(done, disabled, recall, outlook, as_json=as_json)
     if done.by_hand or done.still_running:
         raise typer.Exit(1)

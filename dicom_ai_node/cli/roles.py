@@ -1,11 +1,10 @@
-"""`run`, and its parts one by one: `receive`, `work`, `deliver`, `web`."""
+"""`run`, and two of its parts: `work` and `deliver`. `receive` and `web` stand in `receiving` and
+`observing`."""
 
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import typer
@@ -17,13 +16,9 @@ from dicom_ai_node.cli.node import DEFAULT_CONFIG, ConfigDir, Node, open_role
 from dicom_ai_node.cli.peer_threads import audit_senders, confirmations, peer_queues, prior_fetchers
 from dicom_ai_node.cli.reloading import Reloading, check_peers, require_senders
 from dicom_ai_node.cli.role import (
-    LOCK_WAIT_S,
-    Held,
     InForceFile,
-    Shared,
     Supervised,
     command,
-    holding,
     role,
 )
 from dicom_ai_node.config.load import located
@@ -37,16 +32,13 @@ from dicom_ai_node.ports import mistakes_of_ports
 from dicom_ai_node.processes import (
     Reload,
     hangups,
-    run_together,
     stop_on_signals,
-    stop_with_parent,
     supervise,
 )
 from dicom_ai_node.service_notify import ServiceNotify
-from dicom_ai_node.spool import RECEIVING_LOCK
 
 if TYPE_CHECKING:
-    from dicom_ai_node.observe.server import Server
+    pass
 
 log = get_logger(__name__)
 
@@ -54,7 +46,7 @@ _PORT_WAIT_S = 3.0
 
 
 def add_to(app: typer.Typer) -> None:
-    for verb in (run, receive, work, deliver, web):
+    for verb in (run, work, deliver):
         app.command()(verb)
 
 
@@ -84,96 +76,6 @@ def run(config: ConfigDir = DEFAULT_CONFIG) -> None:
             drain_s=node.config.node.drain_s + 10,
             reload=Reload(asked=hung_up, take=reloading.take, take_back=reloading.take_back),
         )
-
-
-def receive(
-    config: ConfigDir = DEFAULT_CONFIG,
-    supervised: Supervised = False,
-    shared: Shared = False,
-    in_force_file: InForceFile = None,
-) -> None:
-    """Receive studies by C-STORE; SIGHUP takes a changed configuration, and new certificates,
-    without touching associations that are open."""
-    from dicom_ai_node.receive.rescan import rescan
-
-    if shared:
-        _share(config, in_force_file)
-        return
-    with holding("receive", config, supervised, in_force_file, in_place=True) as held:
-        node = held.node
-        require_senders(node.config)
-        settings = node.config.node
-        # those of a predecessor that was killed finish what they have begun
-        with node.spool.lock(RECEIVING_LOCK, wait_s=settings.drain_s + LOCK_WAIT_S):
-            node.spool.sweep_incoming("*.part")
-            rescan(node.spool, node.database)
-            metrics.forget_gauges(node.spool.metrics, "receive")
-        if settings.receive_processes == 1:
-            _listen(held)
-        else:
-            node.database.close()
-            _listen_together(held, config)
-
-
-def _listen_together(held: Held, directory: Path) -> None:
-    """In processes that share the port; each reads what is in force when it is told to."""
-    settings, reloading = held.node.config.node, held.reloading
-    file = held.in_force
-    if reloading is not None:
-        file = in_force.path_of(held.node.spool, "receive")
-
-    def take() -> bool:
-        if reloading is not None:
-            return reloading.take()
-        held.renew(lambda _: None)
-        return True
-
-    run_together(
-        [*command("receive", directory, file), "--supervised", "--shared"],
-        settings.receive_processes,
-        held.stop,
-        name="receive",
-        drain_s=settings.drain_s + 5,
-        reload=Reload(asked=held.hung_up, take=take, take_back=lambda: False),
-    )
-
-
-def _share(directory: Path, in_force_file: Path | None) -> None:
-    """One of several receive processes; the one that started them holds the lock of the role, and
-    may be killed before they end."""
-    hung_up = hangups()
-    stop = stop_on_signals()
-    stop_with_parent(stop)
-    node = open_role(directory, in_force_file=in_force_file)
-    with node.spool.share(RECEIVING_LOCK, wait_s=LOCK_WAIT_S):
-        _listen(
-            Held(
-                node=node,
-                stop=stop,
-                leave=stop,
-                hung_up=hung_up,
-                reloading=None,
-                in_force=in_force_file,
-                is_shared=True,
-            )
-        )
-    node.database.close()
-
-
-def _listen(held: Held) -> None:
-    from dicom_ai_node.receive.server import Receiver
-
-    metrics.keep(held.node.spool.metrics, "receive")
-    receiver = Receiver(held.node.config, held.node.spool, held.node.database)
-
-    def reload_on_hangup() -> None:
-        while True:
-            held.hung_up.get()
-            held.renew(receiver.reload)
-
-    with receiver.running():
-        threading.Thread(target=reload_on_hangup, name="reload", daemon=True).start()
-        held.stop.wait()
 
 
 def work(
@@ -265,61 +167,6 @@ def _started(run: Callable[[threading.Event], None], stop: threading.Event) -> t
     thread = threading.Thread(target=run, args=(stop,), daemon=True)
     thread.start()
     return thread
-
-
-def web(
-    config: ConfigDir = DEFAULT_CONFIG,
-    supervised: Supervised = False,
-    in_force_file: InForceFile = None,
-) -> None:
-    """Serve metrics, health checks, and the web page where it is installed."""
-    with role("web", config, supervised, in_force_file) as (node, stop):
-        server = _metrics_server(node)
-        with _page(node):
-            stop.wait()
-        if server is not None:
-            server.shutdown()
-            server.server_close()
-
-
-def _metrics_server(node: Node) -> "Server | None":
-    """Serving; None where the configuration wants none."""
-    from dicom_ai_node.observe.observed import Observed
-    from dicom_ai_node.observe.server import make_server
-
-    settings = node.config.metrics
-    if settings.port is None:
-        return None
-    observed = Observed(config=node.config, spool=node.spool, database=node.database)
-    try:
-        server = make_server(observed)
-    except OSError as error:
-        raise ConfigError(
-            f"metrics.port {settings.port} cannot be used ({error.strerror}): choose another one"
-        ) from None
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    log.info("metrics_listening", host=settings.host, port=server.server_address[1])
-    return server
-
-
-@contextmanager
-def _page(node: Node) -> Iterator[None]:
-    """Without its extra, or without a port, nothing is served beside metrics and health."""
-    if node.config.web.port is None:
-        yield
-        return
-    try:
-        from dicom_ai_node.web.server import serving
-        from dicom_ai_node.web.site import Site
-    except ModuleNotFoundError as error:
-        if (error.name or "").startswith("dicom_ai_node"):
-            raise
-        log.warning("web_page_not_installed", install="pip install 'dicom-ai-node[web]'")
-        yield
-        return
-    site = Site(config=node.config, spool=node.spool, database=node.database, trail=node.trail)
-    with serving(site):
-        yield
 
 
 def _name_orphans(node: Node) -> None:

@@ -10,8 +10,8 @@ from rich.table import Table
 from dicom_ai_node import in_force
 from dicom_ai_node.cli import watching
 from dicom_ai_node.cli.node import DEFAULT_CONFIG, AsJson, ConfigDir, Node, open_node
-from dicom_ai_node.cli.show import age, console, print_json
-from dicom_ai_node.cli.watching import Watch, watch_as_json
+from dicom_ai_node.cli.show import age
+from dicom_ai_node.cli.watching import Watch
 from dicom_ai_node.database.books import Books, books
 from dicom_ai_node.draining import is_draining
 
@@ -39,14 +39,7 @@ def status(
     def draw() -> Group:
         return _drawn(node, read())
 
-    if as_json and watch:
-        watch_as_json(data)
-    elif as_json:
-        print_json(data())
-    elif watch:
-        watching.watch(draw)
-    else:
-        console().print(draw())
+    watching.show(draw, data, as_json=as_json, again=watch)
 
 
 def _drawn(node: Node, found: Books) -> Group:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dicom_ai_node.cli.show import console
+from dicom_ai_node.cli.show import console, print_json
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -24,7 +24,25 @@ Watch = Annotated[
 ]
 
 
-def watch(draw: Callable[[], "RenderableType"]) -> None:
+def show(
+    draw: Callable[[], "RenderableType"],
+    data: Callable[[], Any],
+    *,
+    as_json: bool,
+    again: bool,
+) -> None:
+    """What a verb with `--watch` and `--json` prints: `draw` for people, `data` for programs."""
+    if as_json and again:
+        _watch_as_json(data)
+    elif as_json:
+        print_json(data())
+    elif again:
+        _watch(draw)
+    else:
+        console().print(draw())
+
+
+def _watch(draw: Callable[[], "RenderableType"]) -> None:
     """Drawn again every 2 s until Ctrl-C, which is no failure; once, where nobody watches."""
     out = console()
     if not sys.stdout.isatty():
@@ -41,7 +59,7 @@ def watch(draw: Callable[[], "RenderableType"]) -> None:
         return
 
 
-def watch_as_json(read: Callable[[], Any]) -> None:
+def _watch_as_json(read: Callable[[], Any]) -> None:
     """One line of JSON now, and one each time that something is different."""
     last = ""
     try:

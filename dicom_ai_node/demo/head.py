@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import highdicom as hd
 import numpy as np
 from pydicom import Dataset
-from pydicom.dataset import FileMetaDataset
-from pydicom.uid import UID, ExplicitVRLittleEndian, MRImageStorage
+from pydicom.uid import MRImageStorage
 
+from dicom_ai_node.file_meta import file_meta_of
 from dicom_ai_node.models.installation.wheel import fetch_wheel
-from dicom_ai_node.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, derived_uid
+from dicom_ai_node.uids import derived_uid
 
 if TYPE_CHECKING:
     from nibabel import Nifti1Image
@@ -71,9 +71,8 @@ def series_of(image: "Nifti1Image") -> Iterator[Dataset]:
     for k in range(len(pixels)):
         ds = Dataset()
         ds.update(header)
-        ds.file_meta = _file_meta()
         ds.SOPInstanceUID = derived_uid("dicom-ai-node demo", "instance", k)
-        ds.file_meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID
+        ds.file_meta = file_meta_of(ds)
         ds.InstanceNumber = k + 1
         ds.ImagePositionPatient = _decimals((volume.affine @ [k, 0, 0, 1])[:3])
         ds.PixelData = pixels[k].tobytes()
@@ -122,15 +121,6 @@ def _description() -> Dataset:
     ):
         setattr(ds, keyword, None)
     return ds
-
-
-def _file_meta() -> FileMetaDataset:
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = MRImageStorage
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    meta.ImplementationClassUID = UID(IMPLEMENTATION_CLASS_UID)
-    meta.ImplementationVersionName = IMPLEMENTATION_VERSION_NAME
-    return meta
 
 
 def _decimals(values: Iterable[float]) -> list[float]:

@@ -8,17 +8,15 @@ from datetime import datetime
 
 from pydicom import DataElement, Dataset
 from pydicom.charset import decode_bytes, encode_string
-from pydicom.dataset import FileMetaDataset
 from pydicom.filewriter import correct_ambiguous_vr
-from pydicom.uid import UID, ExplicitVRLittleEndian
 from pydicom.valuerep import TEXT_VR_DELIMS
 
 from dicom_ai_node.encoders.modules import PATIENT, STUDY
 from dicom_ai_node.encoders.run import MANUFACTURER, Run
 from dicom_ai_node.encoders.source.headers import copy_keywords, encodings_of, has_character_set
 from dicom_ai_node.encoders.source.unicode import TEXT_VRS, in_unicode, letters_of
+from dicom_ai_node.file_meta import file_meta_of
 from dicom_ai_node.header import words_of
-from dicom_ai_node.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
 COPIED = (*PATIENT, *STUDY, "RequestAttributesSequence")
 WITHOUT_GENERAL_SERIES = ("SR", "KO", "RTSTRUCT")  # but a series module of their own
@@ -55,7 +53,7 @@ def complete(ds: Dataset, source: Dataset, made_at: datetime, description: str) 
     _reduce_text(ds, source)
     copy_keywords(source, ds, ("SpecificCharacterSet", *PATIENT, *STUDY))
     ds.set_original_encoding(False, True, encodings_of(source))
-    _set_file_meta(ds)
+    ds.file_meta = file_meta_of(ds)
     return ds
 
 
@@ -203,13 +201,3 @@ def encodable(text: str, encodings: Sequence[str]) -> str:
 def plain(text: str) -> str:
     """Dashes and quotation marks as they are on every keyboard."""
     return text.translate(PLAIN_LETTERS)
-
-
-def _set_file_meta(ds: Dataset) -> None:
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = ds.SOPClassUID
-    meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    meta.ImplementationClassUID = UID(IMPLEMENTATION_CLASS_UID)
-    meta.ImplementationVersionName = IMPLEMENTATION_VERSION_NAME
-    ds.file_meta = meta

@@ -2,12 +2,12 @@
 
 import numpy as np
 from pydicom import Dataset
-from pydicom.dataset import FileMetaDataset
-from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian
+from pydicom.uid import CTImageStorage
 
 from dicom_ai_node.config.expected import Expected, ExpectedMeasurement
+from dicom_ai_node.file_meta import file_meta_of
 from dicom_ai_node.job import Outcome
-from dicom_ai_node.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, derived_uid
+from dicom_ai_node.uids import derived_uid
 
 MODEL = "threshold-ct"
 _SHAPE = (16, 48, 40)  # slices, rows, columns
@@ -32,7 +32,7 @@ def phantom() -> tuple[list[Dataset], Expected]:
 def _slice(pixels: "np.ndarray[tuple[int, ...], np.dtype[np.int16]]", index: int) -> Dataset:
     ds = _header()
     ds.SOPInstanceUID = derived_uid("probe phantom", "instance", index)
-    ds.file_meta = _file_meta(ds)
+    ds.file_meta = file_meta_of(ds)
     ds.InstanceNumber = index + 1
     ds.ImagePositionPatient = [-40.0, -36.0, -40.0 + index * _SPACING[0]]
     ds.Rows, ds.Columns = pixels.shape
@@ -64,13 +64,3 @@ def _header() -> Dataset:
     ds.SamplesPerPixel, ds.PhotometricInterpretation = 1, "MONOCHROME2"
     ds.BitsAllocated, ds.BitsStored, ds.HighBit, ds.PixelRepresentation = 16, 16, 15, 1
     return ds
-
-
-def _file_meta(ds: Dataset) -> FileMetaDataset:
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = ds.SOPClassUID
-    meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    meta.ImplementationClassUID = UID(IMPLEMENTATION_CLASS_UID)
-    meta.ImplementationVersionName = IMPLEMENTATION_VERSION_NAME
-    return meta
