@@ -3,6 +3,7 @@
 import os
 import random
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from tests.made import configuration
 
 pytest_plugins = ["tests.models_fixture"]  # weights of the built-in models, where a test asks
 
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
 # machines that test are busy: a slow example is no failure
 settings.register_profile(
     "node", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
@@ -32,11 +35,14 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _umask() -> Iterator[None]:
-    """Verbs that run in this process make it 077, as they should in theirs."""
-    before = os.umask(0o022)
+def _process() -> Iterator[None]:
+    """Verbs that run in this process make its umask 077 and take its signals, as in theirs."""
+    umask = os.umask(0o022)
+    handlers = {each: signal.getsignal(each) for each in _SIGNALS}
     yield
-    os.umask(before)
+    os.umask(umask)
+    for each, handler in handlers.items():
+        signal.signal(each, handler)
 
 
 @pytest.fixture

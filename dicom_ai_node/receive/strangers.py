@@ -27,6 +27,7 @@ _UNKNOWN = {
 }
 _A_MINUTE = 60.0
 _MOST_A_MINUTE = 100  # messages of one process, however many addresses there are
+_LINGERS_S = 1.0
 _MOST_WAITING = 10 * _MOST_A_MINUTE  # while the trail hangs; the others are in the log alone
 
 
@@ -47,8 +48,8 @@ class _Rate:
 
 
 class _Writer:
-    """A thread of its own, begun with the first message: where peers are accepted, nobody waits for
-    the trail."""
+    """A thread of its own while there is something to write: where peers are accepted, nobody waits
+    for the trail."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -57,15 +58,24 @@ class _Writer:
 
     def add(self, message: Callable[[Trail], Message]) -> None:
         with self._lock:
+            with suppress(queue.Full):
+                self._waiting.put_nowait(message)
             if not self._is_begun:
                 threading.Thread(target=self._write, name="strangers", daemon=True).start()
                 self._is_begun = True
-        with suppress(queue.Full):
-            self._waiting.put_nowait(message)
 
     def _write(self) -> None:
-        while True:
-            current.note(self._waiting.get(), sync=False)
+        while message := self._next():
+            current.note(message, sync=False)
+
+    def _next(self) -> Callable[[Trail], Message] | None:
+        with suppress(queue.Empty):
+            return self._waiting.get(timeout=_LINGERS_S)
+        with self._lock:  # `add` came first, or begins another thread
+            with suppress(queue.Empty):
+                return self._waiting.get_nowait()
+            self._is_begun = False
+            return None
 
 
 _rate = _Rate()

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from pydicom import Dataset
 
+from dicom_ai_node.models.installation.install import install
 from tests import dicom_factory
 from tests.acceptance.node_process import NodeProcess
 from tests.acceptance.orthanc import Orthanc
@@ -39,7 +40,7 @@ def states(pacs: Orthanc) -> list[str]:
 
 
 def test_a_pacs_gives_what_was_missed_once(
-    road: tuple[NodeProcess, Orthanc], threshold_store: Path, tmp_path: Path
+    road: tuple[NodeProcess, Orthanc], tmp_path: Path
 ) -> None:
     """The node is down, and when it comes back the PACS is: then all of it is fetched."""
     node, pacs = road
@@ -51,8 +52,10 @@ def test_a_pacs_gives_what_was_missed_once(
     upload(pacs, before, tmp_path / "before")
     pacs.wait(lambda: reports(pacs, before) == 1)
     node.stop()
+    store = tmp_path / "store"  # one in which a model can be disabled
+    install("threshold-ct", store, print)
     node.configure(
-        models=threshold_store,
+        models=store,
         peers={"pacs": {**peer, "catch_up": catch_up}},
         routes=[{"model": "threshold-ct", "send_to": ["pacs"], "require": [is_ct]}],
     )
@@ -70,11 +73,14 @@ def test_a_pacs_gives_what_was_missed_once(
         made[0].StudyInstanceUID for made in (*missed, part)
     }
     pacs.stop()
+    # a result of the half one would make its study new in the PACS, which would send all of it
+    assert node.said("models", "disable", "threshold-ct") == 0
     node.start()
     node.wait(lambda: "catch_up_waits" in node.log())
     pacs.start()
 
     node.wait(lambda: node.log().count("missed_study_fetched") == 3, timeout_s=120)
+    assert node.said("models", "enable", "threshold-ct") == 0
     for made in missed:
         pacs.wait(lambda made=made: reports(pacs, made) == 1)
     rounds = node.log().count("catch_up_asked")
