@@ -106,7 +106,7 @@ def test_no_association_and_no_job_is_lost_or_repeated(
             **{**said, "peers": {**said["peers"], "archive": archive}},
             sections={
                 "accept": [{"ae_title": "PACS", "from": HERE}, scanner],
-                "work": {"lease_s": 3, "threads": 1},
+                "work": {"lease_s": 60, "threads": 1},
             },
         )
         status, text = reload(node)
