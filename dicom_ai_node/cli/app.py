@@ -35,6 +35,7 @@ _GROUPS = {  # with the file that has each, and its name there
     "jobs": ("jobs", "app"),
     "studies": ("studies", "app"),
     "results": ("results", "app"),
+    "peers": ("peers", "app"),
     "rules": ("rules", "app"),
     "models": ("models", "app"),
     "alarms": ("alarms", "app"),

@@ -10,9 +10,9 @@ from dicom_ai_node.database import alarms, jobs
 from dicom_ai_node.database.books import books
 from dicom_ai_node.draining import is_draining
 from dicom_ai_node.job import JobState
+from dicom_ai_node.known_peers import read_peers
 from dicom_ai_node.web.job import act, read_job
 from dicom_ai_node.web.models import read_models
-from dicom_ai_node.web.peers import read_peers
 from dicom_ai_node.web.person import Person, may_act, may_look
 from dicom_ai_node.web.site import seen_by, site_of
 from dicom_ai_node.web.studies import read_studies
@@ -105,7 +105,8 @@ def show_study(request: Request, person: Looking, study_id: int) -> dict[str, An
 
 @router.get("/peers")
 def list_peers(request: Request, person: Looking) -> list[dict[str, Any]]:
-    return [_for(person, each) for each in read_peers(site_of(request))]
+    site = site_of(request)
+    return [_for(person, each) for each in read_peers(site.config, site.database)]
 
 
 @router.get("/models")

@@ -1,15 +1,14 @@
 """Peers: what waits for each, what it said last, and whether it is there."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 
 from dicom_ai_node import send_now
-from dicom_ai_node.config.peers import AnyPeer, DicomwebPeer, DimsePeer
-from dicom_ai_node.database import health, overview
-from dicom_ai_node.database.books import books
+from dicom_ai_node.config.peers import AnyPeer
 from dicom_ai_node.errors import NotThere, PeerUnreachable
+from dicom_ai_node.known_peers import read_peers
 from dicom_ai_node.peers.asking import ask
 from dicom_ai_node.web.person import Person, may_act, may_look
 from dicom_ai_node.web.record import on_record
@@ -22,37 +21,8 @@ Acting = Annotated[Person, Depends(may_act)]
 
 @router.get("/peers")
 def page(request: Request) -> Response:
-    return render(request, "peers.html", peers=read_peers(site_of(request)))
-
-
-def read_peers(site: Site) -> list[dict[str, Any]]:
-    """Those of the configuration, then those for which something waits all the same."""
-    configured = site.config.peers
-    with site.database.read() as connection:
-        found = books(connection)
-        names = [*configured, *sorted(found.waiting_for.keys() - configured.keys())]
-        said = overview.last_answers(connection, names)
-        seen = {name: health.last_contact(connection, name) for name in names}
-    return [
-        {
-            "name": name,
-            "what": _where(configured[name]) if name in configured else "not configured any more",
-            "is_configured": name in configured,
-            "last_contact": seen[name],
-            "waiting": found.waiting.get(name),
-            "uncommitted": found.uncommitted.get(name, 0),
-            "last_answer": said[name],
-        }
-        for name in names
-    ]
-
-
-def _where(peer: AnyPeer) -> str:
-    if isinstance(peer, DimsePeer):
-        return f"DICOM {peer.ae_title} {peer.host}:{peer.port}" + (" TLS" if peer.tls else "")
-    if isinstance(peer, DicomwebPeer):
-        return f"DICOMweb {peer.url}"
-    return "folder"
+    site = site_of(request)
+    return render(request, "peers.html", peers=read_peers(site.config, site.database))
 
 
 @router.post("/peers/{name}/echo")

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -188,14 +189,18 @@ class Peer:
             if control & 2:
                 return status_of(whole)
 
-    def end(self, *, within_s: float = 3) -> list[tuple[int, bytes]]:
-        """Every PDU until the node closes the connection, which it must do in time."""
+    def end(self, *, within_s: float = 3, stays: bool = False) -> list[tuple[int, bytes]]:
+        """Every PDU until the node closes the connection, which it must do in time; after the last
+        one the requestor closes its side (PS3.8 9.2.3), or `stays`."""
         deadline = time.monotonic() + within_s
         heard = []
         try:
             while True:
                 self.socket.settimeout(max(deadline - time.monotonic(), 0.001))
                 heard.append(self.hear())
+                if heard[-1][0] in (RJ, RELEASE_RP) and not stays:
+                    with suppress(OSError):  # the node was first
+                        self.socket.shutdown(socket.SHUT_WR)
         except ConnectionError:
             assert not self._came, "half a PDU"
             return heard

@@ -239,7 +239,7 @@ def test_an_error_of_ours_shows_nothing_of_the_inside(page: Served, database: Da
 def test_what_nobody_foresaw_is_told_as_carefully(
     page: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(_site: object) -> None:
+    def broken(*_: object) -> None:
         raise RuntimeError("of the inside")
 
     monkeypatch.setattr(peers, "read_peers", broken)
