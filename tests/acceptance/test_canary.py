@@ -174,6 +174,7 @@ def everything_is_asked(node: NodeProcess, home: Path, studies: dict[str, str]) 
     verb("import", str(home / f"{canary.STEM} to import"))
     for words in (
         *(("status",), ("jobs", "list"), ("studies", "list"), ("doctor",), ("models", "list")),
+        *(("peers", "list"), ("peers", "send", "quoting")),
         *(("echo", "quoting"), ("echo", "dead"), ("check",), ("studies", "missed")),
     ):
         verb(*words)
