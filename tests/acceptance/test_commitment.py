@@ -124,6 +124,8 @@ def test_the_sender_is_killed_around_a_request(
             node.start()
             _send_directly(node, dicom_factory.series(name="killed"))
             assert reached.wait(180)
+            # one that is on its way when its sender is killed would rightly come again
+            node.wait(lambda: {each["state"] for each in deliveries(node)} == {"stored"})
             pid = node.pid_of("deliver")
             assert pid is not None
             kill(pid, signal.SIGKILL)
