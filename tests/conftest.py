@@ -30,9 +30,8 @@ settings.load_profile("node")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # what a shell starts in the background ignores them, and so would every process that we start
+    # what a shell starts in the background ignores it, and so would every process that we start
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     # pynetdicom leaves the socket of a connection that was refused to the garbage collector
     config.addinivalue_line("filterwarnings", "ignore:unclosed <socket:ResourceWarning")
 

@@ -11,6 +11,7 @@ from dicom_ai_node.cli import completing, watching
 from dicom_ai_node.cli.node import DEFAULT_CONFIG, AsJson, ConfigDir, open_node
 from dicom_ai_node.cli.show import age, moment_and_age, print_json
 from dicom_ai_node.cli.watching import Watch
+from dicom_ai_node.database.books import Waiting
 from dicom_ai_node.errors import NodeError
 from dicom_ai_node.known_peers import read_peers
 
@@ -70,7 +71,7 @@ def send(
         typer.echo(f"{peer} is sent what waits for it now, while the node runs.")
 
 
-def _waiting(found: Any, now: float) -> str:
+def _waiting(found: Waiting | None, now: float) -> str:
     if found is None:
         return "nothing"
     since = f", the oldest for {age(now - found.since)}" if found.since else ""

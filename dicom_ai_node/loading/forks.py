@@ -64,10 +64,10 @@ def _fork(work: Callable[[int], None], indices: range, sentence: mmap, k: int) -
         child = os.fork()
     if child:
         return child
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a handler of ours would let a copy go on
     status = _OUR_BUG
     parent = os.getppid()
     try:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a handler of ours would let a copy go on
         for index in indices:
             if os.getppid() != parent:  # it was killed
                 break

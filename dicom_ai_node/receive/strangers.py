@@ -27,7 +27,7 @@ _UNKNOWN = {
 }
 _A_MINUTE = 60.0
 _MOST_A_MINUTE = 100  # messages of one process, however many addresses there are
-_LINGERS_S = 1.0
+_LINGERS_S = 1.0  # the thread that writes, after its last message
 _MOST_WAITING = 10 * _MOST_A_MINUTE  # while the trail hangs; the others are in the log alone
 
 

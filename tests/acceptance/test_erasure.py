@@ -132,7 +132,7 @@ def test_deleting_studies_is_safe_whatever_the_node_does(node: NodeProcess) -> N
     assert len(told["running"]) == 1
     assert jobs(node, slow) == []
     node.wait(lambda: not sleeps(node), timeout_s=60)
-    node.wait(lambda: not traces(node, slow))
+    node.wait(lambda: not traces(node, slow), timeout_s=5)
 
     good = send(node, study("good"))
     node.wait(lambda: done(node) == 1, timeout_s=120)

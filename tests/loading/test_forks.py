@@ -59,6 +59,18 @@ def test_what_ends_a_copy_is_told_apart(
     assert done[::2].all()
 
 
+def test_a_copy_that_is_told_to_end_does_whatever_this_process_makes_of_it() -> None:
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    here = os.getpid()
+
+    def work(_: int) -> None:
+        if os.getpid() != here:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(RuntimeError, match="a decoding process ended"):
+        in_processes(2, work, processes=2)
+
+
 def test_an_error_here_ends_the_copies() -> None:
     here = os.getpid()
     seen = shared_float32((1,))
